@@ -1,0 +1,1 @@
+"""The face for programs: HTTP routes in the OpenAI shapes. Imports no Reflex."""

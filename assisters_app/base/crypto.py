@@ -1,0 +1,65 @@
+"""Keyed hashes, sealed values and signatures, all from keys derived from the one pepper.
+
+Each purpose has a key of its own (HKDF-SHA256, RFC 5869), so that what leaks of one says nothing of another.
+"""
+
+import functools
+import hashlib
+import hmac
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from assisters_app.base.settings import settings
+
+SEAL_VERSION = b"\x01"
+NONCE_BYTES = 12
+
+
+def derived_key(purpose: str) -> bytes:
+    """Return the 32-byte key for `purpose`, such as "api-key" or "mail"."""
+    return _derive(settings().pepper, purpose)
+
+
+@functools.cache
+def _derive(pepper: bytes, purpose: str) -> bytes:
+    return HKDF(hashes.SHA256(), 32, salt=None, info=f"assisters/{purpose}".encode()).derive(pepper)
+
+
+def keyed_hash(purpose: str, text: str) -> str:
+    """Return 64 hex characters of HMAC-SHA256 over `text`, meaningless without the pepper."""
+    return hmac.new(derived_key(purpose), text.encode(), hashlib.sha256).hexdigest()
+
+
+def fingerprint(token: str) -> str:
+    """Return 64 hex characters of SHA-256: what is stored of a random token, so that a dump opens nothing."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def seal(purpose: str, text: str) -> bytes:
+    """Encrypt `text` with AES-256-GCM under the key for `purpose`; the purpose is authenticated with it."""
+    nonce = os.urandom(NONCE_BYTES)
+    return SEAL_VERSION + nonce + AESGCM(derived_key(purpose)).encrypt(nonce, text.encode(), purpose.encode())
+
+
+def unseal(purpose: str, sealed: bytes) -> str:
+    """Return the text that `seal` was given; raise ValueError when it was altered or sealed for something else."""
+    nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+    try:
+        return AESGCM(derived_key(purpose)).decrypt(nonce, body, purpose.encode()).decode()
+    except InvalidTag:
+        raise ValueError("The sealed value does not open with this pepper.") from None
+
+
+def signing_key() -> Ed25519PrivateKey:
+    """Return the key that signs receipts (Ed25519, RFC 8032)."""
+    return Ed25519PrivateKey.from_private_bytes(derived_key("receipts"))
+
+
+def public_key_bytes(key: Ed25519PublicKey) -> bytes:
+    """Return the 32 raw bytes of a public key, as receipts and `/.well-known` publish it."""
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)

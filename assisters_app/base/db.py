@@ -1,0 +1,87 @@
+"""The database: one engine per process, one transaction per intention.
+
+Faces open a transaction with `transaction()`; the domain never commits. What must happen only once the
+transaction stands (pushing a change to other processes) is handed to `tx.afterwards(...)`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from assisters_app.base.settings import settings
+
+SCHEMA = "assisters"  # not `public`: Supabase's Data API shows exposed schemas to anyone with the public key
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Afterwards = Callable[[], Awaitable[None]]
+
+
+class Tx(AsyncSession):
+    """One transaction on behalf of one intention."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (handed on to AsyncSession)
+        super().__init__(*args, **kwargs)
+        self._afterwards: list[Afterwards] = []
+
+    def afterwards(self, act: Afterwards) -> None:
+        """Call `act()` once this transaction has been committed; never when it is rolled back."""
+        self._afterwards.append(act)
+
+
+_engine: AsyncEngine | None = None
+
+
+def engine() -> AsyncEngine:
+    """Return this process's engine, made at first use (never before a fork)."""
+    global _engine  # noqa: PLW0603 (one pool per process is the point)
+    if _engine is None:
+        _engine = create_async_engine(
+            driver_url(settings().database_url),
+            connect_args=connect_args(),
+            pool_size=10,
+            max_overflow=10,
+            pool_pre_ping=True,
+        )
+    return _engine
+
+
+async def dispose() -> None:
+    """Close every pooled connection; the next use opens a new pool."""
+    global _engine  # noqa: PLW0603
+    if _engine is not None:
+        await _engine.dispose()
+    _engine = None
+
+
+def driver_url(url: str) -> str:
+    """Return `url` with the psycopg driver named, sync and async alike."""
+    return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+
+def connect_args() -> dict[str, Any]:
+    """Return what every connection of ours is opened with.
+
+    Prepared statements are off because a transaction pooler (Supabase's port 6543) would lose them.
+    """
+    return {"options": f"-csearch_path={SCHEMA} -ctimezone=UTC", "prepare_threshold": None}
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[Tx]:
+    """Open a transaction; commit it at the end of the block, roll it back when the block raises."""
+    async with Tx(engine(), expire_on_commit=False) as tx:
+        async with tx.begin():
+            yield tx
+        for act in tx._afterwards:  # noqa: SLF001 (its own module)
+            await act()

@@ -1,0 +1,204 @@
+"""Everything the outside tells the program, read once from the environment into one frozen object."""
+
+import base64
+import functools
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(Exception):
+    """A setting is missing, empty or malformed. The message is a sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """One provider that people may sign in with; `issuer` is an OIDC issuer URL, or "github"."""
+
+    name: str
+    title: str
+    issuer: str
+    client_id: str
+    client_secret: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """The settings of one run. Optional services are None when they are not configured."""
+
+    environment: Literal["development", "production"]
+    port: int
+    public_url: str  # scheme://host[:port], no trailing slash
+    database_url: str  # postgresql://…; see `base.db` for the driver
+    redis_url: str  # redis:// or rediss://
+    pepper: bytes  # root secret, at least 32 bytes; every other secret of ours is derived from it
+    data_dir: Path  # spool, logs, erasure ledger: what must survive outside the database
+    smtp_url: str  # smtp[s]://[user:password@]host:port
+    mail_from: str
+    stripe_api_key: str | None
+    stripe_webhook_secret: str | None
+    stripe_api_base: str | None  # another address for Stripe's API: the double in development and tests
+    supabase_url: str | None
+    supabase_publishable_key: str | None
+    supabase_secret_key: str | None
+    sentry_dsn: str | None
+    upstream_base_url: str | None  # an OpenAI-compatible …/v1; None means every model is answered by the sandbox
+    upstream_api_key: str | None
+    oauth_clients: tuple[OAuthClient, ...]
+    trusted_proxies: tuple[Network, ...]  # peers whose X-Forwarded-For is believed
+    mailbox_url: str | None  # development only: where caught mail can be read
+
+    @property
+    def development(self) -> bool:
+        """True when stand-ins may serve and every page says so."""
+        return self.environment == "development"
+
+    @property
+    def https(self) -> bool:
+        """True when people reach the product over TLS: decides cookie names and the Secure attribute."""
+        return self.public_url.startswith("https://")
+
+    def __repr__(self) -> str:
+        """Name the run, never its secrets."""
+        return f"Settings(environment={self.environment!r}, public_url={self.public_url!r})"
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """Return the settings that `env` describes; raise SettingsError with a sentence when one is wrong."""
+    environment = _environment(env)
+    port = _port(env)
+    public_url = (_optional(env, "PUBLIC_URL") or f"http://localhost:{port}").rstrip("/")
+    _url("PUBLIC_URL", public_url, ("http", "https"))
+    if environment == "production" and not public_url.startswith("https://"):
+        raise SettingsError("PUBLIC_URL must start with https:// in production: cookies are sent over TLS only.")
+    stripe_key = _optional(env, "STRIPE_API_KEY")
+    stripe_secret = _optional(env, "STRIPE_WEBHOOK_SECRET")
+    if stripe_key and not stripe_secret:
+        raise SettingsError("STRIPE_WEBHOOK_SECRET is missing: without it anyone could forge a payment.")
+    supabase = [_optional(env, f"SUPABASE_{part}") for part in ("URL", "PUBLISHABLE_KEY", "SECRET_KEY")]
+    if any(supabase) and not all(supabase):
+        raise SettingsError("SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and SUPABASE_SECRET_KEY are set together or not.")
+    return Settings(
+        environment=environment,
+        port=port,
+        public_url=public_url,
+        database_url=_required_url(env, "DATABASE_URL", ("postgresql", "postgres")),
+        redis_url=_required_url(env, "REDIS_URL", ("redis", "rediss")),
+        pepper=_pepper(env),
+        data_dir=Path(_optional(env, "ASSISTERS_DATA_DIR") or ROOT / ".local" / "data"),
+        smtp_url=_required_url(env, "SMTP_URL", ("smtp", "smtps")),
+        mail_from=_optional(env, "MAIL_FROM") or "Assisters <no-reply@assisters.io>",
+        stripe_api_key=stripe_key,
+        stripe_webhook_secret=stripe_secret,
+        stripe_api_base=_optional_url(env, "STRIPE_API_BASE", ("http", "https")),
+        supabase_url=_optional_url(env, "SUPABASE_URL", ("http", "https")),
+        supabase_publishable_key=supabase[1],
+        supabase_secret_key=supabase[2],
+        sentry_dsn=_optional_url(env, "SENTRY_DSN", ("http", "https")),
+        upstream_base_url=_optional_url(env, "UPSTREAM_BASE_URL", ("http", "https")),
+        upstream_api_key=_optional(env, "UPSTREAM_API_KEY"),
+        oauth_clients=_oauth_clients(env),
+        trusted_proxies=_networks(env, "TRUSTED_PROXIES"),
+        mailbox_url=_optional_url(env, "MAILBOX_URL", ("http",)) if environment == "development" else None,
+    )
+
+
+@functools.cache
+def settings() -> Settings:
+    """Return the settings of this process. Tests call `settings.cache_clear()` after changing the environment."""
+    return read_settings(os.environ)
+
+
+def _environment(env: Mapping[str, str]) -> Literal["development", "production"]:
+    value = _optional(env, "ASSISTERS_ENV") or "production"
+    if value == "development":
+        return "development"
+    if value == "production":
+        return "production"
+    raise SettingsError(f"ASSISTERS_ENV is {value!r}; it is either 'development' or 'production'.")
+
+
+def _port(env: Mapping[str, str]) -> int:
+    text = _optional(env, "PORT") or "3000"
+    if not text.isdigit() or not 0 < int(text) < 65536:  # noqa: PLR2004 (the largest TCP port)
+        raise SettingsError(f"PORT is {text!r}; it is a number from 1 to 65535.")
+    return int(text)
+
+
+def _pepper(env: Mapping[str, str]) -> bytes:
+    text = _required(env, "ASSISTERS_PEPPER")
+    try:
+        pepper = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise SettingsError("ASSISTERS_PEPPER is not base64. Make one with: openssl rand -base64 32") from None
+    if len(pepper) < 32:  # noqa: PLR2004 (256 bits)
+        raise SettingsError("ASSISTERS_PEPPER holds fewer than 32 bytes. Make one with: openssl rand -base64 32")
+    return pepper
+
+
+def _oauth_clients(env: Mapping[str, str]) -> tuple[OAuthClient, ...]:
+    clients = []
+    for name, title, issuer in (
+        ("github", "GitHub", "github"),
+        ("google", "Google", "https://accounts.google.com"),
+        ("oidc", _optional(env, "OIDC_TITLE") or "Single sign-on", None),
+    ):
+        prefix = name.upper()
+        client_id, secret = _optional(env, f"{prefix}_CLIENT_ID"), _optional(env, f"{prefix}_CLIENT_SECRET")
+        if not client_id and not secret:
+            continue
+        if not (client_id and secret):
+            raise SettingsError(f"{prefix}_CLIENT_ID and {prefix}_CLIENT_SECRET are set together or not at all.")
+        where = issuer or _required_url(env, "OIDC_ISSUER", ("http", "https"))
+        clients.append(OAuthClient(name, title, where, client_id, secret))
+    return tuple(clients)
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    text = _optional(env, name) or ""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as problem:
+        raise SettingsError(f"{name} holds something that is not a network: {problem}.") from None
+
+
+def _optional(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name)
+    if value is not None and not value.strip():
+        raise SettingsError(f"{name} is set but empty. Give it a value or unset it.")
+    return value
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = _optional(env, name)
+    if value is None:
+        raise SettingsError(f"{name} is missing. `make run` sets it for development; production must name it.")
+    return value
+
+
+def _optional_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    value = _optional(env, name)
+    return value if value is None else _url(name, value, schemes)
+
+
+def _required_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
+    return _url(name, _required(env, name), schemes)
+
+
+def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 (reading it is what checks it)
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in schemes or not parts.hostname:
+        raise SettingsError(f"{name} is not an address that starts with {' or '.join(s + '://' for s in schemes)}.")
+    return value.rstrip("/")

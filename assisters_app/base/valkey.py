@@ -1,0 +1,49 @@
+"""The Valkey (Redis protocol) connection of this process, and changes pushed between processes.
+
+`announce` tells every process that something cached is no longer true; `listen` yields what was told. A change that
+is lost on the way is caught by the caches' own age limit, so the channel is for speed, not for correctness.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import redis.asyncio as redis
+
+from assisters_app.base.settings import settings
+
+CHANNEL = "changes"
+
+_clients: dict[asyncio.AbstractEventLoop, redis.Redis] = {}
+
+
+def valkey() -> redis.Redis:
+    """Return this event loop's client (text in and out)."""
+    loop = asyncio.get_running_loop()
+    client = _clients.get(loop)
+    if client is None:
+        client = redis.from_url(
+            settings().redis_url, decode_responses=True, socket_connect_timeout=2, socket_timeout=5, max_connections=64
+        )
+        _clients[loop] = client
+    return client
+
+
+async def close() -> None:
+    """Close this event loop's client."""
+    client = _clients.pop(asyncio.get_running_loop(), None)
+    if client is not None:
+        await client.aclose()
+
+
+async def announce(topic: str, name: str) -> None:
+    """Tell every process that `name` (a handle or fingerprint, never a secret) of `topic` has changed."""
+    await valkey().publish(CHANNEL, f"{topic}:{name}")
+
+
+async def listen() -> AsyncIterator[tuple[str, str]]:
+    """Yield (topic, name) for each announced change, for as long as the caller iterates."""
+    async with valkey().pubsub(ignore_subscribe_messages=True) as inbox:
+        await inbox.subscribe(CHANNEL)
+        async for message in inbox.listen():
+            topic, _, name = message["data"].partition(":")
+            yield topic, name

@@ -1,0 +1,1 @@
+"""Billing: plans, prices, the double-entry ledger, the wallet, and Stripe."""

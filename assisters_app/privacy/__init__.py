@@ -1,0 +1,1 @@
+"""The privacy engine: inventory, access, export, erasure, retention, consents, requests, policy."""

@@ -1,0 +1,1 @@
+"""The small components that screens are built from."""

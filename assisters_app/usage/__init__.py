@@ -1,0 +1,1 @@
+"""Usage: what was called, counted once, and the reports over it."""
