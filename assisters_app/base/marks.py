@@ -13,6 +13,14 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlmodel import Field, SQLModel
 
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
 
 class Purpose(StrEnum):
     """The eight purposes of the policy's section 2. No other value exists."""
@@ -72,6 +80,7 @@ class Rows:
     retention: Retention
     account: str | None = None
     organization: str | None = None
+    mentions: tuple[str, ...] = ()  # other columns that hold an account id; unlinked when that account is erased
     since: str = "created_at"
     on_erase: OnErase = OnErase.DELETE
     ground: str | None = None  # why rows stay after erasure, for a person to read; required with KEEP

@@ -1,0 +1,36 @@
+"""API keys, of which only a keyed hash is stored."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import SQLModel
+
+from assisters_app.base.clock import now
+from assisters_app.base.ids import new_id
+from assisters_app.base.marks import ACCOUNT, Purpose, Rows, personal, plain
+
+
+class ApiKey(SQLModel, table=True):
+    """One key. `mode` is 'live' or 'test'; test keys reach the sandbox only and never cost money.
+
+    After a rotation `previous_digest` stays valid until `previous_until`.
+    """
+
+    __tablename__ = "api_key"
+    __table_args__ = ({"info": {"rows": Rows("Your API keys", ACCOUNT, organization="organization_id")}},)
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    handle: str = plain(unique=True, max_length=32)  # key_…: may be shown and logged
+    public_id: str = plain(unique=True, max_length=16)  # the part of the key it is found by
+    organization_id: UUID = plain(foreign_key="organization.id", index=True)
+    created_by: UUID = plain(foreign_key="account.id", index=True)
+    name: str = personal("user.content", Purpose.SERVICE, collected_as="1.4", max_length=255)
+    prefix: str = plain(max_length=12)  # what lists show: never more than twelve characters of the key
+    digest: str = plain(max_length=64, export=False)  # HMAC-SHA256 under the pepper
+    previous_digest: str | None = plain(default=None, max_length=64, export=False)
+    previous_until: datetime | None = plain(default=None)
+    mode: str = plain(default="live", max_length=8)
+    created_at: datetime = plain(default_factory=now)
+    expires_at: datetime | None = plain(default=None)
+    revoked_at: datetime | None = plain(default=None)
+    last_used_at: datetime | None = plain(default=None)

@@ -1,0 +1,82 @@
+"""What was called: one event per admitted request (30 days), and quarter-hour tallies (13 months)."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index
+from sqlmodel import SQLModel
+
+from assisters_app.base.clock import now
+from assisters_app.base.marks import REQUEST_LOGS, USAGE_ANALYTICS, Purpose, Rows, personal, plain
+
+
+class UsageEvent(SQLModel, table=True):
+    """The terminal record of one API call. Partitioned by day of `at`; whole days are dropped, never rows.
+
+    `outcome` is completed, failed, client_disconnected, interrupted, or refused (never admitted, costs nothing).
+    Tokens are counts, `cost_nano` is nano-USD under `price_version`, times are milliseconds.
+    """
+
+    __tablename__ = "usage_event"
+    __table_args__ = (
+        Index("ix_usage_event_organization_id_at", "organization_id", "at"),
+        {
+            "postgresql_partition_by": "RANGE (at)",
+            "info": {"rows": Rows("Your API request log", REQUEST_LOGS, organization="organization_id", since="at")},
+        },
+    )
+
+    request_id: UUID = plain(primary_key=True)
+    at: datetime = plain(primary_key=True)  # when it was admitted
+    organization_id: UUID = plain()
+    key_id: UUID = plain()
+    mode: str = plain(max_length=8)
+    endpoint: str = personal("user.behavior", Purpose.SERVICE, collected_as="1.5", max_length=64)
+    model: str = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", max_length=64)
+    status: int = personal("user.behavior", Purpose.SERVICE, collected_as="1.5")
+    outcome: str = plain(max_length=24)
+    error_code: str = plain(default="", max_length=64)
+    input_tokens: int = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", default=0)
+    cached_tokens: int = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", default=0)
+    output_tokens: int = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", default=0)
+    estimated: bool = plain(default=False)
+    cost_nano: int = personal("user.financial", Purpose.PAYMENTS, collected_as="1.6", sa_type=BigInteger, default=0)
+    price_version: int = plain(default=0)
+    stream: bool = plain(default=False)
+    duration_ms: int = plain(default=0)
+    first_token_ms: int | None = plain(default=None)
+    overhead_ms: float = plain(default=0.0)
+    ip: str = personal(
+        "user.device.ip_address", Purpose.SECURITY, Purpose.LIMITS, collected_as="1.7", default="", max_length=45
+    )
+    user_agent: str = personal("user.device", Purpose.SECURITY, collected_as="1.7", default="", max_length=300)
+    ingested_at: datetime = plain(default_factory=now)
+
+
+class UsageTally(SQLModel, table=True):
+    """Sums over the events of one quarter hour, which charts read. Quarters: some zones are offset by :30 or :45."""
+
+    __tablename__ = "usage_tally"
+    __table_args__ = (
+        Index("ix_usage_tally_bucket", "bucket"),
+        {
+            "info": {
+                "rows": Rows("Your usage analytics", USAGE_ANALYTICS, organization="organization_id", since="bucket")
+            }
+        },
+    )
+
+    organization_id: UUID = plain(primary_key=True)
+    bucket: datetime = plain(primary_key=True)  # start of the quarter hour, UTC
+    key_id: UUID = plain(primary_key=True)
+    model: str = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", primary_key=True, max_length=64)
+    endpoint: str = personal("user.behavior", Purpose.SERVICE, collected_as="1.5", primary_key=True, max_length=64)
+    mode: str = plain(primary_key=True, max_length=8)
+    price_version: int = plain(primary_key=True)
+    requests: int = plain(default=0, sa_type=BigInteger)
+    errors: int = plain(default=0, sa_type=BigInteger)  # status 400 and above
+    input_tokens: int = plain(default=0, sa_type=BigInteger)
+    cached_tokens: int = plain(default=0, sa_type=BigInteger)
+    output_tokens: int = plain(default=0, sa_type=BigInteger)
+    cost_nano: int = plain(default=0, sa_type=BigInteger)
+    duration_ms: int = plain(default=0, sa_type=BigInteger)  # summed
