@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from alembic.operations import ops
 from sqlalchemy import Connection, create_engine, text
 
 from alembic import context
@@ -12,12 +13,18 @@ from assisters_app.tables import metadata
 ONE_AT_A_TIME = 7_236_001  # any number, the same in every process
 
 
-def ours(thing: Any, name: str | None, kind: str, reflected: bool, _compared: Any) -> bool:  # noqa: ANN401, FBT001
+def ours(thing: Any, name: str | None, kind: str, reflected: bool, _compared: Any) -> bool:  # noqa: ANN401
     """Leave partitions (made by the day) and the job queue's own tables out of comparisons."""
-    if kind == "table":
-        return not (reflected and (name or "").startswith(("usage_event_", "procrastinate_")))
-    table = getattr(thing, "table", None)
-    return table is None or not table.name.startswith(("usage_event_", "procrastinate_"))
+    table_name = name if kind == "table" else thing.table.name
+    return not (reflected and (table_name or "").startswith(("usage_event_", "procrastinate_", "alembic_version")))
+
+
+def without_marks(_context: Any, _revision: Any, directives: list[Any]) -> None:  # noqa: ANN401
+    """Write no marks into migrations: they are read from the tables, never from the database."""
+    for operation in directives[0].upgrade_ops.ops + directives[0].downgrade_ops.ops:
+        if isinstance(operation, ops.CreateTableOp):
+            operation.info.clear()
+            operation.kw.pop("info", None)
 
 
 def migrate(connection: Connection) -> None:
@@ -26,6 +33,7 @@ def migrate(connection: Connection) -> None:
         connection=connection,
         target_metadata=metadata,
         include_object=ours,
+        process_revision_directives=without_marks,
         compare_type=True,
         compare_server_default=True,
         version_table_schema=SCHEMA,

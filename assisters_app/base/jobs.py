@@ -46,20 +46,21 @@ async def enqueue(tx: Tx, name: str, *, at: datetime | None = None, once: str | 
 
     `once` names the work: while a job of that name waits, another one is not added.
     """
-    connection = await tx.connection()
-    raw = (await connection.get_raw_connection()).driver_connection
     options: dict[str, Any] = {"schedule_at": at} if at else {}
-    if once:
-        options["queueing_lock"] = once
-    task = app().configure_task(name, connection=raw, **options)
     if once is None:
-        await task.defer_async(**args)
+        await _defer(tx, name, options, args)
         return
     try:
         async with tx.begin_nested():  # the refusal of a second job must not spoil the caller's transaction
-            await task.defer_async(**args)
+            await _defer(tx, name, {**options, "queueing_lock": once}, args)
     except procrastinate.exceptions.AlreadyEnqueued:
         return
+
+
+async def _defer(tx: Tx, name: str, options: dict[str, Any], args: dict[str, Any]) -> None:
+    connection = await tx.connection()  # asked for here, since this is what sets the savepoint of a nested transaction
+    raw = (await connection.get_raw_connection()).driver_connection
+    await app().configure_task(name, connection=raw, **options).defer_async(**args)
 
 
 @functools.cache

@@ -1,0 +1,76 @@
+"""Mail leaves exactly when its cause stands, and is gone once it has left."""
+
+import pytest
+from aiosmtpd.controller import Controller
+from cast import ADA
+from nets import free_port
+from sqlmodel import select
+
+from assisters_app.base import jobs, mail, settings
+from assisters_app.base.db import transaction
+from assisters_app.base.tables import OutgoingMail
+
+WELCOME = mail.Message("Welcome", ("Hello Ada.",), action=("Open", "http://localhost/a?b=1&c=2"))
+
+
+class Catcher:
+    """Keeps every message it is handed."""
+
+    def __init__(self):
+        self.caught = []
+
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 (aiosmtpd's name for it)
+        self.caught.append(envelope)
+        return "250 OK"
+
+
+@pytest.fixture
+def post(house, monkeypatch):
+    catcher = Catcher()
+    controller = Controller(catcher, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    monkeypatch.setenv("SMTP_URL", f"smtp://127.0.0.1:{controller.port}")
+    settings.settings.cache_clear()
+    yield catcher
+    controller.stop()
+
+
+async def test_ada_gets_her_mail_and_nothing_of_it_stays(post):
+    async with transaction() as tx:
+        await mail.send(tx, ADA, WELCOME)
+    await jobs.run_waiting()
+    (envelope,) = post.caught
+    assert envelope.rcpt_tos == [ADA]
+    assert b"Hello Ada." in envelope.content
+    async with transaction() as tx:
+        assert (await tx.exec(select(OutgoingMail))).all() == []
+
+
+async def test_a_transaction_that_fails_sends_nothing(post):
+    async def change_her_mind():
+        async with transaction() as tx:
+            await mail.send(tx, ADA, WELCOME)
+            raise RuntimeError("Ada changed her mind")
+
+    with pytest.raises(RuntimeError, match="changed her mind"):
+        await change_her_mind()
+    await jobs.run_waiting()
+    assert post.caught == []
+
+
+async def test_the_text_of_a_waiting_mail_cannot_be_read_in_the_database(house):
+    async with transaction() as tx:
+        await mail.send(tx, ADA, WELCOME)
+    async with transaction() as tx:
+        waiting = (await tx.exec(select(OutgoingMail))).one()
+    assert b"Hello" not in waiting.sealed
+
+
+async def test_work_named_once_waits_only_once(post):
+    async with transaction() as tx:
+        await mail.send(tx, ADA, WELCOME)
+        waiting = (await tx.exec(select(OutgoingMail))).one()
+        await jobs.enqueue(tx, "mail.deliver", once="again", mail_id=str(waiting.id))
+        await jobs.enqueue(tx, "mail.deliver", once="again", mail_id=str(waiting.id))
+    await jobs.run_waiting()
+    assert len(post.caught) == 1

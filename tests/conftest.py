@@ -1,0 +1,108 @@
+"""Real PostgreSQL and Valkey for every test: one pair a run, a database of its own for each test."""
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+import redis
+from alembic.config import Config
+
+from alembic import command
+from assisters_app.base import db, jobs, local_servers, settings, valkey
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = "assisters_template"
+PEPPER = base64.b64encode(b"a pepper for tests, 32 bytes long").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The servers of this run: addresses only."""
+
+    postgres: str
+    valkey: str
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Start PostgreSQL and Valkey once, and migrate the template that every test's database is a copy of."""
+    home = tmp_path_factory.mktemp("servers")
+    postgres = local_servers.start_postgres(home / "postgres", durable=False)
+    cache = local_servers.start_valkey(home / "valkey", durable=False)
+    try:
+        _make_template(postgres.url)
+        yield Servers(postgres.url, cache.url)
+    finally:
+        cache.stop()
+        postgres.stop()
+
+
+def _make_template(postgres: str) -> None:
+    _administer(postgres, f"CREATE DATABASE {TEMPLATE}")
+    with pytest.MonkeyPatch.context() as patch:
+        _use(patch, {"DATABASE_URL": with_database(postgres, TEMPLATE), "REDIS_URL": "redis://127.0.0.1:1"})
+        command.upgrade(Config(ROOT / "alembic.ini"), "head")
+    settings.settings.cache_clear()
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the address of another database on the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def _administer(postgres: str, statement: str) -> None:
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _use(patch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
+    patch.setenv("ASSISTERS_ENV", "development")
+    patch.setenv("ASSISTERS_PEPPER", PEPPER)
+    patch.setenv("SMTP_URL", env.get("SMTP_URL", "smtp://127.0.0.1:9"))
+    for name, value in env.items():
+        patch.setenv(name, value)
+    settings.settings.cache_clear()
+
+
+_count = 0
+
+
+@pytest.fixture
+async def house(servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Servers]:
+    """Point the product at a fresh database and an empty Valkey; everything is closed again afterwards.
+
+    Further settings are set with `monkeypatch.setenv(...)` and `settings.settings.cache_clear()`.
+    """
+    global _count  # noqa: PLW0603 (a name no other test of this run uses)
+    _count += 1
+    name = f"test_{os.getpid()}_{_count}"
+    _administer(servers.postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    with redis.Redis.from_url(servers.valkey) as cache:
+        cache.flushall()
+    address = with_database(servers.postgres, name)
+    _use(
+        monkeypatch,
+        {"DATABASE_URL": address, "REDIS_URL": servers.valkey, "ASSISTERS_DATA_DIR": str(tmp_path / "data")},
+    )
+    jobs.app.cache_clear()
+    try:
+        yield Servers(address, servers.valkey)
+    finally:
+        await db.dispose()
+        await valkey.close()
+        jobs.app.cache_clear()
+        settings.settings.cache_clear()
+        await asyncio.to_thread(_administer, servers.postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def tx(house: Servers) -> AsyncIterator[db.Tx]:
+    """Open one transaction on the test's own database; it commits when the test ends without an error."""
+    async with db.transaction() as tx:
+        yield tx
