@@ -90,6 +90,13 @@ def _on_schedule(work: Work) -> Work:
     return run
 
 
+@job("jobs.restart-stalled", every="* * * * *")
+async def restart_stalled() -> None:
+    """Give the jobs of a worker that died (no heartbeat for 30 seconds) back to the queue."""
+    for stalled in await app().job_manager.get_stalled_jobs():
+        await app().job_manager.retry_job(stalled)
+
+
 async def run_waiting() -> None:
     """Run every job that is due now, then return: what tests call instead of waiting for the worker."""
     queue = app()

@@ -1,0 +1,48 @@
+"""The worker: jobs, their timetable, and the ingest of finished calls. Many may run beside each other."""
+
+import asyncio
+import logging
+import signal
+
+from assisters_app import tables
+from assisters_app.base import jobs, log, marks
+from assisters_app.gateway import ingest, reaper
+
+logger = logging.getLogger(__name__)
+
+assert tables.metadata.tables, "every table is known before the first job runs"
+
+
+async def work() -> None:
+    """Work until SIGTERM or SIGINT: finish what is in hand, then stop."""
+    marks.check()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    queue = jobs.app()
+    async with queue.open_async():
+        running = [
+            asyncio.create_task(queue.run_worker_async(install_signal_handlers=False, concurrency=4), name="jobs"),
+            asyncio.create_task(ingest.run_forever(stop), name="ingest"),
+            asyncio.create_task(reaper.run_forever(stop), name="reaper"),
+        ]
+        logger.info("The worker is at work.")
+        await _until(stop, running)
+
+
+async def _until(stop: asyncio.Event, running: list[asyncio.Task[None]]) -> None:
+    """Wait for `stop`; one part that ends by itself ends the worker, so that whoever runs it starts it anew."""
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    running[0].cancel()  # procrastinate lets its jobs finish when it is cancelled
+    await asyncio.gather(*running, stopping, return_exceptions=True)
+    for task in done - {stopping}:
+        task.result()
+
+
+def main() -> None:
+    """Run the worker in this process."""
+    log.configure()
+    asyncio.run(work())

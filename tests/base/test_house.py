@@ -1,0 +1,32 @@
+"""The house rules that no single feature can hold: the floors, the style, and strict types."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        ("lint-imports", "--no-cache"),
+        ("ruff", "check", "--no-cache", "."),
+        ("ruff", "format", "--check", "--no-cache", "."),
+        ("mypy",),
+    ],
+    ids=["floors", "style", "format", "types"],
+)
+def test_the_house_is_kept(check):
+    program = Path(sys.executable).with_name(check[0])
+    done = subprocess.run([program, *check[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_no_registry_host_stands_in_a_lock():
+    hosts = ()
+    locks = [*ROOT.glob("requirements*.txt"), *ROOT.glob("reflex.lock/*")]
+    assert locks
+    assert [lock.name for lock in locks if any(host in lock.read_text() for host in hosts)] == []
