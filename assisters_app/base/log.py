@@ -26,6 +26,12 @@ SENSITIVE = re.compile(
 )
 TAKEN_OUT = "[removed]"
 FIELDS = ("ref", "route", "status", "handle", "job", "duration_ms")  # what a record may carry beside its sentence
+REPORTING: dict[str, Any] = {  # what Sentry's SDK may look at; personal data are off by its own default
+    "include_local_variables": False,
+    "max_request_body_size": "never",
+    "max_breadcrumbs": 0,
+    "server_name": "",
+}
 
 
 def redact(text: str) -> str:
@@ -55,15 +61,7 @@ def configure() -> None:
     for chatty in ("httpx", "httpx2", "httpcore", "stripe", "hpack", "aiosmtplib", "procrastinate"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if settings().sentry_dsn:
-        sentry_sdk.init(
-            dsn=settings().sentry_dsn,
-            send_default_pii=False,
-            include_local_variables=False,
-            max_request_body_size="never",
-            max_breadcrumbs=0,
-            server_name="",
-            before_send=scrub,
-        )
+        sentry_sdk.init(settings().sentry_dsn, **REPORTING, before_send=scrub)
 
 
 def scrub(event: Any, _hint: dict[str, Any]) -> Any:  # noqa: ANN401 (Sentry's own event type is a loose dict)

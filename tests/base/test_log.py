@@ -1,0 +1,71 @@
+"""Nothing that identifies a person or opens a door reaches a log line or an error report."""
+
+import json
+import logging
+
+import pytest
+import sentry_sdk
+
+from assisters_app.base import log
+
+CANARIES = [
+    "ada.lovelace+test@mail.example.com",
+    "ask_7GQ2K9XWcanary0secret0part",
+    "203.0.113.77",
+    "2001:db8:85a3:0:0:8a2e:370:7334",
+    "Bearer eyJhbGciOiJIUzI1NiJ9.canary.sig",
+    "postgresql://user:canarypass@db.example/app",
+    "sk_test_canary123",
+    "https://x.example/verify?token=canaryTOKEN_1",
+]
+LEFT = ["ada.lovelace", "canary", "203.0.113", "8a2e"]
+
+
+class Ingest(sentry_sdk.Transport):
+    """Keeps what would be sent to Sentry."""
+
+    def __init__(self, options=None):
+        super().__init__(options)
+        self.kept = []
+
+    def capture_envelope(self, envelope):
+        self.kept.append(envelope)
+
+
+def fail():
+    prompt = " ".join(CANARIES)
+    raise RuntimeError(f"the call with {prompt} failed")
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_log_line_shows_no_canary(canary):
+    record = logging.LogRecord("t", logging.INFO, "f", 1, "it said %s today", (canary,), None)
+    line = json.loads(log._Lines().format(record))
+    assert log.TAKEN_OUT in line["says"]
+    assert not [left for left in LEFT if left in json.dumps(line)]
+
+
+def test_a_traceback_shows_no_canary():
+    try:
+        fail()
+    except RuntimeError as problem:
+        record = logging.LogRecord("t", logging.ERROR, "f", 1, "failed", (), (type(problem), problem, None))
+    line = json.loads(log._Lines().format(record))
+    assert "RuntimeError" in line["traceback"]
+    assert not [left for left in LEFT if left in json.dumps(line)]
+
+
+def test_an_error_report_holds_no_locals_no_request_and_no_canary():
+    ingest = Ingest()
+    client = sentry_sdk.Client("http://public@127.0.0.1:9/1", transport=ingest, before_send=log.scrub, **log.REPORTING)
+    with sentry_sdk.new_scope() as scope:
+        scope.set_client(client)
+        scope.set_user({"email": CANARIES[0], "ip_address": CANARIES[2]})
+        try:
+            fail()
+        except RuntimeError as problem:
+            scope.capture_exception(problem)
+    client.close()
+    reported = "".join(item.payload.get_bytes().decode() for envelope in ingest.kept for item in envelope.items)
+    assert "RuntimeError" in reported
+    assert not [left for left in LEFT if left in reported]
