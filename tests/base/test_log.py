@@ -10,15 +10,15 @@ from assisters_app.base import log
 
 CANARIES = [
     "ada.lovelace+test@mail.example.com",
-    "ask_7GQ2K9XWcanary0secret0part",
+    "ask_7GQ2K9XWc4nary0secret0part",
     "203.0.113.77",
     "2001:db8:85a3:0:0:8a2e:370:7334",
-    "Bearer eyJhbGciOiJIUzI1NiJ9.canary.sig",
-    "postgresql://user:canarypass@db.example/app",
-    "sk_test_canary123",
-    "https://x.example/verify?token=canaryTOKEN_1",
+    "Bearer eyJhbGciOiJIUzI1NiJ9.c4nary.sig",
+    "postgresql://user:c4narypass@db.example/app",
+    "sk_test_c4nary123",
+    "https://x.example/verify?token=c4naryTOKEN_1",
 ]
-LEFT = ["ada.lovelace", "canary", "203.0.113", "8a2e"]
+LEFT = ["ada.lovelace", "c4nary", "203.0.113", "8a2e"]
 
 
 class Ingest(sentry_sdk.Transport):
