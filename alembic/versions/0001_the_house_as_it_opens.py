@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("policy_version", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("source", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("ended_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consent")),
     )
     op.create_index(op.f("ix_consent_account_id"), "consent", ["account_id"], unique=False)
@@ -141,6 +142,7 @@ def upgrade() -> None:
     op.create_table(
         "stripe_event",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=128), nullable=False),
+        sa.Column("organization_id", sa.Uuid(), nullable=True),
         sa.Column("type", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("object_id", sqlmodel.sql.sqltypes.AutoString(length=128), nullable=False),
         sa.Column("details", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -148,6 +150,7 @@ def upgrade() -> None:
         sa.Column("handled_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stripe_event")),
     )
+    op.create_index(op.f("ix_stripe_event_organization_id"), "stripe_event", ["organization_id"], unique=False)
     op.create_table(
         "suppression",
         sa.Column("email_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
@@ -348,7 +351,6 @@ def upgrade() -> None:
         sa.Column("expires_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("revoked_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("last_used_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_api_key_created_by_account")),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organization.id"], name=op.f("fk_api_key_organization_id_organization")
         ),
@@ -405,6 +407,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_sweep_created_at"), table_name="sweep")
     op.drop_table("sweep")
     op.drop_table("suppression")
+    op.drop_index(op.f("ix_stripe_event_organization_id"), table_name="stripe_event")
     op.drop_table("stripe_event")
     op.drop_index(op.f("ix_privacy_request_account_id"), table_name="privacy_request")
     op.drop_table("privacy_request")

@@ -103,7 +103,7 @@ class Session(SQLModel, table=True):
     __tablename__ = "session"
     __table_args__ = (
         Index("ix_session_live", "account_id", postgresql_where=text("revoked_at IS NULL")),
-        {"info": {"rows": Rows("Your sign-in sessions", ACCOUNT, account="account_id")}},
+        {"info": {"rows": Rows("Your sign-in sessions", SHORT_LIVED, account="account_id", since="expires_at")}},
     )
 
     id: UUID = plain(default_factory=new_id, primary_key=True)
@@ -122,9 +122,9 @@ class MailToken(SQLModel, table=True):
     """A link sent by mail: `purpose` is 'verify', 'reset' or 'email-change'. Used once, soon gone."""
 
     __tablename__ = "mail_token"
-    __table_args__ = ({"info": {"rows": Rows("Links sent to you", SHORT_LIVED, account="account_id", export=False)}},)
+    __table_args__ = ({"info": {"rows": Rows("Links sent to you", SHORT_LIVED, account="account_id")}},)
 
-    fingerprint: str = plain(primary_key=True, max_length=64)
+    fingerprint: str = plain(primary_key=True, max_length=64, export=False)
     account_id: UUID = plain(foreign_key="account.id", index=True)
     purpose: str = plain(max_length=16)
     new_email: str | None = personal(

@@ -38,15 +38,21 @@ class TrailEntry(SQLModel, table=True):
         "user.unique_id", Purpose.SECURITY, collected_as="1.5", on_erase=OnErase.UNLINK, index=True, default=None
     )
     actor_id: UUID | None = personal(  # who did it; None: the software itself
-        "user.unique_id", Purpose.SECURITY, collected_as="1.5", on_erase=OnErase.UNLINK, default=None
+        "user.unique_id",
+        Purpose.SECURITY,
+        collected_as="1.5",
+        on_erase=OnErase.UNLINK,
+        about="actor_id",
+        default=None,
     )
     action: str = plain(max_length=64)
     details: dict[str, Any] = plain(sa_type=JSONB, default_factory=dict)  # handles and counts, never personal data
-    ip: str = personal(
+    ip: str = personal(  # where the actor was
         "user.device.ip_address",
         Purpose.SECURITY,
         collected_as="1.7",
         on_erase=OnErase.CLEAR,
+        about="actor_id",
         default="",
         max_length=45,
     )

@@ -143,14 +143,54 @@ class TopUp(SQLModel, table=True):
 
 
 class StripeEvent(SQLModel, table=True):
-    """A webhook as Stripe sent it: stored once, handled once. Holds the event's and its object's ids, not its body."""
+    """A webhook as Stripe sent it: stored once, handled once. Holds the event's and its object's ids, not its body.
+
+    Whoever handles it sets `organization_id`, which is how it is found again when that organization is erased.
+    """
 
     __tablename__ = "stripe_event"
-    __table_args__ = ({"info": {"rows": Rows("Payment notices", BILLING, since="received_at")}},)
+    __table_args__ = (
+        {
+            "info": {
+                "rows": Rows(
+                    "Payment notices",
+                    BILLING,
+                    organization="organization_id",
+                    since="received_at",
+                    on_erase=OnErase.KEEP,
+                    ground=TAX_LAW,
+                )
+            }
+        },
+    )
 
     id: str = plain(primary_key=True, max_length=128)
+    organization_id: UUID | None = personal(
+        "user.unique_id",
+        Purpose.PAYMENTS,
+        Purpose.LAW,
+        collected_as="1.3",
+        on_erase=OnErase.UNLINK,
+        index=True,
+        default=None,
+    )
     type: str = plain(max_length=64)
-    object_id: str = plain(max_length=128)
-    details: dict[str, Any] = plain(sa_type=JSONB, default_factory=dict)
+    object_id: str = personal(
+        "user.unique_id",
+        Purpose.PAYMENTS,
+        collected_as="1.3",
+        on_erase=OnErase.CLEAR,
+        recipients=("supabase", "stripe"),
+        max_length=128,
+    )
+    details: dict[str, Any] = personal(
+        "user.financial",
+        Purpose.PAYMENTS,
+        collected_as="1.3",
+        on_erase=OnErase.CLEAR,
+        recipients=("supabase", "stripe"),
+        sa_type=JSONB,
+        default_factory=dict,
+    )
     received_at: datetime = plain(default_factory=now)
     handled_at: datetime | None = plain(default=None)

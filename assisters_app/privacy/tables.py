@@ -37,6 +37,7 @@ class Consent(SQLModel, table=True):
                     "Your consents",
                     REGISTER,
                     account="account_id",
+                    since="ended_at",
                     on_erase=OnErase.KEEP,
                     ground="Proof of consent (GDPR Art. 7(1)), 24 months; identifiers removed",
                 )
@@ -52,6 +53,7 @@ class Consent(SQLModel, table=True):
     policy_version: str = plain(max_length=64)
     source: str = plain(max_length=64)  # where it was said: 'settings', 'sign-up', 'one-click-unsubscribe', 'gpc'
     created_at: datetime = plain(default_factory=now)
+    ended_at: datetime | None = plain(default=None)  # when a later choice, or the erasure of the account, ended it
 
 
 class PrivacyRequest(SQLModel, table=True):
@@ -62,7 +64,12 @@ class PrivacyRequest(SQLModel, table=True):
         {
             "info": {
                 "rows": Rows(
-                    "Your privacy requests", REGISTER, account="account_id", on_erase=OnErase.KEEP, ground=PROOF
+                    "Your privacy requests",
+                    REGISTER,
+                    account="account_id",
+                    since="answered_at",
+                    on_erase=OnErase.KEEP,
+                    ground=PROOF,
                 )
             }
         },
@@ -95,7 +102,12 @@ class Erasure(SQLModel, table=True):
         {
             "info": {
                 "rows": Rows(
-                    "The deletion of your account", REGISTER, account="account_id", on_erase=OnErase.KEEP, ground=PROOF
+                    "The deletion of your account",
+                    REGISTER,
+                    account="account_id",
+                    since="carry_out_at",
+                    on_erase=OnErase.KEEP,
+                    ground=PROOF,
                 )
             }
         },

@@ -7,7 +7,10 @@ from sqlalchemy import BigInteger, Index
 from sqlmodel import SQLModel
 
 from assisters_app.base.clock import now
-from assisters_app.base.marks import REQUEST_LOGS, USAGE_ANALYTICS, Purpose, Rows, personal, plain
+from assisters_app.base.marks import DATABASE, REQUEST_LOGS, USAGE_ANALYTICS, Purpose, Rows, personal, plain
+
+ON_THE_WAY = (*DATABASE, "upstash")  # a record waits in the stream until the worker has written it down
+AT_THE_EDGE = (*ON_THE_WAY, "vercel")  # the host sees where a call comes from
 
 
 class UsageEvent(SQLModel, table=True):
@@ -31,25 +34,41 @@ class UsageEvent(SQLModel, table=True):
     organization_id: UUID = plain()
     key_id: UUID = plain()
     mode: str = plain(max_length=8)
-    endpoint: str = personal("user.behavior", Purpose.SERVICE, collected_as="1.5", max_length=64)
-    model: str = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", max_length=64)
-    status: int = personal("user.behavior", Purpose.SERVICE, collected_as="1.5")
+    endpoint: str = personal("user.behavior", Purpose.SERVICE, collected_as="1.5", recipients=ON_THE_WAY, max_length=64)
+    model: str = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", recipients=ON_THE_WAY, max_length=64)
+    status: int = personal("user.behavior", Purpose.SERVICE, collected_as="1.5", recipients=ON_THE_WAY)
     outcome: str = plain(max_length=24)
     error_code: str = plain(default="", max_length=64)
-    input_tokens: int = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", default=0)
-    cached_tokens: int = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", default=0)
-    output_tokens: int = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", default=0)
+    input_tokens: int = personal(
+        "user.behavior", Purpose.PAYMENTS, collected_as="1.6", recipients=ON_THE_WAY, default=0
+    )
+    cached_tokens: int = personal(
+        "user.behavior", Purpose.PAYMENTS, collected_as="1.6", recipients=ON_THE_WAY, default=0
+    )
+    output_tokens: int = personal(
+        "user.behavior", Purpose.PAYMENTS, collected_as="1.6", recipients=ON_THE_WAY, default=0
+    )
     estimated: bool = plain(default=False)
-    cost_nano: int = personal("user.financial", Purpose.PAYMENTS, collected_as="1.6", sa_type=BigInteger, default=0)
+    cost_nano: int = personal(
+        "user.financial", Purpose.PAYMENTS, collected_as="1.6", recipients=ON_THE_WAY, sa_type=BigInteger, default=0
+    )
     price_version: int = plain(default=0)
     stream: bool = plain(default=False)
     duration_ms: int = plain(default=0)
     first_token_ms: int | None = plain(default=None)
     overhead_ms: float = plain(default=0.0)
     ip: str = personal(
-        "user.device.ip_address", Purpose.SECURITY, Purpose.LIMITS, collected_as="1.7", default="", max_length=45
+        "user.device.ip_address",
+        Purpose.SECURITY,
+        Purpose.LIMITS,
+        collected_as="1.7",
+        recipients=AT_THE_EDGE,
+        default="",
+        max_length=45,
     )
-    user_agent: str = personal("user.device", Purpose.SECURITY, collected_as="1.7", default="", max_length=300)
+    user_agent: str = personal(
+        "user.device", Purpose.SECURITY, collected_as="1.7", recipients=AT_THE_EDGE, default="", max_length=300
+    )
     ingested_at: datetime = plain(default_factory=now)
 
 
