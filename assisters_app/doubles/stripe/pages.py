@@ -23,7 +23,7 @@ padding:.7rem;border-radius:8px;border:1px solid var(--line);background:transpar
 margin-top:.6rem;text-align:center;text-decoration:none}button.go{background:var(--go);color:var(--go-ink);
 border-color:var(--go)}:focus-visible{outline:3px solid var(--go);outline-offset:2px}.bad{color:var(--bad);
 font-weight:600}table{border-collapse:collapse;width:100%;font-size:.9rem}td,th{text-align:left;padding:.4rem .5rem;
-border-bottom:1px solid var(--line);overflow-wrap:anywhere}.scroll{overflow-x:auto}
+border-bottom:1px solid var(--line);overflow-wrap:anywhere}td+td,th{white-space:nowrap}.scroll{overflow-x:auto}
 """
 
 
