@@ -1,0 +1,58 @@
+"""Where a request comes from, believing nobody who is not a proxy of ours.
+
+    client_of(peer, forwarded_for, user_agent) -> Client
+
+`peer` is the address of the socket's other end, `forwarded_for` the X-Forwarded-For header ("" when there is none).
+"""
+
+import ipaddress
+from dataclasses import dataclass
+
+from assisters_app.base.settings import settings
+
+USER_AGENT_SIZE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The far end of a request: its address ("" when unknown) and what its browser calls itself."""
+
+    ip: str = ""
+    user_agent: str = ""
+
+
+def client_of(peer: str, forwarded_for: str = "", user_agent: str = "") -> Client:
+    """Return who is asking.
+
+    X-Forwarded-For is read from its right end, for as long as the one who added an entry is a proxy of ours
+    (`TRUSTED_PROXIES`): everything further left was written by a stranger.
+    """
+    hops = [*(hop.strip() for hop in forwarded_for.split(",")), peer] if forwarded_for else [peer]
+    address = ""
+    for hop in reversed(hops):
+        read = _address(hop)
+        if read is None:
+            break
+        address = str(read)
+        if not any(read in network for network in settings().trusted_proxies):
+            break
+    return Client(address, "".join(filter(str.isprintable, user_agent))[:USER_AGENT_SIZE])
+
+
+def truncated(ip: str) -> str:
+    """Return `ip` without what tells one household from the next: a /24 of IPv4, a /48 of IPv6."""
+    address = _address(ip)
+    if address is None:
+        return ""
+    network = ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)  # noqa: PLR2004 (IPv4)
+    return str(network.network_address)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address

@@ -1,0 +1,88 @@
+"""Links sent by mail: used once, soon over, only their fingerprint stored.
+
+Following a link only shows a page with a button: mail scanners follow links too. The button takes the token.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+from sqlmodel import col, update
+
+from assisters_app.accounts.tables import MailToken
+from assisters_app.base.clock import now
+from assisters_app.base.crypto import fingerprint
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import Refused
+from assisters_app.base.secrets import random_token
+from assisters_app.base.settings import settings
+
+Purpose = Literal["verify", "reset", "email-change"]
+
+LASTING: dict[Purpose, timedelta] = {
+    "verify": timedelta(days=2),
+    "reset": timedelta(hours=1),
+    "email-change": timedelta(days=1),
+}
+PAGES: dict[Purpose, str] = {"verify": "/verify", "reset": "/reset", "email-change": "/confirm-email"}
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What a link stood for."""
+
+    account_id: UUID
+    new_email: str | None
+
+
+async def link(
+    tx: Tx, account_id: UUID, purpose: Purpose, *, new_email: str | None = None, lasting: timedelta | None = None
+) -> str:
+    """Return the address of a new link; the ones sent before for this purpose stop working."""
+    await void(tx, account_id, purpose)
+    token = random_token().reveal()
+    until: datetime = now() + (lasting or LASTING[purpose])
+    tx.add(
+        MailToken(
+            fingerprint=fingerprint(token),
+            account_id=account_id,
+            purpose=purpose,
+            new_email=new_email,
+            expires_at=until,
+        )
+    )
+    return f"{settings().public_url}{PAGES[purpose]}?{urlencode({'token': token})}"
+
+
+async def follow(tx: Tx, token: str, purpose: Purpose) -> Followed:
+    """Use a link up; raise Refused when it is unknown, over, used, or for something else."""
+    used = await tx.exec(
+        update(MailToken)
+        .where(
+            col(MailToken.fingerprint) == fingerprint(token),
+            col(MailToken.purpose) == purpose,
+            col(MailToken.used_at).is_(None),
+            col(MailToken.expires_at) > now(),
+        )
+        .values(used_at=now())
+        .returning(col(MailToken.account_id), col(MailToken.new_email))
+    )
+    found = used.first()
+    if found is None:
+        raise Refused("This link is no longer valid. Ask for a new one.", code="bad_link")
+    return Followed(*found)
+
+
+async def void(tx: Tx, account_id: UUID, *purposes: Purpose) -> None:
+    """Make the unused links of an account for these purposes worthless."""
+    await tx.exec(
+        update(MailToken)
+        .where(
+            col(MailToken.account_id) == account_id,
+            col(MailToken.purpose).in_(purposes),
+            col(MailToken.used_at).is_(None),
+        )
+        .values(used_at=now())
+    )
