@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from assisters_app.base import processes
 from assisters_app.base.settings import ROOT
 
 WEB = ROOT / ".web"
@@ -54,15 +55,14 @@ def build() -> bool:
 
 
 def _reflex(*arguments: str) -> None:
-    done = subprocess.run(  # noqa: S603 (our own program with our own arguments)
-        [sys.executable, "-m", "reflex", *arguments],
-        cwd=ROOT,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise BuildError(f"The front end was not built: `reflex {arguments[0]}` failed. It says why above.")
+    name = f"reflex {arguments[0]}"
+    child = processes.start(name, [sys.executable, "-m", "reflex", *arguments], env=_environment(), cwd=ROOT)
+    try:
+        code = child.popen.wait()
+    finally:
+        child.end()  # interrupted, it takes its Node with it
+    if code != 0:
+        raise BuildError(f"The front end was not built: `{name}` failed. It says why above.")
 
 
 def _environment() -> dict[str, str]:

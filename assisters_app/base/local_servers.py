@@ -160,11 +160,10 @@ def _package(name: str) -> Path:
 def _home(data: Path, *, durable: bool) -> _Home:
     """Return the server's home, made if need be, once nothing else runs there."""
     data = data.absolute()
-    root = os.geteuid() == 0
     try:
-        data.parent.mkdir(mode=0o711 if root else 0o700, parents=True, exist_ok=True)
+        make_private(data.parent)
         _end_leftover(data)
-        home = _home_for_root(data) if root else _home_for_us(data)
+        home = _home_for_root(data) if os.geteuid() == 0 else _home_for_us(data)
     except PermissionError as problem:
         raise LocalServerError(
             f"{problem.filename} belongs to somebody else. Start as its owner, or remove it."
@@ -266,6 +265,11 @@ def _run(home: _Home, argv: Sequence[str | Path]) -> subprocess.CompletedProcess
 
 
 # What is remembered of a server
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory for us alone. Root lets others pass through it, unable to list it, to what is theirs below."""
+    directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,0 +1,159 @@
+"""`doctor`: looks at every dependency, the migrations and the invariants, and says of each how it is."""
+
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+import httpx
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from redis.exceptions import ResponseError
+from sqlalchemy import Connection, text
+
+from assisters_app import front_end, tables
+from assisters_app.base import db, log, marks
+from assisters_app.base.settings import ROOT, settings
+from assisters_app.base.valkey import valkey
+
+PATIENCE = 10  # seconds for one dependency to answer
+
+Check = Callable[[], Awaitable[str]]
+
+
+class IllError(Exception):
+    """Something is not as it should be. The message is a sentence."""
+
+
+async def examine() -> int:
+    """Print one line for each check; return 1 when one is ill, else 0."""
+    settings()
+    ill = 0
+    for name, check in CHECKS:
+        began = time.monotonic()
+        try:
+            finding, mark = await check(), "ok "
+        except Exception as problem:  # noqa: BLE001 (whatever keeps a check from passing is the finding)
+            kind = "" if isinstance(problem, IllError) else f"{type(problem).__name__}: "
+            finding, mark, ill = log.redact(f"{kind}{problem}"), "ILL", 1
+        print(f"{mark} {name:<11} {finding} ({(time.monotonic() - began) * 1000:.0f} ms)")
+    return ill
+
+
+async def _marks() -> str:
+    marks.check()
+    return f"{len(tables.metadata.tables)} tables, every column marked"
+
+
+async def _postgres() -> str:
+    async with db.engine().connect() as connection:
+        version = (await connection.execute(text("SHOW server_version"))).scalar_one()
+        failed = (
+            await connection.execute(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'"))
+        ).scalar_one()
+    return f"PostgreSQL {version} answers; {failed} jobs have failed for good"
+
+
+async def _migrations() -> str:
+    wanted = set(ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_heads())
+    async with db.engine().connect() as connection:
+        found = await connection.run_sync(_heads)
+    if found != wanted:
+        raise IllError(f"The database is at {sorted(found)}, this version at {sorted(wanted)}. Run migrate.")
+    return f"at {', '.join(sorted(found))}, the latest"
+
+
+def _heads(connection: Connection) -> set[str]:
+    return set(MigrationContext.configure(connection, opts={"version_table_schema": db.SCHEMA}).get_current_heads())
+
+
+async def _valkey() -> str:
+    facts = await valkey().info("server")
+    try:
+        policy = (await valkey().config_get("maxmemory-policy"))["maxmemory-policy"]
+    except ResponseError:
+        policy = "unknown"  # a hosted one keeps its configuration to itself
+    if policy not in ("noeviction", "unknown"):
+        raise IllError(f"It may throw away records of paid calls: maxmemory-policy is {policy}, not noeviction.")
+    return f"version {facts.get('valkey_version') or facts['redis_version']} answers; eviction: {policy}"
+
+
+async def _mail() -> str:
+    url = urlsplit(settings().smtp_url)
+    server = aiosmtplib.SMTP(
+        hostname=url.hostname,
+        port=url.port,
+        username=unquote(url.username) if url.username else None,
+        password=unquote(url.password) if url.password else None,
+        use_tls=url.scheme == "smtps",
+        timeout=PATIENCE,
+    )
+    async with server:
+        await server.noop()
+    return f"{url.hostname} takes mail"
+
+
+async def _stripe() -> str:
+    key, base = settings().stripe_api_key, settings().stripe_api_base or "https://api.stripe.com"
+    if key is None:
+        return "not configured: top-ups are switched off"
+    await _ask(f"{base}/v1/products?limit=1", {"Authorization": f"Bearer {key}"})
+    return f"{urlsplit(base).netloc} answers"
+
+
+async def _identity() -> str:
+    url, key = settings().supabase_url, settings().supabase_publishable_key
+    if url is None or key is None:
+        return "passwords are in our own database"
+    await _ask(f"{url}/auth/v1/health", {"apikey": key})
+    return f"Supabase Auth at {urlsplit(url).netloc} answers"
+
+
+async def _models() -> str:
+    base, key = settings().upstream_base_url, settings().upstream_api_key
+    if base is None:
+        return "no upstream: the sandbox answers"
+    await _ask(f"{base}/models", {"Authorization": f"Bearer {key}"} if key else {})
+    return f"{urlsplit(base).netloc} answers"
+
+
+async def _ask(url: str, headers: dict[str, str]) -> None:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        answer = await client.get(url, headers=headers)
+    if answer.is_error:
+        raise IllError(f"{urlsplit(url).netloc} answered {answer.status_code}.")
+
+
+async def _errors() -> str:
+    return "sent to Sentry" if settings().sentry_dsn else "not sent anywhere (no SENTRY_DSN)"
+
+
+async def _disk() -> str:
+    directory = settings().data_dir
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.write(b"written")
+    return f"{directory} can be written"
+
+
+async def _pages() -> str:
+    if not (front_end.BUILT / "index.html").is_file():
+        raise IllError("The front end is not built. Run build.")
+    return "the front end is built"
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("Marks", _marks),
+    ("Database", _postgres),
+    ("Migrations", _migrations),
+    ("Valkey", _valkey),
+    ("Mail", _mail),
+    ("Payments", _stripe),
+    ("Identity", _identity),
+    ("Models", _models),
+    ("Errors", _errors),
+    ("Disk", _disk),
+    ("Front end", _pages),
+)
