@@ -1,0 +1,190 @@
+"""Events: the terminal record of each API call, written once, and the quarter-hour tallies that charts read.
+
+Event                                  one call's record; travels as JSON through the stream
+insert(tx, events) -> list[Event]      writes what is new and adds it to the tallies; a duplicate changes nothing
+invariants(tx) -> list[Invariant]      whether events and tallies still say the same
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx
+from assisters_app.usage import ddl
+from assisters_app.usage.tables import UsageEvent, UsageTally
+
+QUARTER = timedelta(minutes=15)
+OUTCOMES = frozenset({"completed", "failed", "client_disconnected", "interrupted", "refused"})
+SUMS = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "cost_nano", "duration_ms")
+FAILED_FROM = 400  # the first HTTP status that counts as an error
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What became of one API call. Tokens are counts, `cost_nano` nano-USD under `price_version`, times milliseconds.
+
+    `at` is when it was admitted (UTC); `outcome` is one of OUTCOMES; `estimated` says that the tokens were counted by
+    us because the upstream did not tell.
+    """
+
+    request_id: UUID
+    at: datetime
+    organization_id: UUID
+    key_id: UUID
+    mode: str
+    endpoint: str
+    model: str
+    status: int
+    outcome: str
+    error_code: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+    cost_nano: int = 0
+    price_version: int = 0
+    stream: bool = False
+    duration_ms: int = 0
+    first_token_ms: int | None = None
+    overhead_ms: float = 0.0
+    ip: str = ""
+    user_agent: str = ""
+
+    def to_json(self) -> str:
+        """Return the event as one line of JSON."""
+        return orjson.dumps(self).decode()
+
+    @classmethod
+    def from_json(cls, line: str) -> "Event":
+        """Read an event; raise ValueError when the line is not one."""
+        given = orjson.loads(line)
+        if not isinstance(given, dict) or not given.keys() <= _NAMES:
+            raise ValueError("The record is not an event.")
+        try:
+            event = cls(
+                **{
+                    **given,
+                    "request_id": UUID(given["request_id"]),
+                    "at": datetime.fromisoformat(given["at"]),
+                    "organization_id": UUID(given["organization_id"]),
+                    "key_id": UUID(given["key_id"]),
+                }
+            )
+        except (KeyError, TypeError, AttributeError) as problem:
+            raise ValueError("The record is not an event.") from problem
+        event.require_sound()
+        return event
+
+    def require_sound(self) -> None:
+        """Raise ValueError when a value is one that no call of ours can have."""
+        counts = (self.input_tokens, self.cached_tokens, self.output_tokens, self.cost_nano, self.duration_ms)
+        whole = all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        if not whole or self.outcome not in OUTCOMES or self.at.tzinfo is None or type(self.status) is not int:
+            raise ValueError("The record holds a value that no call can have.")
+
+    @property
+    def bucket(self) -> datetime:
+        """Return the start of the quarter hour (UTC) that the event belongs to."""
+        return quarter(self.at)
+
+
+_NAMES = frozenset(field.name for field in fields(Event))
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """Something that must be true of the books: `holds` says whether it is, `sentence` what was found."""
+
+    name: str
+    holds: bool
+    sentence: str
+
+
+def quarter(at: datetime) -> datetime:
+    """Return the start of the quarter hour (UTC) that `at` lies in."""
+    utc = at.astimezone(UTC)
+    return utc.replace(minute=utc.minute - utc.minute % 15, second=0, microsecond=0)
+
+
+async def insert(tx: Tx, events: Sequence[Event]) -> list[Event]:
+    """Write the events that are not there yet, add them to the tallies, and return them in the order given."""
+    unique = {event.request_id: event for event in events}
+    if not unique:
+        return []
+    await ddl.ensure(tx, {event.at.astimezone(UTC).date() for event in unique.values()})
+    write = pg_insert(UsageEvent).on_conflict_do_nothing().returning(UsageEvent.__table__.c.request_id)  # type: ignore[attr-defined]
+    arrived = now()
+    rows = [{**asdict(event), "ingested_at": arrived} for event in unique.values()]
+    written = set((await tx.execute(write, rows)).scalars())
+    new = [event for event in unique.values() if event.request_id in written]
+    await _add_to_tallies(tx, new)
+    return new
+
+
+async def _add_to_tallies(tx: Tx, new: Iterable[Event]) -> None:
+    sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * len(SUMS))
+    for event in new:
+        key = (
+            event.organization_id,
+            event.bucket,
+            event.key_id,
+            event.model,
+            event.endpoint,
+            event.mode,
+            event.price_version,
+        )
+        for index, amount in enumerate(_amounts(event)):
+            sums[key][index] += amount
+    if not sums:
+        return
+    table = UsageTally.__table__  # type: ignore[attr-defined]
+    names = [column.name for column in table.primary_key]
+    rows = [dict(zip((*names, *SUMS), (*key, *amounts), strict=True)) for key, amounts in sums.items()]
+    rows.sort(key=lambda row: [str(row[name]) for name in names])  # one order for all workers: no deadlock
+    write = pg_insert(UsageTally)
+    added = {name: table.c[name] + write.excluded[name] for name in SUMS}
+    await tx.execute(write.on_conflict_do_update(index_elements=names, set_=added), rows)
+
+
+def _amounts(event: Event) -> tuple[int, ...]:
+    return (
+        1,
+        int(event.status >= FAILED_FROM),
+        event.input_tokens,
+        event.cached_tokens,
+        event.output_tokens,
+        event.cost_nano,
+        event.duration_ms,
+    )
+
+
+async def invariants(tx: Tx) -> list[Invariant]:
+    """Compare events with tallies over the whole days that events are kept for."""
+    found = (
+        await tx.execute(
+            text(
+                """
+                WITH kept AS (SELECT min(date_trunc('day', at, 'UTC')) AS since FROM usage_event),
+                events AS (SELECT count(*) n, coalesce(sum(cost_nano), 0) cost,
+                                  coalesce(sum(input_tokens + output_tokens), 0) tokens FROM usage_event),
+                tallies AS (SELECT coalesce(sum(requests), 0) n, coalesce(sum(cost_nano), 0) cost,
+                                   coalesce(sum(input_tokens + output_tokens), 0) tokens
+                            FROM usage_tally, kept WHERE bucket >= kept.since)
+                SELECT events.n, tallies.n, events.cost, tallies.cost, events.tokens, tallies.tokens
+                FROM events, tallies
+                """
+            )
+        )
+    ).one()
+    pairs = (("requests", found[0], found[1]), ("nano-USD", found[2], found[3]), ("tokens", found[4], found[5]))
+    return [
+        Invariant(f"events = tallies ({what})", left == right, f"{left} {what} in the events, {right} in the tallies")
+        for what, left, right in pairs
+    ]
