@@ -29,6 +29,17 @@ class Tx(AsyncSession):
         """Call `act()` once this transaction has been committed; never when it is rolled back."""
         self._afterwards.append(act)
 
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[None]:
+        """Undo all that the block does, and what it wanted done afterwards: to count what would happen."""
+        wanted_before = list(self._afterwards)
+        attempt = await self.begin_nested()
+        try:
+            yield
+        finally:
+            await attempt.rollback()
+            self._afterwards = wanted_before
+
 
 _engine: AsyncEngine | None = None
 

@@ -1,0 +1,221 @@
+"""The privacy policy as versioned data: every sentence with its id. The page, its hash and the checks read it here.
+
+    CURRENT: Policy                 .version, .effective_at, .sections[…].parts[…]; .text, .sha256
+    differences()                   sentences that say how the marks contradict sections 1 to 4 of the policy
+
+A version is a file in `policies/`, never edited once published: `tests/privacy/test_policy.py` holds its hash.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from assisters_app.base import marks
+from assisters_app.privacy import inventory
+from assisters_app.privacy.processors import PROCESSORS
+
+Kind = Literal["sentence", "item", "heading", "address"]
+KINDS: dict[str, Kind] = {"": "sentence", "- ": "item", "## ": "heading", "> ": "address"}  # as a line begins
+COLLECTED_LINES):
+        yield f"Columns are collected under {line}, which section 1 does not list as stored data."
+    for line in sorted(COLLECTED_LINES - NOT_IN_TABLES - collected):
+        yield f"Section 1 lists {line}, but no column is marked as collected under it."
+
+
+def _section_2() -> Iterator[str]:
+    for purpose, title in inventory.PURPOSES.items():
+        if CURRENT.sentence(str(purpose)) != title:
+            yield f"Purpose {purpose} is marked as {title!r}, which section 2 does not say."
+
+
+def _section_3() -> Iterator[str]:
+    named = {part.text.split(" - ")[0]: part.text for part in _parts(3) if part.kind == "item"}
+    for processor in PROCESSORS:
+        if named.pop(processor.name, "") != f"{processor.name} - {processor.purpose}":
+            yield f"{processor.name} receives data, but section 3 does not say so in these words."
+    yield from (f"Section 3 names {name}, which is not in the registry." for name in named)
+    known = {processor.id for processor in PROCESSORS}
+    for column, mark in inventory.marked_columns():
+        yield from (
+            f"{column.table.name}.{column.name} goes to {recipient}, which is not in the registry."
+            for recipient in set(mark.recipients) - known
+        )
+
+
+def _section_4() -> Iterator[str]:
+    for rule, _ in inventory.kept().values():
+        if rule.promise == marks.UNSTATED:
+            continue
+        promised = CURRENT.sentence(rule.promise).split(": ", 1)[1]
+        if not promised.startswith(rule.sentence):
+            yield f"Rows stay {rule.sentence}, but {rule.promise} promises {promised}."
+
+
+def _parts(number: int) -> Iterator[Part]:
+    for section in CURRENT.sections:
+        if section.number == number:
+            yield from section.parts
+
+
+def _sentences(*lines: tuple[str, str]) -> tuple[Part, ...]:
+    return tuple(Part("sentence", text, name) for name, text in lines)
+
+
+def _items(*lines: tuple[str, str]) -> tuple[Part, ...]:
+    return tuple(Part("item", text, name) for name, text in lines)
+
+
+def _heading(text: str) -> Part:
+    return Part("heading", text)
+
+
+COLLECTED_LINES = {"1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"}
+NOT_IN_TABLES = {"1.8", "1.9"}  # error reports go to logs and Sentry, redacted; request content is not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One sentence, list item, subheading or line of an address. `id` is stable; headings have none."""
+
+    kind: Kind
+    text: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One numbered section; the introduction has number 0 and no title."""
+
+    number: int
+    title: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One immutable version."""
+
+    version: str
+    effective_at: date
+    sections: tuple[Section, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole wording, one part a line, items with a dash, as its hash is taken."""
+        return "\n".join(self._lines()) + "\n"
+
+    @property
+    def sha256(self) -> str:
+        """64 hex characters over the UTF-8 of `text`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def sentence(self, sentence_id: str) -> str:
+        """Return the wording of one id; raise KeyError when the policy has no such sentence."""
+        return {part.id: part.text for section in self.sections for part in section.parts if part.id}[sentence_id]
+
+    def _lines(self) -> Iterator[str]:
+        for section in self.sections:
+            if section.title:
+                yield f"{section.number}. {section.title}"
+            line = ""
+            for part in section.parts:
+                if part.kind == "sentence":  # sentences of one paragraph stand on one line
+                    line = f"{line} {part.text}".strip()
+                    continue
+                if line:
+                    yield line
+                    line = ""
+                yield f"- {part.text}" if part.kind == "item" else part.text
+            if line:
+                yield line
+
+
+def read(version: str) -> Policy:
+    """Return the version in `policies/<version>.txt`; raise ValueError for a line that cannot be read."""
+    first, _, body = (Path(__file__).parent / "policies" / f"{version}.txt").read_text().partition("\n")
+    sections = [Section(0, "", ())]
+    for line in filter(None, body.splitlines()):
+        if title := re.fullmatch(r"# (\d+)\. (.+)", line):
+            sections.append(Section(int(title[1]), title[2], ()))
+        else:
+            last = sections[-1]
+            sections[-1] = Section(last.number, last.title, (*last.parts, _part(line)))
+    return Policy(version, date.fromisoformat(first.removeprefix("effective ")), tuple(sections))
+
+
+def _part(line: str) -> Part:
+    found = re.fullmatch(r"(- |> |## )?(?:\[([\w.]+)\] )?([^\[].*)", line)
+    if found is None:
+        raise ValueError(f"The policy has a line that cannot be read: {line}")
+    return Part(KINDS[found[1] or ""], found[3], found[2] or "")
+
+
+def differences() -> tuple[str, ...]:
+    """Return how the marks contradict the current policy, as sentences; empty when it is true as written."""
+    return (*_section_1(), *_section_2(), *_section_3(), *_section_4())
+
+
+def as_json() -> dict[str, Any]:
+    """Return the current version ready for JSON."""
+    return {
+        "version": CURRENT.version,
+        "effective_at": CURRENT.effective_at.isoformat(),
+        "sha256": CURRENT.sha256,
+        "sentences": [
+            {"id": part.id, "section": section.number, "text": part.text}
+            for section in CURRENT.sections
+            for part in section.parts
+            if part.id
+        ],
+    }
+
+
+def _section_1() -> Iterator[str]:
+    """Everything collected has a line; every line that names stored data has a column."""
+    collected = set(inventory.collected())
+    for line in sorted(collected - COLLECTED_LINES):
+        yield f"Columns are collected under {line}, which section 1 does not list as stored data."
+    for line in sorted(COLLECTED_LINES - NOT_IN_TABLES - collected):
+        yield f"Section 1 lists {line}, but no column is marked as collected under it."
+
+
+def _section_2() -> Iterator[str]:
+    for purpose, title in inventory.PURPOSES.items():
+        if CURRENT.sentence(str(purpose)) != title:
+            yield f"Purpose {purpose} is marked as {title!r}, which section 2 does not say."
+
+
+def _section_3() -> Iterator[str]:
+    named = {part.text.split(" - ")[0]: part.text for part in _parts(3) if part.kind == "item"}
+    for processor in PROCESSORS:
+        if named.pop(processor.name, "") != f"{processor.name} - {processor.purpose}":
+            yield f"{processor.name} receives data, but section 3 does not say so in these words."
+    yield from (f"Section 3 names {name}, which is not in the registry." for name in named)
+    known = {processor.id for processor in PROCESSORS}
+    for column, mark in inventory.marked_columns():
+        yield from (
+            f"{column.table.name}.{column.name} goes to {recipient}, which is not in the registry."
+            for recipient in set(mark.recipients) - known
+        )
+
+
+def _section_4() -> Iterator[str]:
+    for rule, _ in inventory.kept().values():
+        if rule.promise == marks.UNSTATED:
+            continue
+        promised = CURRENT.sentence(rule.promise).split(": ", 1)[1]
+        if not promised.startswith(rule.sentence):
+            yield f"Rows stay {rule.sentence}, but {rule.promise} promises {promised}."
+
+
+def _parts(number: int) -> Iterator[Part]:
+    for section in CURRENT.sections:
+        if section.number == number:
+            yield from section.parts
+
+
+CURRENT = read("2026-01")

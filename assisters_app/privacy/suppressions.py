@@ -1,0 +1,32 @@
+"""Addresses that get no marketing, as keyed hashes: the list outlives accounts and tells nobody who is on it."""
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, delete
+
+from assisters_app.base import crypto
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx
+from assisters_app.privacy.tables import Suppression
+
+
+async def suppress(tx: Tx, email: str) -> bool:
+    """Remember that this address opted out; return False when it was remembered already."""
+    row = {"email_hash": _hash(email), "created_at": now()}
+    done = await tx.exec(
+        insert(Suppression).values(row).on_conflict_do_nothing().returning(col(Suppression.email_hash))
+    )
+    return done.first() is not None
+
+
+async def suppressed(tx: Tx, email: str) -> bool:
+    """Return whether this address has opted out and not in again."""
+    return await tx.get(Suppression, _hash(email)) is not None
+
+
+async def forget(tx: Tx, email: str) -> None:
+    """Take an address off the list, because its owner has just opted in."""
+    await tx.exec(delete(Suppression).where(col(Suppression.email_hash) == _hash(email)))
+
+
+def _hash(email: str) -> str:
+    return crypto.keyed_hash("suppression", email.strip().lower())
