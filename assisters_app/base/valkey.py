@@ -12,6 +12,7 @@ import redis.asyncio as redis
 from assisters_app.base.settings import settings
 
 CHANNEL = "changes"
+QUIET = 30.0  # seconds to wait for a change before waiting again
 
 _clients: dict[asyncio.AbstractEventLoop, redis.Redis] = {}
 
@@ -44,6 +45,8 @@ async def listen() -> AsyncIterator[tuple[str, str]]:
     """Yield (topic, name) for each announced change, for as long as the caller iterates."""
     async with valkey().pubsub(ignore_subscribe_messages=True) as inbox:
         await inbox.subscribe(CHANNEL)
-        async for message in inbox.listen():
-            topic, _, name = message["data"].partition(":")
-            yield topic, name
+        while True:  # not `inbox.listen()`: it ends with the client's read timeout when nothing changes for a while
+            message = await inbox.get_message(timeout=QUIET)
+            if message is not None:
+                topic, _, name = message["data"].partition(":")
+                yield topic, name

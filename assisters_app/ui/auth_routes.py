@@ -1,0 +1,246 @@
+"""Signing in and out over HTTP: native forms, because only an answer over HTTP can set a cookie that scripts cannot read.
+
+Each route refuses what another site sent, calls one function of `accounts`, and answers the page's script with JSON
+(`{"next": …}` or `{"refused": …, "field": …}`) or, when the browser sent the form by itself, with a redirect or a page.
+"""
+
+import functools
+import html
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from assisters_app.accounts import (
+    passwords,
+    reauthentication,
+    resetting,
+    sessions,
+    signing_in,
+    signing_up,
+    verifying,
+)
+from assisters_app.accounts.client import Client, client_of
+from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.throttling import Limit, attempt
+from assisters_app.base.db import transaction
+from assisters_app.base.errors import Refused
+from assisters_app.base.settings import settings
+from assisters_app.ui.cookie import clear_cookie, read_cookie, set_cookie
+from assisters_app.ui.serving import HOME, LINK_COOKIE
+
+METER = Limit("password-meter", 240, timedelta(minutes=10))
+LARGEST = 16_384  # bytes of a form: an address, a password, a path
+
+Act = Callable[[Request, FormData], Awaitable[Response]]
+
+
+def posted(act: Act) -> Callable[[Request], Awaitable[Response]]:
+    """Make a route of `act`: refuse other sites and oversized forms, and answer a refusal in the form's own way."""
+
+    @functools.wraps(act)
+    async def route(request: Request) -> Response:
+        try:
+            _require_same_origin(request)
+            _require_small(request)
+            response = await act(request, await request.form(max_files=0, max_fields=20))
+        except Refused as refused:
+            response = _refusal(request, refused)
+        response.headers["cache-control"] = "no-store"
+        return response
+
+    return route
+
+
+@posted
+async def sign_up(request: Request, form: FormData) -> Response:
+    """Open an account; the answer is the same whether the address had one."""
+    async with transaction() as tx:
+        await signing_up.sign_up(tx, _text(form, "email"), _text(form, "password"), client(request))
+    return _go(request, "/check-mail")
+
+
+@posted
+async def sign_in(request: Request, form: FormData) -> Response:
+    """Open a session and set its cookie."""
+    async with transaction() as tx:
+        session = await signing_in.sign_in(tx, _text(form, "email"), _text(form, "password"), client(request))
+    response = _go(request, _next(form))
+    set_cookie(response, session)
+    return response
+
+
+@posted
+async def sign_out(request: Request, form: FormData) -> Response:  # noqa: ARG001 (every act gets its form)
+    """End this browser's session."""
+    who = await person(request)
+    if who:
+        async with transaction() as tx:
+            await sessions.sign_out(tx, who)
+    return _signed_out(request)
+
+
+@posted
+async def sign_out_everywhere(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
+    """End every session of this person."""
+    who = await _required(request)
+    async with transaction() as tx:
+        await sessions.sign_out_everywhere(tx, who)
+    return _signed_out(request)
+
+
+@posted
+async def verify(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
+    """Use up a verification link."""
+    async with transaction() as tx:
+        await verifying.verify(tx, _link(request))
+    return _forget_link(_go(request, "/sign-in"))
+
+
+@posted
+async def verify_again(request: Request, form: FormData) -> Response:
+    """Send another verification link, to whoever waits for one."""
+    async with transaction() as tx:
+        await signing_up.send_verification_again(tx, _text(form, "email"), client(request))
+    return _go(request, "/check-mail")
+
+
+@posted
+async def forgot(request: Request, form: FormData) -> Response:
+    """Send a link to choose a new password."""
+    async with transaction() as tx:
+        await resetting.request_reset(tx, _text(form, "email"), client(request))
+    return _go(request, "/check-mail")
+
+
+@posted
+async def reset(request: Request, form: FormData) -> Response:
+    """Replace a forgotten password."""
+    async with transaction() as tx:
+        await resetting.reset(tx, _link(request), _text(form, "password"), client(request))
+    return _forget_link(_go(request, "/sign-in"))
+
+
+@posted
+async def reauthenticate(request: Request, form: FormData) -> Response:
+    """Let a signed-in person prove again who they are."""
+    who = await _required(request)
+    async with transaction() as tx:
+        await reauthentication.reauthenticate(tx, who, _text(form, "password"), client(request))
+    return _go(request, _next(form))
+
+
+@posted
+async def judge(request: Request, form: FormData) -> Response:
+    """Say how good a password would be, for the meter beside its field."""
+    await attempt(METER, client(request).ip)
+    verdict = await passwords.judge(_text(form, "password")[:200], _text(form, "email")[:254])
+    return JSONResponse({"score": verdict.score, "problem": verdict.problem})
+
+
+def client(request: Request) -> Client:
+    """Return where a request comes from."""
+    peer = request.client.host if request.client else ""
+    return client_of(peer, request.headers.get("x-forwarded-for", ""), request.headers.get("user-agent", ""))
+
+
+async def person(request: Request) -> Person | None:
+    """Return who sent a request, by its cookie."""
+    return await sessions.resolve(read_cookie(request.scope["headers"]))
+
+
+async def _required(request: Request) -> Person:
+    who = await person(request)
+    if who is None:
+        raise Refused("You are signed out. Sign in again to go on.", code="signed_out", status=401)
+    return who
+
+
+def _require_same_origin(request: Request) -> None:
+    """Raise Refused unless a page of ours sent this. Browsers say where a POST comes from; silence is not a browser."""
+    site = request.headers.get("sec-fetch-site")
+    origin = urlsplit(request.headers.get("origin", "")).netloc
+    ours = {urlsplit(settings().public_url).netloc, request.headers.get("host", "")} - {""}
+    if not (site == "same-origin" or (site is None and origin in ours)):
+        raise Refused("This form was sent from another site.", code="cross_site", status=403)
+
+
+def _require_small(request: Request) -> None:
+    size = request.headers.get("content-length", "")
+    if not size.isdigit() or int(size) > LARGEST:
+        raise Refused("This form is larger than it can be.", code="too_large", status=413)
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _next(form: FormData) -> str:
+    """Return the page to go on to: one of ours, whatever was asked for."""
+    wanted = _text(form, "next")
+    parts = urlsplit(wanted)
+    outside = parts.scheme or parts.netloc or not wanted.startswith("/") or wanted.startswith(("//", "/\\", "/auth/"))
+    return HOME if outside or not wanted.isprintable() or "\\" in wanted else wanted
+
+
+def _link(request: Request) -> str:
+    token = read_cookie(request.scope["headers"], LINK_COOKIE)
+    if not token:
+        raise Refused("Follow the link in the mail again; this page has forgotten it.", code="bad_link")
+    return token
+
+
+def _forget_link(response: Response) -> Response:
+    response.delete_cookie(LINK_COOKIE, path="/auth", httponly=True, secure=settings().https, samesite="lax")
+    return response
+
+
+def _signed_out(request: Request) -> Response:
+    response = _go(request, "/sign-in")
+    clear_cookie(response)
+    return response
+
+
+def _by_script(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
+
+
+def _go(request: Request, to: str) -> Response:
+    return JSONResponse({"next": to}) if _by_script(request) else RedirectResponse(to, 303)
+
+
+def _refusal(request: Request, refused: Refused) -> Response:
+    if _by_script(request):
+        told = {"refused": str(refused), "code": refused.code, "field": refused.field}
+        return JSONResponse(told, refused.status, headers=_headers(refused))
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>That did not work</title><h1>That did not work</h1><p>{html.escape(str(refused))}</p>"
+        "<p>Use the browser's back button to try again.</p></html>"
+    )
+    policy = {"content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"}
+    return HTMLResponse(page, refused.status, headers={**policy, **_headers(refused)})
+
+
+def _headers(refused: Refused) -> dict[str, str]:
+    wait = getattr(refused, "retry_after", None)
+    return {"retry-after": str(wait)} if wait else {}
+
+
+routes = [
+    Route("/auth/sign-up", sign_up, methods=["POST"]),
+    Route("/auth/sign-in", sign_in, methods=["POST"]),
+    Route("/auth/sign-out", sign_out, methods=["POST"]),
+    Route("/auth/sign-out-everywhere", sign_out_everywhere, methods=["POST"]),
+    Route("/auth/verify", verify, methods=["POST"]),
+    Route("/auth/verify/again", verify_again, methods=["POST"]),
+    Route("/auth/forgot", forgot, methods=["POST"]),
+    Route("/auth/reset", reset, methods=["POST"]),
+    Route("/auth/reauthenticate", reauthenticate, methods=["POST"]),
+    Route("/auth/judge", judge, methods=["POST"]),
+]

@@ -1,0 +1,151 @@
+"""A tab's state belongs to the session that opened it, by construction.
+
+Reflex finds a tab's state by a token that the browser keeps and sends in the socket's address; whoever knows it could
+read the tab. Here the token that Reflex sees is derived from the sent one and the live session, so a stolen token opens
+a fresh state with any other cookie, with none, and with one that was revoked. The cookie itself goes no further: Reflex
+keeps a socket's headers in the state, so it is given the cookie's fingerprint alone.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from redis.exceptions import RedisError
+from reflex.istate.manager.token import BaseStateToken
+from reflex.state import BaseState, State
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from assisters_app.accounts import sessions
+from assisters_app.base.crypto import fingerprint, keyed_hash
+from assisters_app.base.valkey import listen, valkey
+from assisters_app.ui.cookie import read_cookie
+
+HEADER = "session-fingerprint"  # the name, in the Cookie header that Reflex sees, of the cookie's fingerprint
+KEPT = timedelta(days=90)  # as long as a session at most: which states to delete when it ends
+
+_BOUND = ("/_event", "/_upload")
+_PASSED_ON = (
+    b"host",
+    b"origin",
+    b"upgrade",
+    b"connection",
+    b"content-type",
+    b"content-length",
+    b"reflex-event-handler",
+)
+_PATIENCE = 1.0  # seconds between attempts to hear of changes when Valkey is away
+
+log = logging.getLogger(__name__)
+
+_sockets: defaultdict[str, set[Send]] = defaultdict(set)  # session fingerprint -> its open sockets in this process
+
+
+class TokenBinder:
+    """ASGI: stands before Reflex's socket and uploads."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the connection on with its token bound, and remember it for as long as it is open."""
+        if scope["type"] not in ("websocket", "http") or not scope["path"].startswith(_BOUND):
+            await self.app(scope, receive, send)
+            return
+        raw = read_cookie(scope["headers"])
+        mark = fingerprint(raw) if await sessions.resolve(raw) else ""
+        bound, tokens = _bound(scope, mark)
+        if not mark or scope["type"] != "websocket":
+            await self.app(bound, receive, send)
+            return
+        await _remember(mark, tokens)
+        _sockets[mark].add(send)
+        try:
+            await self.app(bound, receive, send)
+        finally:
+            _let_go(mark, send)
+
+
+async def kick(mark: str) -> None:
+    """Close every socket of a session in this process and delete what its tabs held.
+
+    The browser opens a new socket at once, which belongs to nobody, and is led to the sign-in page. The transport is
+    closed rather than the Socket.IO session: after a server's goodbye a client would not come back by itself.
+    """
+    for send in _sockets.pop(mark, set()):
+        try:
+            await send({"type": "websocket.close", "code": 4401, "reason": "signed out"})
+        except (RuntimeError, OSError):
+            log.info("a socket of an ended session was gone already")
+    await _delete_states(mark)
+
+
+async def follow_sessions() -> None:
+    """Act on every announced change of a session, for as long as the process runs: each process runs this once."""
+    while True:
+        try:
+            async for topic, mark in listen():
+                if topic == "session":
+                    sessions.forget(mark)
+                    if await sessions.resolve_fingerprint(mark) is None:
+                        await kick(mark)
+        except (RedisError, OSError):
+            log.warning("cannot hear of ended sessions; sockets are still checked at every event")
+        await asyncio.sleep(_PATIENCE)
+
+
+def fingerprint_of(cookie_header: str) -> str:
+    """Return the session fingerprint in the Cookie header that Reflex was given, "" when there is none."""
+    name, _, mark = cookie_header.partition("=")
+    return mark if name == HEADER else ""
+
+
+def _bound(scope: Scope, mark: str) -> tuple[dict[str, Any], list[str]]:
+    tokens: list[str] = []
+
+    def derived(token: str) -> str:
+        tokens.append(keyed_hash("tab", f"{token}|{mark}")[:32])
+        return tokens[-1]
+
+    query = [
+        (name, derived(value) if name == "token" else value)
+        for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    ]
+    headers = [
+        (name, derived(value.decode("latin-1")).encode() if name == b"reflex-client-token" else value)
+        for name, value in scope["headers"]
+        if name in (*_PASSED_ON, b"reflex-client-token") or name.startswith(b"sec-websocket-")
+    ]
+    if mark:
+        headers.append((b"cookie", f"{HEADER}={mark}".encode()))
+    return {**scope, "query_string": urlencode(query).encode(), "headers": headers, "client": ("", 0)}, tokens
+
+
+def _let_go(mark: str, send: Send) -> None:
+    _sockets[mark].discard(send)
+    if not _sockets[mark]:
+        del _sockets[mark]
+
+
+def _tabs(mark: str) -> str:
+    return f"ui:tabs:{mark}"
+
+
+async def _remember(mark: str, tokens: list[str]) -> None:
+    if tokens:
+        async with valkey().pipeline(transaction=False) as pipe:
+            pipe.sadd(_tabs(mark), *tokens)
+            pipe.expire(_tabs(mark), KEPT)
+            await pipe.execute()
+
+
+async def _delete_states(mark: str) -> None:
+    tokens: set[str] = await valkey().smembers(_tabs(mark))  # type: ignore[misc]  # (redis types sync and async as one)
+    keys = [str(BaseStateToken(ident=token, cls=state)) for token in tokens for state in _tree(State)]
+    await valkey().delete(_tabs(mark), *keys)
+
+
+def _tree(state: type[BaseState]) -> list[type[BaseState]]:
+    return [state, *(deeper for sub in state.get_substates() for deeper in _tree(sub))]

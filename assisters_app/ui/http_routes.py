@@ -1,0 +1,10 @@
+"""Every HTTP route of the web face that is not a page: forms posted natively, and downloads.
+
+A route for GET is under `/auth/` or `/download/`; whatever else is asked for by GET is a page or does not exist.
+"""
+
+from starlette.routing import BaseRoute
+
+from assisters_app.ui import auth_routes
+
+ROUTES: list[BaseRoute] = [*auth_routes.routes]

@@ -1,0 +1,69 @@
+"""Every page of the product, in one table: the app, the gate, the navigation and the palette all read it.
+
+A screen is a module of `assisters_app.ui` that has `page()` and, where it loads something, `load` (a State handler).
+Nothing is imported here, so that the shell can read the table that lists the screens that use the shell.
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Access = Literal["public", "member", "staff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: where it is, what it is called, who may see it, which module draws it.
+
+    `section` is the heading it has in the sidebar ("" for a page that is not there), `icon` a Lucide name, `words` what
+    else one may type in the palette to find it. `alone` pages are for those who are not signed in (sign-in, sign-up).
+    """
+
+    route: str
+    title: str
+    module: str
+    access: Access = "member"
+    section: str = ""
+    icon: str = ""
+    words: str = ""
+    alone: bool = False
+
+    def draw(self) -> Any:
+        """Return the page's component."""
+        return self._module().page()
+
+    def load(self) -> Any:
+        """Return the handler that runs when the page is opened, if it has one."""
+        return getattr(self._module(), "load", None)
+
+    def _module(self) -> Any:
+        return importlib.import_module(f"assisters_app.ui.{self.module}")
+
+
+PAGES: tuple[Page, ...] = (
+    # Everyone
+    Page("/", "Home", "landing", "public"),
+    Page("/pricing", "Pricing", "pricing", "public", section="Top", words="plans cost price"),
+    Page("/docs", "Docs", "docs", "public", section="Top", words="quickstart api reference openai python node curl"),
+    # Signing in
+    Page("/sign-in", "Sign in", "sign_in", "public", alone=True),
+    Page("/sign-up", "Create an account", "sign_up", "public", alone=True),
+    Page("/forgot", "Reset your password", "forgot", "public", alone=True),
+    Page("/check-mail", "Check your mail", "check_mail", "public", alone=True),
+    Page("/reset", "Choose a new password", "reset", "public"),
+    Page("/verify", "Confirm your address", "verify", "public"),
+    Page("/confirm", "Confirm that it is you", "reauthenticate", "member"),
+)
+
+
+def by_route(path: str) -> Page | None:
+    """Return the page that answers `path` (no trailing slash), also for routes with a `[part]`; None when none does."""
+    return next((page for page in PAGES if _matches(page.route, path)), None)
+
+
+def _matches(route: str, path: str) -> bool:
+    pattern, parts = route.split("/"), path.split("/")
+    return len(pattern) == len(parts) and all(
+        part == asked or (part.startswith("[") and part.endswith("]") and bool(asked))
+        for part, asked in zip(pattern, parts, strict=True)
+    )

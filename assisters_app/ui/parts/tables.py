@@ -1,0 +1,113 @@
+"""Lists, drawn with care in their four states: loading, failed, empty, full."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import reflex as rx
+
+from assisters_app.ui.parts.buttons import button
+from assisters_app.ui.parts.cards import skeleton
+
+_HEAD = "py-2.5 pr-4 text-left text-xs font-medium text-muted whitespace-nowrap"
+_CELL = "py-3 pr-4 align-middle "
+
+
+def table(
+    rows: Any,
+    cells: Callable[[Any], Sequence[Any]],
+    *,
+    label: str,
+    columns: Sequence[str],
+    phase: rx.Var[str],
+    empty: rx.Component,
+    retry: Any,
+    key: Callable[[Any], Any] | None = None,
+    right: Sequence[int] = (),
+    more: rx.Component | None = None,
+) -> rx.Component:
+    """Return a list.
+
+    `rows` is a State var, `cells(row)` gives one component or text per column, `key(row)` what tells rows apart,
+    `right` names the columns of figures (they stand right). `phase` is "loading", "failed" or "ready" (see
+    `session.loading`); `retry` is the handler behind "Try again"; `more` goes below (pages, "Show more").
+    """
+    return rx.match(
+        phase,
+        ("failed", failed(retry)),
+        ("ready", rx.cond(rows.length() > 0, _full(rows, cells, label, columns, key, right, more), empty)),
+        _waiting(label, columns),
+    )
+
+
+def empty(title: str, text: str, action: rx.Component | None = None, icon: str = "inbox") -> rx.Component:
+    """Return what an empty list says: what belongs here, and the button that makes the first one."""
+    return rx.el.div(
+        rx.el.span(
+            rx.icon(icon, size=20, aria_hidden="true"),
+            class_name="grid place-items-center size-10 rounded-full bg-raised text-muted",
+        ),
+        rx.el.p(title, class_name="mt-3 font-medium"),
+        rx.el.p(text, class_name="mt-1 text-muted max-w-sm"),
+        rx.el.div(action, class_name="mt-4") if action is not None else rx.fragment(),
+        class_name="flex flex-col items-center justify-center text-center px-4 py-12",
+    )
+
+
+def failed(retry: Any) -> rx.Component:
+    """Return what a list says that could not be loaded."""
+    return rx.el.div(
+        rx.el.p("This could not be loaded.", class_name="font-medium"),
+        rx.el.p("Nothing was changed. It may work in a moment.", class_name="mt-1 text-muted"),
+        button("Try again", kind="secondary", size="small", on_click=retry, class_name="mt-4"),
+        role="alert",
+        class_name="flex flex-col items-center justify-center text-center px-4 py-12",
+    )
+
+
+def _full(
+    rows: Any, cells: Any, label: str, columns: Sequence[str], key: Any, right: Sequence[int], more: Any
+) -> rx.Component:
+    def line(row: Any) -> rx.Component:
+        tds = [
+            rx.el.td(cell, class_name=_CELL + ("text-right tabular-nums last:pr-0" if n in right else "last:pr-0"))
+            for n, cell in enumerate(cells(row))
+        ]
+        keyed = {"key": key(row)} if key else {}
+        return rx.el.tr(*tds, class_name="border-t border-line", **keyed)
+
+    return rx.el.div(
+        _scroll(
+            label, rx.el.table(_head(label, columns, right), rx.el.tbody(rx.foreach(rows, line)), class_name="w-full")
+        ),
+        more or rx.fragment(),
+    )
+
+
+def _waiting(label: str, columns: Sequence[str]) -> rx.Component:
+    line = rx.el.tr(
+        *[rx.el.td(skeleton("h-4 w-24 max-w-full"), class_name=_CELL) for _ in columns],
+        class_name="border-t border-line",
+    )
+    return rx.el.div(
+        rx.el.table(_head(label, columns, ()), rx.el.tbody(line, line, line), class_name="w-full"),
+        rx.el.span("Loading", class_name="sr-only"),
+        aria_busy="true",
+        class_name="overflow-hidden",
+    )
+
+
+def _head(label: str, columns: Sequence[str], right: Sequence[int]) -> rx.Component:
+    heads = [
+        rx.el.th(
+            name or rx.el.span("Actions", class_name="sr-only"),
+            scope="col",
+            class_name=_HEAD + (" text-right" if n in right else "") + " last:pr-0",
+        )
+        for n, name in enumerate(columns)
+    ]
+    return rx.fragment(rx.el.caption(label, class_name="sr-only"), rx.el.thead(rx.el.tr(*heads)))
+
+
+def _scroll(label: str, inner: rx.Component) -> rx.Component:
+    # A region that scrolls sideways must be reachable by keyboard.
+    return rx.el.div(inner, class_name="overflow-x-auto", role="region", aria_label=label, tab_index=0)
