@@ -26,6 +26,18 @@ from assisters_app.base.settings import ROOT, Settings, SettingsError, read_sett
 
 LOCAL = ROOT / ".local"
 RECORD = LOCAL / "run.json"
+RECORDED = (  # the settings that other commands need to see the same product
+    "ASSISTERS_",
+    "DATABASE_URL",
+    "MAIL",
+    "PORT",
+    "PUBLIC_URL",
+    "REDIS_URL",
+    "SMTP_URL",
+    "STRIPE_",
+    "SUPABASE_",
+    "UPSTREAM_",
+)
 PATIENCE = 60.0  # seconds a part may take to answer
 ROOT_SECRET_BYTES = 32
 WEBHOOK_PATH = "/webhooks/stripe"
@@ -60,6 +72,8 @@ class Run:
         """Count a child in: it is ended with the rest, and its death ends the rest."""
         self.ends.callback(child.end)
         self.children.append(child)
+        if self.development:
+            _record(self)
         return child
 
     def python(self, name: str, *arguments: str) -> processes.Child:
@@ -92,11 +106,13 @@ def _asked_to_stop(_number: int, _frame: FrameType | None) -> None:
 def _run(run: Run, began: float) -> None:
     chosen = read_settings({**TO_BE_MADE, **run.env} if run.development else run.env)
     workers = _web_workers(run.env)
+    if run.development:
+        local_servers.make_private(LOCAL)
+        run.ends.enter_context(_alone())
+        _end_leftovers()
     _free_or_refuse(chosen.port, run.development)
     if run.development:
         _start_parts(run, chosen)
-        os.environ.update(run.env)
-        settings.cache_clear()
     migrate()
     if run.development:
         front_end.build()
@@ -122,31 +138,29 @@ def migrate() -> None:
 
 
 def _start_parts(run: Run, chosen: Settings) -> None:
-    local_servers.make_private(LOCAL)
-    run.ends.enter_context(_alone())
     run.env.setdefault("ASSISTERS_PEPPER", _pepper())
     _start_postgres(run)
     _start_valkey(run)
     _start_mailbox(run)
     _start_stripe(run, chosen.port)
-    run.ends.callback(RECORD.unlink, missing_ok=True)
+    os.environ.update(run.env)
+    settings.cache_clear()
+
+
+def _record(run: Run) -> None:
+    """Write down who runs what with which settings: for other commands, and for the next start if we cannot end it."""
     us = processes.Mark.of(os.getpid())
-    given = {name: run.env[name] for name in sorted(run.env) if name.startswith(RECORDED)}
-    local_servers.write_private(RECORD, json.dumps({"pid": us.pid, "created": us.created, "env": given}))
+    known = {name: run.env[name] for name in sorted(run.env) if name.startswith(RECORDED)}
+    children = [[child.mark.pid, child.mark.created] for child in run.children]
+    record = {"pid": us.pid, "created": us.created, "children": children, "env": known}
+    local_servers.write_private(RECORD, json.dumps(record))
 
 
-RECORDED = (
-    "ASSISTERS_",
-    "DATABASE_URL",
-    "MAIL",
-    "PORT",
-    "PUBLIC_URL",
-    "REDIS_URL",
-    "SMTP_URL",
-    "STRIPE_",
-    "SUPABASE_",
-    "UPSTREAM_",
-)
+def _end_leftovers() -> None:
+    """End what a run left behind that was killed together with its watcher."""
+    if RECORD.exists():
+        for pid, created in reversed(json.loads(RECORD.read_text())["children"]):
+            processes.end_stranger(processes.Mark(pid, created), signal.SIGINT)
 
 
 def running_development() -> dict[str, str]:
@@ -163,7 +177,11 @@ def running_development() -> dict[str, str]:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Hold this checkout's data for the length of the block; the system lets go of it when we die."""
-    with (LOCAL / "run.lock").open("w") as lock:
+    try:
+        held = (LOCAL / "run.lock").open("w")
+    except PermissionError:
+        raise RunError(f"{LOCAL} belongs to somebody else. Start as its owner, or remove it.") from None
+    with held as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

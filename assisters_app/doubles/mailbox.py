@@ -164,7 +164,8 @@ def _list_page(box: Mailbox) -> str:
 def _letter_page(letter: Letter) -> str:
     text = LINK.sub(lambda link: f'<a href="{link[0]}">{link[0]}</a>', html.escape(letter.text, quote=False))
     view = html.escape(f'<base target="_blank">{letter.html}', quote=True)
-    frame = f'<h2>As HTML</h2><iframe title="The letter as HTML" sandbox="allow-popups allow-popups-to-escape-sandbox" srcdoc="{view}"></iframe>'
+    sandbox = "allow-popups allow-popups-to-escape-sandbox"  # no scripts, no forms; links open in a new tab
+    frame = f'<h2>As HTML</h2><iframe title="The letter as HTML" sandbox="{sandbox}" srcdoc="{view}"></iframe>'
     facts = f"From {html.escape(letter.sender)} to {html.escape(', '.join(letter.to))}, {html.escape(letter.at)}"
     return _page(
         letter.subject,
