@@ -117,7 +117,7 @@ async def given(tx: Tx, account_id: UUID, purpose_id: str) -> bool:
 
 
 async def withdraw(tx: Tx, account_id: UUID, purpose_id: str, source: str) -> None:
-    """Withdraw consent for somebody who is not signed in, by one click in a mail; nothing happens when none is given."""
+    """Withdraw consent for somebody who is not signed in (one click in a mail); nothing happens if none is given."""
     purpose = next(one for one in PURPOSES if one.id == purpose_id)
     if await given(tx, account_id, purpose_id) and await _append(tx, account_id, purpose, given=False, source=source):
         trail.write(tx, "consent:withdrawn", account_id=account_id, actor_id=account_id, purpose=purpose_id)

@@ -20,59 +20,6 @@ from assisters_app.privacy.processors import PROCESSORS
 
 Kind = Literal["sentence", "item", "heading", "address"]
 KINDS: dict[str, Kind] = {"": "sentence", "- ": "item", "## ": "heading", "> ": "address"}  # as a line begins
-COLLECTED_LINES):
-        yield f"Columns are collected under {line}, which section 1 does not list as stored data."
-    for line in sorted(COLLECTED_LINES - NOT_IN_TABLES - collected):
-        yield f"Section 1 lists {line}, but no column is marked as collected under it."
-
-
-def _section_2() -> Iterator[str]:
-    for purpose, title in inventory.PURPOSES.items():
-        if CURRENT.sentence(str(purpose)) != title:
-            yield f"Purpose {purpose} is marked as {title!r}, which section 2 does not say."
-
-
-def _section_3() -> Iterator[str]:
-    named = {part.text.split(" - ")[0]: part.text for part in _parts(3) if part.kind == "item"}
-    for processor in PROCESSORS:
-        if named.pop(processor.name, "") != f"{processor.name} - {processor.purpose}":
-            yield f"{processor.name} receives data, but section 3 does not say so in these words."
-    yield from (f"Section 3 names {name}, which is not in the registry." for name in named)
-    known = {processor.id for processor in PROCESSORS}
-    for column, mark in inventory.marked_columns():
-        yield from (
-            f"{column.table.name}.{column.name} goes to {recipient}, which is not in the registry."
-            for recipient in set(mark.recipients) - known
-        )
-
-
-def _section_4() -> Iterator[str]:
-    for rule, _ in inventory.kept().values():
-        if rule.promise == marks.UNSTATED:
-            continue
-        promised = CURRENT.sentence(rule.promise).split(": ", 1)[1]
-        if not promised.startswith(rule.sentence):
-            yield f"Rows stay {rule.sentence}, but {rule.promise} promises {promised}."
-
-
-def _parts(number: int) -> Iterator[Part]:
-    for section in CURRENT.sections:
-        if section.number == number:
-            yield from section.parts
-
-
-def _sentences(*lines: tuple[str, str]) -> tuple[Part, ...]:
-    return tuple(Part("sentence", text, name) for name, text in lines)
-
-
-def _items(*lines: tuple[str, str]) -> tuple[Part, ...]:
-    return tuple(Part("item", text, name) for name, text in lines)
-
-
-def _heading(text: str) -> Part:
-    return Part("heading", text)
-
-
 COLLECTED_LINES = {"1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"}
 NOT_IN_TABLES = {"1.8", "1.9"}  # error reports go to logs and Sentry, redacted; request content is not kept
 

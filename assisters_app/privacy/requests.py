@@ -7,7 +7,7 @@
     deadlines(received_at) -> Deadlines
 
 Dates, per regulation: GDPR Art. 12(3) one month (month-end safe); CCPA 11 CCR §7021 receipt confirmed within 10
-business days, answered within 45 calendar days. The rights are the same for everyone, so the earlier date counts for all.
+business days, answered within 45 calendar days. The rights are the same for everyone, so the earlier date counts.
 """
 
 from dataclasses import dataclass
