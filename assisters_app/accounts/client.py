@@ -1,4 +1,4 @@
-"""Where a request comes from, believing nobody who is not a proxy of ours.
+"""Where a request comes from, believing nobody who is not a proxy of ours; and forgetting it in time.
 
     client_of(peer, forwarded_for, user_agent) -> Client
 
@@ -7,10 +7,17 @@
 
 import ipaddress
 from dataclasses import dataclass
+from datetime import timedelta
 
+from sqlalchemy import text
+
+from assisters_app.base import jobs
+from assisters_app.base.clock import now
+from assisters_app.base.db import transaction
 from assisters_app.base.settings import settings
 
 USER_AGENT_SIZE = 300
+NEEDED = timedelta(days=30)  # policy 1.7: how long security needs to know the address itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +46,19 @@ def client_of(peer: str, forwarded_for: str = "", user_agent: str = "") -> Clien
     return Client(address, "".join(filter(str.isprintable, user_agent))[:USER_AGENT_SIZE])
 
 
-def truncated(ip: str) -> str:
-    """Return `ip` without what tells one household from the next: a /24 of IPv4, a /48 of IPv6."""
-    address = _address(ip)
-    if address is None:
-        return ""
-    network = ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)  # noqa: PLR2004 (IPv4)
-    return str(network.network_address)
+@jobs.job("accounts.shorten-addresses", every="17 3 * * *")
+async def shorten_addresses() -> None:
+    """Cut the addresses that security no longer needs: to a /24 of IPv4, a /48 of IPv6, which fit many households."""
+    async with transaction() as tx:
+        for table in ("session", "trail_entry"):
+            await tx.execute(text(SHORTEN.format(table=table)), {"before": now() - NEEDED})
+
+
+SHORTEN = """
+    UPDATE {table} SET ip = host(network(set_masklen(ip::inet, CASE family(ip::inet) WHEN 4 THEN 24 ELSE 48 END)))
+    WHERE created_at < :before AND ip <> ''
+      AND ip <> host(network(set_masklen(ip::inet, CASE family(ip::inet) WHEN 4 THEN 24 ELSE 48 END)))
+"""
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

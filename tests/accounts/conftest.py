@@ -7,15 +7,13 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from cast import ADA, PASSWORD
+from places import HERE
 from sqlmodel import select
 
 from assisters_app.accounts import passwords, sessions, signing_in, signing_up, verifying
-from assisters_app.accounts.client import Client
 from assisters_app.base import crypto, jobs
 from assisters_app.base.db import transaction
 from assisters_app.base.tables import OutgoingMail, TrailEntry
-
-HERE = Client("192.0.2.7", "Firefox")
 
 
 @pytest.fixture(autouse=True)

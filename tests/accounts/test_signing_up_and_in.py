@@ -2,7 +2,7 @@
 
 import pytest
 from cast import ADA, BOB, MALLORY, PASSWORD
-from conftest import HERE
+from places import HERE
 from sqlmodel import select
 
 from assisters_app.accounts import passwords, resetting, sessions, signing_in, signing_up, verifying

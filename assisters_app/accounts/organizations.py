@@ -1,0 +1,71 @@
+"""The organization that keys, usage and money belong to.
+
+view(tx, person) -> OrganizationView
+rename(tx, person, name)                raises Refused(code="bad_name", field="name")
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from assisters_app.accounts import sessions
+from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.tables import Membership, Organization
+from assisters_app.base import trail
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound, Refused
+
+LONGEST = 120
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationView:
+    """An organization as its members see it; `role` is the viewer's own."""
+
+    id: UUID
+    handle: str
+    name: str
+    role: str
+    created_at: datetime
+
+
+async def view(tx: Tx, person: Person) -> OrganizationView:
+    """Return the organization that `person` is acting for."""
+    organization, membership = await _theirs(tx, person)
+    return OrganizationView(
+        organization.id, organization.handle, organization.name, membership.role, organization.created_at
+    )
+
+
+async def rename(tx: Tx, person: Person, name: str) -> None:
+    """Give the organization of `person` another name, everywhere it is shown."""
+    organization, membership = await _theirs(tx, person)
+    if membership.role != "owner":
+        raise Refused("Only an owner can rename an organization.", code="forbidden", status=403)
+    organization.name = one_line(name, "name")
+    tx.add(organization)
+    await sessions.changed(tx, person.account_id)
+    trail.write(
+        tx,
+        "organization:renamed",
+        account_id=person.account_id,
+        actor_id=person.account_id,
+        organization=organization.handle,
+    )
+
+
+def one_line(text: str, field: str, *, empty: bool = False) -> str:
+    """Return a name as it is stored; raise Refused when it is empty (unless that is meant), long, or holds controls."""
+    text = " ".join(text.split())
+    if not text and not empty:
+        raise Refused("Give it a name.", code="bad_name", field=field)
+    if len(text) > LONGEST or not text.isprintable():
+        raise Refused(f"Use at most {LONGEST} plain characters.", code="bad_name", field=field)
+    return text
+
+
+async def _theirs(tx: Tx, person: Person) -> tuple[Organization, Membership]:
+    membership = await tx.get(Membership, (person.organization_id, person.account_id))
+    if membership is None:
+        raise NotFound("organization")
+    return await tx.get_one(Organization, person.organization_id), membership

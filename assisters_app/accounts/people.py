@@ -1,0 +1,233 @@
+"""What staff may do with accounts; every look at one is written where its owner can read it (policy 5.5).
+
+    listed(tx, staff, search="", after=None) -> Page        e-mail addresses are masked; keyset, newest first
+    view(tx, staff, account_id) -> AccountView              writes `account:viewed`
+    suspend(tx, staff, account_id, reason)                  raises Refused: no_reason, reauthenticate, own_account
+    unsuspend(tx, staff, account_id)
+    create_account(tx, email, staff=False) -> str           for the command line; the address of a set-password page
+
+Each raises Refused(code="forbidden") for who is not staff, NotFound for what is not there.
+"""
+
+import functools
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlmodel import col, or_, select
+from sqlmodel.sql.expression import Select
+
+from assisters_app.accounts import emails, links, sessions, signing_up
+from assisters_app.accounts.reauthentication import require_recent
+from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.signing_in import APPEAL
+from assisters_app.accounts.tables import Account, Membership, Organization
+from assisters_app.base import mail, trail, valkey
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound, Refused
+
+PAGE = 50
+INVITED = timedelta(days=7)  # how long the command line's set-password link works
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One account in a list: nothing that names its person."""
+
+    id: UUID
+    masked_email: str
+    organization: str  # its handle
+    plan: str
+    role: str
+    created_at: datetime
+    verified: bool
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some accounts, and what to pass as `after` for the ones that follow (None: there are none)."""
+
+    rows: tuple[AccountRow, ...]
+    next: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One account as staff sees it."""
+
+    id: UUID
+    email: str
+    name: str
+    role: str
+    time_zone: str
+    created_at: datetime
+    verified_at: datetime | None
+    suspended_at: datetime | None
+    suspension_reason: str
+    organization_id: UUID
+    organization_handle: str
+    organization_name: str
+    plan: str
+
+
+def require_staff(person: Person) -> None:
+    """Raise Refused when `person` is not staff."""
+    if person.role != "staff":
+        raise Refused("This page is for staff.", code="forbidden", status=403)
+
+
+async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = None) -> Page:
+    """Return a page of accounts whose address, name or organization contains `search`, newest first."""
+    require_staff(staff)
+    wanted = _with_organization().order_by(col(Account.id).desc()).limit(PAGE + 1)
+    if after is not None:
+        wanted = wanted.where(col(Account.id) < after)  # ids are ordered by the time they were made
+    if search.strip():
+        part = search.strip()
+        wanted = wanted.where(
+            or_(
+                col(Account.email).icontains(part, autoescape=True),
+                col(Account.name).icontains(part, autoescape=True),
+                col(Organization.name).icontains(part, autoescape=True),
+                col(Organization.handle).icontains(part, autoescape=True),
+            )
+        )
+    found = (await tx.exec(wanted)).all()
+    trail.write(tx, "accounts:listed", account_id=None, actor_id=staff.account_id, accounts=len(found[:PAGE]))
+    rows = tuple(_row(account, organization) for account, organization in found[:PAGE])
+    return Page(rows, rows[-1].id if len(found) > PAGE else None)
+
+
+async def view(tx: Tx, staff: Person, account_id: UUID) -> AccountView:
+    """Return one account; its owner can read that `staff` looked."""
+    require_staff(staff)
+    found = (await tx.exec(_with_organization().where(Account.id == account_id))).first()
+    if found is None:
+        raise NotFound("account")
+    account, organization = found
+    trail.write(tx, "account:viewed", account_id=account.id, actor_id=staff.account_id)
+    return AccountView(
+        id=account.id,
+        email=account.email,
+        name=account.name,
+        role=account.role,
+        time_zone=account.time_zone,
+        created_at=account.created_at,
+        verified_at=account.verified_at,
+        suspended_at=account.suspended_at,
+        suspension_reason=account.suspension_reason,
+        organization_id=organization.id,
+        organization_handle=organization.handle,
+        organization_name=organization.name,
+        plan=organization.plan,
+    )
+
+
+async def suspend(tx: Tx, staff: Person, account_id: UUID, reason: str) -> None:
+    """Keep an account from being used, for a reason that its owner is told, with a way to appeal (policy 2.4)."""
+    require_staff(staff)
+    require_recent(staff)
+    reason = " ".join(reason.split())[:500]
+    if not reason:
+        raise Refused("Give the reason; the owner of the account is told it.", code="no_reason", field="reason")
+    if account_id == staff.account_id:
+        raise Refused("You cannot suspend yourself.", code="own_account")
+    account = await _locked(tx, account_id)
+    account.suspended_at, account.suspension_reason = now(), reason
+    tx.add(account)
+    await sessions.end_all(tx, account.id, actor_id=staff.account_id)
+    await _announce(tx, account)
+    trail.write(tx, "account:suspended", account_id=account.id, actor_id=staff.account_id)
+    await mail.send(tx, account.email, _suspended(reason), account_id=account.id)
+
+
+async def unsuspend(tx: Tx, staff: Person, account_id: UUID) -> None:
+    """Let a suspended account be used again, and tell its owner."""
+    require_staff(staff)
+    require_recent(staff)
+    account = await _locked(tx, account_id)
+    if account.suspended_at is None:
+        return
+    account.suspended_at, account.suspension_reason = None, ""
+    tx.add(account)
+    await _announce(tx, account)
+    trail.write(tx, "account:unsuspended", account_id=account.id, actor_id=staff.account_id)
+    await mail.send(tx, account.email, AGAIN, account_id=account.id)
+
+
+async def create_account(tx: Tx, email: str, *, staff: bool = False) -> str:
+    """Return the address of the page where the owner of `email` sets a password, which proves the address too.
+
+    An account that exists is made staff when that is asked for, and keeps its password until a new one is set.
+    """
+    email = emails.normalized(email)
+    role = "staff" if staff else "member"
+    account = await signing_up.open_account(tx, email, role=role)
+    if account is None:
+        account = (await tx.exec(select(Account).where(Account.email == email).with_for_update())).one()
+        account.role = "staff" if staff else account.role
+        tx.add(account)
+        await sessions.changed(tx, account.id)
+    trail.write(tx, "account:created", account_id=account.id, role=account.role)
+    return await links.link(tx, account.id, "reset", lasting=INVITED)
+
+
+AGAIN = mail.Message(
+    "Your account is open again",
+    ("Your Assisters account is no longer suspended. You can sign in, and your API keys work again.",),
+)
+
+
+def _suspended(reason: str) -> mail.Message:
+    return mail.Message(
+        "Your account was suspended",
+        (
+            f"Your Assisters account was suspended by a member of staff. Reason: {reason}",
+            f"If you think this is wrong, write to {APPEAL}: another person will look at it.",
+            "Your rights to access, export and erase your data are as they were; that address takes care of them.",
+        ),
+    )
+
+
+def _with_organization() -> Select[Account, Organization]:
+    return (
+        select(Account, Organization)
+        .join(Membership, col(Membership.account_id) == Account.id)
+        .join(Organization, col(Organization.id) == Membership.organization_id)
+        .where(Organization.owner_id == Account.id)
+    )
+
+
+def _row(account: Account, organization: Organization) -> AccountRow:
+    return AccountRow(
+        id=account.id,
+        masked_email=masked(account.email),
+        organization=organization.handle,
+        plan=organization.plan,
+        role=account.role,
+        created_at=account.created_at,
+        verified=account.verified_at is not None,
+        suspended=account.suspended_at is not None,
+    )
+
+
+def masked(email: str) -> str:
+    """Return an address that its owner would recognise and a stranger could not write to: `a…@example.com`."""
+    name, _, domain = email.partition("@")
+    return f"{name[:1]}…@{domain}"
+
+
+async def _locked(tx: Tx, account_id: UUID) -> Account:
+    account = await tx.get(Account, account_id, with_for_update=True)
+    if account is None:
+        raise NotFound("account")
+    return account
+
+
+async def _announce(tx: Tx, account: Account) -> None:
+    """Once `tx` stands, tell every process what else hangs on this account: its keys stop, or work again."""
+    owned = await tx.exec(select(Organization.id).where(Organization.owner_id == account.id))
+    for organization_id in owned:
+        tx.afterwards(functools.partial(valkey.announce, "organization", str(organization_id)))
