@@ -1,0 +1,178 @@
+"""`seed`: four people and thirteen months of plausible usage, written by the same functions that write real usage."""
+
+import dataclasses
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from sqlmodel import select
+
+from assisters_app.accounts import signing_up
+from assisters_app.accounts.identity import identity
+from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.tables import Account, Organization
+from assisters_app.base import clock, ids, money
+from assisters_app.base.db import Tx, transaction
+from assisters_app.base.errors import Refused
+from assisters_app.base.settings import settings
+from assisters_app.billing import ledger, rating
+from assisters_app.keys import keys
+from assisters_app.usage import ddl, events
+from assisters_app.usage.events import Event
+
+DAYS = 396  # thirteen months
+PASSWORD = "correct horse battery staple 7"  # noqa: S105 (of pretend people, in development only)
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """One pretend person: `calls` is a busy weekday's number of API calls at the end of the thirteen months."""
+
+    name: str
+    email: str
+    organization: str
+    time_zone: str
+    calls: int
+    top_up_cents: int
+    staff: bool = False
+
+
+CAST = (
+    Character("Ada", "ada@example.com", "Analytical Engines", "Europe/London", 60, 25_000),
+    Character("Bob", "bob@example.org", "Bob Builds", "America/New_York", 25, 5_000),
+    Character("Mallory", "mallory@example.net", "Mallory and Sons", "Asia/Kolkata", 8, 1_000),
+    Character("Grace", "grace@assisters.example", "Assisters", "America/New_York", 0, 0, staff=True),
+)
+
+MODELS = (  # name, endpoint, share, usual input and output tokens
+    ("assisters-chat-v1", "/v1/chat/completions", 0.7, 900, 350),
+    ("assisters-vision-v1", "/v1/chat/completions", 0.1, 1_600, 250),
+    ("assisters-embed-v1", "/v1/embeddings", 0.2, 400, 0),
+)
+FAILURES = ((400, "invalid_request_error"), (429, "rate_limit_exceeded"), (502, "upstream_error"))
+
+
+async def seed() -> None:
+    """Fill a development database. Raises Refused in production, or when it was done before."""
+    if not settings().development:
+        raise Refused("Pretend people belong into development only.", code="development_only")
+    chance = random.Random(20)  # noqa: S311 (the same history every time, not a secret)
+    today = clock.now()
+    async with transaction() as tx:
+        await rating.ensure_first_prices(tx)
+    for character in CAST:
+        with clock.frozen(today - timedelta(days=DAYS)):
+            async with transaction() as tx:
+                person = await _arrive(tx, character)
+        await _live(person, character, today, chance)
+    async with transaction() as tx:
+        await ddl.ahead(tx)
+        await ddl.drop_expired(tx)
+
+
+async def _arrive(tx: Tx, character: Character) -> Person:
+    """Sign somebody up, mail address proven, with credit in the wallet."""
+    account = await signing_up.open_account(
+        tx, character.email, name=character.name, role="staff" if character.staff else "member"
+    )
+    if account is None:
+        raise Refused(f"{character.email} has an account already: this database was seeded before.", code="seeded")
+    account.verified_at, account.time_zone = clock.now(), character.time_zone
+    await identity().enroll(tx, account, PASSWORD)
+    await identity().confirm(tx, account)
+    organization = (await tx.exec(select(Organization).where(Organization.owner_id == account.id))).one()
+    organization.name = character.organization
+    if character.top_up_cents:
+        organization.plan = "developer"
+        amount = money.from_cents(character.top_up_cents)
+        await ledger.post(
+            tx,
+            ledger.Movement(
+                organization.id, "topup", f"seed:{organization.handle}", {"wallet": amount, "stripe": -amount}
+            ),
+        )
+    return _as_person(account, organization)
+
+
+def _as_person(account: Account, organization: Organization) -> Person:
+    return Person(
+        account_id=account.id,
+        session_id=ids.new_id(),
+        email=account.email,
+        name=account.name,
+        role="staff" if account.role == "staff" else "member",
+        organization_id=organization.id,
+        organization_name=organization.name,
+        verified=True,
+        reauthenticated_at=clock.now(),
+        time_zone=account.time_zone,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a person's days are made up from."""
+
+    person: Person
+    key_ids: tuple[UUID, ...]
+    calls: int
+    today: datetime
+
+
+async def _live(person: Person, character: Character, today: datetime, chance: random.Random) -> None:
+    if not character.calls:
+        return
+    with clock.frozen(today - timedelta(days=DAYS)):
+        async with transaction() as tx:
+            made = [await keys.issue(tx, person, keys.NewKey(name=name)) for name in ("Production", "Experiments")]
+            await keys.issue(tx, person, keys.NewKey(name="Tests", mode="test"))
+    life = Life(person, tuple(issued.key.id for issued in made), character.calls, today)
+    for past in range(DAYS, -1, -1):
+        day = (today - timedelta(days=past)).date()
+        with clock.frozen(min(datetime.combine(day, time(23, 59), UTC), today)):
+            calls = list(_day(day, life, chance))
+            async with transaction() as tx:
+                prices = await rating.prices(tx)
+                await ledger.post_usage(tx, await events.insert(tx, [_priced(call, prices) for call in calls]))
+
+
+def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:
+    """Make up a day's calls: more on weekdays, more in the afternoon, growing over the months; a few fail."""
+    growth = 0.25 + 0.75 * (1 - (life.today.date() - day).days / DAYS)
+    weekday = 1.0 if day.weekday() < 5 else 0.35  # noqa: PLR2004 (Monday to Friday)
+    for _ in range(round(life.calls * growth * weekday * chance.uniform(0.6, 1.2))):
+        hour = min(max(chance.gauss(14, 4), 0), 23.99)
+        at = datetime.combine(day, time(), UTC) + timedelta(hours=hour, microseconds=chance.randrange(10**6))
+        if at > life.today:
+            continue
+        model, endpoint, _, usual_in, usual_out = chance.choices(MODELS, [row[2] for row in MODELS])[0]
+        failed = chance.random() < 0.03  # noqa: PLR2004 (three in a hundred)
+        status, code = chance.choice(FAILURES) if failed else (200, "")
+        yield Event(
+            request_id=ids.new_id(),
+            at=at,
+            organization_id=life.person.organization_id,
+            key_id=chance.choices(life.key_ids, [3, 1])[0],
+            mode="live",
+            endpoint=endpoint,
+            model=model,
+            status=status,
+            outcome="failed" if failed else "completed",
+            error_code=code,
+            input_tokens=0 if failed else round(usual_in * math.exp(chance.gauss(0, 0.5))),
+            output_tokens=0 if failed else round(usual_out * math.exp(chance.gauss(0, 0.5))),
+            stream=endpoint.endswith("completions") and chance.random() < 0.6,  # noqa: PLR2004 (six in ten)
+            duration_ms=round(600 * math.exp(chance.gauss(0, 0.6))),
+            overhead_ms=round(chance.uniform(0.4, 1.5), 2),
+            ip="198.51.100.7",
+            user_agent="OpenAI/Python 3.54.0",
+        )
+
+
+def _priced(call: Event, prices: dict[str, rating.PriceVersion]) -> Event:
+    price = prices[call.model]
+    nano = rating.cost(price, call.input_tokens, call.cached_tokens, call.output_tokens)
+    return dataclasses.replace(call, cost_nano=nano, price_version=price.version)

@@ -1,0 +1,26 @@
+"""The pretend people's thirteen months are kept in the same books as real ones."""
+
+import pytest
+from argon2 import PasswordHasher, profiles
+from sqlmodel import func, select
+
+from assisters_app import seeding
+from assisters_app.accounts import passwords
+from assisters_app.base.db import transaction
+from assisters_app.base.errors import Refused
+from assisters_app.usage import events
+from assisters_app.usage.tables import UsageEvent, UsageTally
+
+
+async def test_a_seeded_house_has_thirteen_months_of_usage_and_balanced_books(house, monkeypatch):
+    monkeypatch.setattr(passwords, "hasher", PasswordHasher.from_parameters(profiles.CHEAPEST))
+    monkeypatch.setattr(seeding, "DAYS", 45)
+    await seeding.seed()
+    async with transaction() as tx:
+        assert all(found.holds for found in await events.invariants(tx))
+        oldest, newest = (await tx.exec(select(func.min(UsageTally.bucket), func.max(UsageTally.bucket)))).one()
+        assert (newest - oldest).days >= 43
+        oldest_event = (await tx.exec(select(func.min(UsageEvent.at)))).one()
+        assert (newest - oldest_event).days <= 31
+    with pytest.raises(Refused, match="seeded before"):
+        await seeding.seed()
