@@ -52,7 +52,7 @@ async def ensure(tx: Tx, days: Iterable[date]) -> None:
     await _alone(tx)
     for day in sorted(missing):
         for statement in create_sql(day):
-            await tx.execute(text(statement))
+            await (await tx.connection()).execute(text(statement))
 
 
 async def ahead(tx: Tx) -> None:
@@ -70,13 +70,13 @@ async def drop_expired(tx: Tx) -> list[date]:
     if expired:
         await _alone(tx)
     for day in expired:
-        await tx.execute(text(drop_sql(day)))
+        await (await tx.connection()).execute(text(drop_sql(day)))
     return expired
 
 
 async def existing(tx: Tx) -> list[date]:
     """Return the days that have a partition, the oldest first."""
-    listed = await tx.execute(
+    listed = await (await tx.connection()).execute(
         text(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
             "WHERE i.inhparent = 'usage_event'::regclass ORDER BY c.relname"
@@ -90,4 +90,4 @@ def _day(relname: str) -> date:
 
 
 async def _alone(tx: Tx) -> None:
-    await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    await (await tx.connection()).execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

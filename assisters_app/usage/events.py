@@ -122,7 +122,7 @@ async def insert(tx: Tx, events: Sequence[Event]) -> list[Event]:
     write = pg_insert(UsageEvent).on_conflict_do_nothing().returning(UsageEvent.__table__.c.request_id)  # type: ignore[attr-defined]
     arrived = now()
     rows = [{**asdict(event), "ingested_at": arrived} for event in unique.values()]
-    written = set((await tx.execute(write, rows)).scalars())
+    written = set((await (await tx.connection()).execute(write, rows)).scalars())
     new = [event for event in unique.values() if event.request_id in written]
     await _add_to_tallies(tx, new)
     return new
@@ -150,7 +150,7 @@ async def _add_to_tallies(tx: Tx, new: Iterable[Event]) -> None:
     rows.sort(key=lambda row: [str(row[name]) for name in names])  # one order for all workers: no deadlock
     write = pg_insert(UsageTally)
     added = {name: table.c[name] + write.excluded[name] for name in SUMS}
-    await tx.execute(write.on_conflict_do_update(index_elements=names, set_=added), rows)
+    await (await tx.connection()).execute(write.on_conflict_do_update(index_elements=names, set_=added), rows)
 
 
 def _amounts(event: Event) -> tuple[int, ...]:
@@ -168,7 +168,7 @@ def _amounts(event: Event) -> tuple[int, ...]:
 async def invariants(tx: Tx) -> list[Invariant]:
     """Compare events with tallies over the whole days that events are kept for."""
     found = (
-        await tx.execute(
+        await (await tx.connection()).execute(
             text(
                 """
                 WITH kept AS (SELECT min(date_trunc('day', at, 'UTC')) AS since FROM usage_event),

@@ -25,7 +25,20 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, and_, bindparam, func, literal, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    DateTime,
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from assisters_app.accounts.sessions import Person
@@ -243,7 +256,7 @@ def _require_staff(person: Person) -> None:
 
 async def totals(tx: Tx, whose: Whose, period: Period, only: Filter = Filter()) -> Sums:
     """Return what was used in `period`."""
-    found = await tx.execute(select(*_sums()).where(_within(whose, period, only)))
+    found = await _read(tx, select(*_sums()).where(_within(whose, period, only)))
     return Sums(*(int(value) for value in found.one()))
 
 
@@ -257,7 +270,7 @@ async def series(tx: Tx, whose: Whose, period: Period, only: Filter = Filter()) 
     starts = edges(period)
     bucket = _bucket(starts)
     read = select(bucket, *_sums()).where(_within(whose, period, only)).group_by(bucket)
-    amounts = {row[0]: _sums_of(row[1:]) for row in await tx.execute(read)}
+    amounts = {row[0]: _sums_of(row[1:]) for row in await _read(tx, read)}
     return _series("", "", starts, period, amounts)
 
 
@@ -275,7 +288,7 @@ async def series_by(  # noqa: PLR0913 (each is a word of the question)
     bucket = _bucket(starts)
     read = select(COLUMN[by], bucket, *_sums()).where(_within(whose, period, only)).group_by(COLUMN[by], bucket)
     found: defaultdict[str, dict[int, Sums]] = defaultdict(dict)
-    for key, number, *amounts in await tx.execute(read):
+    for key, number, *amounts in await _read(tx, read):
         found[str(key)][number] = _sums_of(amounts)
     ranked = sorted(found, key=lambda key: _weight(sum(found[key].values(), Sums())), reverse=True)
     labels = await _labels(tx, by, ranked[:most])
@@ -301,7 +314,7 @@ async def shares(  # noqa: PLR0913 (each is a word of the question)
     """Return what each value of `by` used, the costliest first, at most `most`."""
     cost, requests = func.sum(TALLY.c.cost_nano), func.sum(TALLY.c.requests)
     read = select(COLUMN[by], *_sums()).where(_within(whose, period, only)).group_by(COLUMN[by])
-    rows = (await tx.execute(read.order_by(cost.desc(), requests.desc(), COLUMN[by]).limit(most))).all()
+    rows = (await _read(tx, read.order_by(cost.desc(), requests.desc(), COLUMN[by]).limit(most))).all()
     labels = await _labels(tx, by, [str(row[0]) for row in rows])
     return [Share(str(row[0]), labels.get(str(row[0]), str(row[0])), _sums_of(row[1:])) for row in rows]
 
@@ -320,7 +333,7 @@ async def top_movers(tx: Tx, staff: Person, period: Period, *, most: int = 10) -
     previous = func.sum(TALLY.c.cost_nano).filter(_during(earlier))
     change = func.abs(func.coalesce(current, 0) - func.coalesce(previous, 0))
     read = select(TALLY.c.organization_id).where(TALLY.c.bucket >= quarter(earlier.start), TALLY.c.bucket < period.end)
-    moved = list((await tx.execute(_largest(read, change, most))).scalars())
+    moved = list((await _read(tx, _largest(read, change, most))).scalars())
     handles = await _labels(tx, "organization", [str(one) for one in moved])
     return [
         Mover(
@@ -352,14 +365,14 @@ async def log(
         at, request_id = _read_cursor(after)
         read = read.where(tuple_(EVENT.c.at, EVENT.c.request_id) < tuple_(literal(at), literal(request_id)))
     newest_first = read.order_by(EVENT.c.at.desc(), EVENT.c.request_id.desc()).limit(size + 1)
-    rows = [LogRow(*row) for row in await tx.execute(newest_first)]
+    rows = [LogRow(*row) for row in await _read(tx, newest_first)]
     more = len(rows) > size
     return LogPage(tuple(rows[:size]), _cursor(rows[size - 1]) if more else None)
 
 
 async def request(tx: Tx, whose: Whose, request_id: UUID) -> LogRow:
     """Return one line of the request log; raise NotFound when it is not there for this person."""
-    found = await tx.execute(_log_lines().where(_of(whose, EVENT), EVENT.c.request_id == request_id))
+    found = await _read(tx, _log_lines().where(_of(whose, EVENT), EVENT.c.request_id == request_id))
     row = found.one_or_none()
     if row is None:
         raise NotFound("request")
@@ -380,7 +393,7 @@ async def csv_rows(
     bucket = _bucket(starts)
     parts = (TALLY.c.key_id, TALLY.c.model, TALLY.c.endpoint, TALLY.c.mode)
     read = select(bucket, *parts, *_sums()).where(_within(whose, period, only)).group_by(bucket, *parts)
-    rows = (await tx.execute(read.order_by(bucket, *parts))).all()
+    rows = (await _read(tx, read.order_by(bucket, *parts))).all()
     names = await _labels(tx, "key", sorted({str(row[1]) for row in rows}))
     yield ("from", "key", "key_id", "model", "endpoint", "mode", *SUMS)
     for number, key_id, model, endpoint, mode, *amounts in rows:
@@ -391,11 +404,16 @@ async def csv_rows(
 async def lag(tx: Tx) -> Lag:
     """Return how fresh the charts are."""
     read = select(EVENT.c.at, EVENT.c.duration_ms, EVENT.c.ingested_at).order_by(EVENT.c.at.desc()).limit(1)
-    latest = (await tx.execute(read.where(EVENT.c.at <= now()))).one_or_none()
+    latest = (await _read(tx, read.where(EVENT.c.at <= now()))).one_or_none()
     if latest is None:
         return Lag.none()
     at, duration_ms, ingested_at = latest
     return Lag(at, max(0, int((ingested_at - at).total_seconds() * 1000) - duration_ms))
+
+
+async def _read(tx: Tx, statement: Executable) -> "CursorResult[*tuple[Any, ...]]":
+    connection = await tx.connection()
+    return await connection.execute(statement)
 
 
 def _sums() -> list[ColumnElement[Any]]:
@@ -449,7 +467,7 @@ async def _labels(tx: Tx, by: Dimension, keys: Sequence[str]) -> dict[str, str]:
     else:
         return {}
     read = select(table.c.id, table.c[label]).where(table.c.id.in_([UUID(key) for key in keys]))
-    return {str(row[0]): row[1] for row in await tx.execute(read)}
+    return {str(row[0]): row[1] for row in await _read(tx, read)}
 
 
 def _log_lines() -> "Select[Any]":
