@@ -52,6 +52,7 @@ PAGES: tuple[Page, ...] = (
     Page("/check-mail", "Check your mail", "check_mail", "public", alone=True),
     Page("/reset", "Choose a new password", "reset", "public"),
     Page("/verify", "Confirm your address", "verify", "public"),
+    Page("/confirm-email", "Confirm your new address", "confirm_email", "public"),
     Page("/confirm", "Confirm that it is you", "reauthenticate", "member"),
 )
 
