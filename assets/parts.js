@@ -224,7 +224,7 @@ export function Message({ text, tone, number }) {
 
 // Posts to an address of ours, shows a refusal beside its field, and loads the next page in full: the new page's socket
 // carries the new cookie. Without JavaScript the browser posts the same form and gets a page as the answer.
-export function PostForm({ action, children, className, hold = false }) {
+export function PostForm({ action, children, className }) {
   const [refusal, refuse] = useState("");
   const [busy, work] = useState(false);
   const form = useRef(null);
@@ -261,9 +261,9 @@ export function PostForm({ action, children, className, hold = false }) {
     window.addEventListener("pageshow", wake);
     return () => window.removeEventListener("pageshow", wake);
   }, []);
-  return h("form", { ref: form, action, method: "post", onSubmit: hold ? undefined : send, className, "aria-busy": busy },
-    h("p", { id: name, role: "alert", className: refusal ? "rounded-lg bg-bad-soft text-bad px-3 py-2" : "sr-only" }, refusal),
-    h("fieldset", { disabled: busy, className: "contents" }, children));
+  return h("form", { ref: form, action, method: "post", onSubmit: send, "aria-busy": busy },
+    h("p", { id: name, role: "alert", className: refusal ? "mb-4 rounded-lg bg-bad-soft text-bad px-3 py-2" : "sr-only" }, refusal),
+    h("fieldset", { disabled: busy, className }, children));
 }
 
 // Writes a query parameter into a hidden field or a line of text, so that it need not enter the State.

@@ -16,7 +16,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from assisters_app.accounts import (
+    oauth,
     passwords,
+    profile,
     reauthentication,
     resetting,
     sessions,
@@ -33,7 +35,14 @@ from assisters_app.base.settings import settings
 from assisters_app.ui.cookie import clear_cookie, read_cookie, set_cookie
 from assisters_app.ui.serving import HOME, LINK_COOKIE
 
+# What a browser gets that sent a form by itself, or came back from a provider: a page that needs nothing else.
+REFUSAL = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>That did not work · Assisters</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>:root{{color-scheme:light dark}}
+body{{font:15px/1.6 system-ui,sans-serif;max-width:28rem;margin:18vh auto 0;padding:0 1.25rem}}h1{{font-size:1.4rem}}</style>
+</head><body><h1>That did not work</h1><p>{sentence}</p><p><a href="/sign-in">Go to the sign-in page</a></p></body></html>"""
 METER = Limit("password-meter", 240, timedelta(minutes=10))
+OAUTH_COOKIE = "oauth"  # recognises the browser that left for a provider
+INTENTS: dict[str, oauth.Intent] = {"link": "link", "reauthenticate": "reauthenticate"}
 LARGEST = 16_384  # bytes of a form: an address, a password, a path
 
 Act = Callable[[Request, FormData], Awaitable[Response]]
@@ -142,6 +151,53 @@ async def judge(request: Request, form: FormData) -> Response:
     return JSONResponse({"score": verdict.score, "problem": verdict.problem})
 
 
+@posted
+async def confirm_email(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
+    """Make a new address count, its owner having followed the link sent there."""
+    async with transaction() as tx:
+        await profile.confirm_email_change(tx, _link(request))
+    return _forget_link(_go(request, HOME))
+
+
+@posted
+async def oauth_begin(request: Request, form: FormData) -> Response:
+    """Leave for a provider: to sign in, to link it, or to prove again who one is."""
+    who = await person(request)
+    wanted = _text(form, "intent")
+    intent = INTENTS.get(wanted, "sign-in")
+    if intent != "sign-in" and who is None:
+        raise Refused("You are signed out. Sign in again to go on.", code="signed_out", status=401)
+    start = await oauth.begin(request.path_params["name"], intent, who, _next(form))
+    response = _go(request, start.url)
+    response.set_cookie(
+        OAUTH_COOKIE,
+        start.cookie.reveal(),
+        max_age=int(oauth.LASTING.total_seconds()),
+        path="/auth/oauth",
+        secure=settings().https,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+async def oauth_callback(request: Request) -> Response:
+    """Come back from a provider."""
+    try:
+        browser = request.cookies.get(OAUTH_COOKIE, "")
+        proof = await oauth.prove(request.path_params["name"], dict(request.query_params), browser)
+        async with transaction() as tx:
+            finished = await oauth.finish(tx, proof, client(request), await person(request))
+    except Refused as refused:
+        return _refusal(request, refused)
+    response: Response = RedirectResponse(finished.return_to, 303)
+    if finished.cookie is not None:
+        set_cookie(response, finished.cookie)
+    response.delete_cookie(OAUTH_COOKIE, path="/auth/oauth", secure=settings().https, httponly=True, samesite="lax")
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
 def client(request: Request) -> Client:
     """Return where a request comes from."""
     peer = request.client.host if request.client else ""
@@ -218,12 +274,10 @@ def _refusal(request: Request, refused: Refused) -> Response:
     if _by_script(request):
         told = {"refused": str(refused), "code": refused.code, "field": refused.field}
         return JSONResponse(told, refused.status, headers=_headers(refused))
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>That did not work</title><h1>That did not work</h1><p>{html.escape(str(refused))}</p>"
-        "<p>Use the browser's back button to try again.</p></html>"
-    )
-    policy = {"content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"}
+    policy = {
+        "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+    }
+    page = REFUSAL.format(sentence=html.escape(str(refused)))
     return HTMLResponse(page, refused.status, headers={**policy, **_headers(refused)})
 
 
@@ -243,4 +297,7 @@ routes = [
     Route("/auth/reset", reset, methods=["POST"]),
     Route("/auth/reauthenticate", reauthenticate, methods=["POST"]),
     Route("/auth/judge", judge, methods=["POST"]),
+    Route("/auth/confirm-email", confirm_email, methods=["POST"]),
+    Route("/auth/oauth/{name}", oauth_begin, methods=["POST"]),
+    Route("/auth/oauth/{name}/callback", oauth_callback, methods=["GET"]),
 ]

@@ -20,5 +20,5 @@ def page() -> rx.Component:
             action="/auth/reauthenticate",
         ),
         providers(intent="reauthenticate"),
-        below=link("Back to the dashboard", to="/overview"),
+        below=link("Back to the dashboard", to="/dashboard"),
     )

@@ -22,7 +22,7 @@ from assisters_app.ui.pages import Page, by_route
 from assisters_app.ui.words import BASE
 
 BUILD = ROOT / ".web" / "build" / "client"
-HOME = "/overview"  # where one lands after signing in
+HOME = "/dashboard"  # where one lands after signing in
 LINK_COOKIE = "link"  # holds the token of a mailed link for the minutes between following it and pressing its button
 LINK_PAGES = frozenset({"/verify", "/reset", "/confirm-email"})
 LINK_LASTS = 600  # seconds

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import reflex as rx
 from pydantic import TypeAdapter, ValidationError
-from reflex.event import Event
+from reflex.event import Event, EventSpec
 from reflex.middleware import Middleware
 from reflex.state import BaseState, StateUpdate
 from reflex_base.registry import RegistrationContext
@@ -129,9 +129,24 @@ class AppState(rx.State):
     mailbox: str = ""
 
     @rx.event
-    @access("public")
+    @access("member")
     async def enter(self) -> None:
-        """Learn who has opened a page. Runs before the page's own `load`."""
+        """Learn who has opened a page, and lead whoever is nobody to the sign-in page. Runs before the page's `load`."""
+        self._recognise()
+
+    @rx.event
+    @access("public")
+    async def greet(self) -> None:
+        """Learn who has opened a page that is for everyone."""
+        self._recognise()
+
+    @rx.event
+    @access("public")
+    async def say(self, text: str, tone: str = "good") -> None:
+        """Show a message in this tab; `tone` is "good" or "bad"."""
+        self._tell(text, tone)
+
+    def _recognise(self) -> None:
         seen = CURRENT.get()
         if seen is None:
             self.email, self.organization, self.is_staff, self.mailbox = "", "", False, ""
@@ -140,17 +155,11 @@ class AppState(rx.State):
         self.email, self.organization = me.email, me.organization_name
         self.is_staff, self.mailbox = me.role == "staff", settings().mailbox_url or ""
 
-    @rx.event
-    @access("public")
-    def say(self, text: str, tone: str = "good") -> None:
-        """Show a message in this tab; `tone` is "good" or "bad"."""
-        self._tell(text, tone)
-
     def _tell(self, text: str, tone: str = "good") -> None:
         self.message, self.message_tone, self.message_number = text, tone, self.message_number + 1
 
 
-def on_error(exception: Exception) -> Any:
+def on_error(exception: Exception) -> EventSpec:
     """Turn what a handler raised into a message: a refusal in its own words, anything else with a reference."""
     return AppState.say(_sentence(exception), "bad")
 

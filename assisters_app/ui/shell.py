@@ -34,7 +34,8 @@ def shell(*children: Any, wide: bool = False) -> rx.Component:
     return rx.el.div(
         _skip(),
         rx.el.aside(
-            _sidebar(), class_name="hidden lg:block w-60 shrink-0 border-r border-line bg-canvas h-dvh sticky top-0"
+            _sidebar(),
+            class_name="hidden lg:block w-60 shrink-0 border-r border-line bg-canvas h-[calc(100dvh-var(--ribbon))] sticky top-0",
         ),
         rx.el.div(
             _header(),
@@ -46,10 +47,10 @@ def shell(*children: Any, wide: bool = False) -> rx.Component:
                 + ("max-w-7xl" if wide else "max-w-6xl"),
             ),
             footer(),
-            class_name="flex-1 min-w-0 flex flex-col min-h-dvh",
+            class_name="flex-1 min-w-0 flex flex-col min-h-[calc(100dvh-var(--ribbon))]",
         ),
         _message(),
-        class_name="flex min-h-dvh",
+        class_name="flex min-h-[calc(100dvh-var(--ribbon))]",
     )
 
 
@@ -73,7 +74,7 @@ def public(*children: Any) -> rx.Component:
         rx.el.main(*children, id="main", tab_index=-1, class_name="flex-1 w-full"),
         footer(),
         _message(),
-        class_name="min-h-dvh flex flex-col",
+        class_name="min-h-[calc(100dvh-var(--ribbon))] flex flex-col",
     )
 
 
@@ -99,7 +100,7 @@ def alone(title: str, lead: Any, *children: Any, below: Any = None) -> rx.Compon
         ),
         footer(),
         _message(),
-        class_name="min-h-dvh flex flex-col",
+        class_name="min-h-[calc(100dvh-var(--ribbon))] flex flex-col",
     )
 
 
@@ -301,7 +302,7 @@ def _doors() -> rx.Component:
             link_button("Sign in", to="/sign-in", kind="ghost", class_name="hidden sm:inline-flex"),
             link_button("Get started", to="/sign-up", kind="primary"),
         ),
-        link_button("Dashboard", to="/overview", kind="primary"),
+        link_button("Dashboard", to="/dashboard", kind="primary"),
     )
 
 
