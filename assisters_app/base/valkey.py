@@ -5,6 +5,7 @@ is lost on the way is caught by the caches' own age limit, so the channel is for
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import redis.asyncio as redis
@@ -12,6 +13,9 @@ import redis.asyncio as redis
 from assisters_app.base.settings import settings
 
 CHANNEL = "changes"
+QUIET = 30.0  # seconds to wait for news before asking again
+
+logger = logging.getLogger(__name__)
 QUIET = 30.0  # seconds to wait for a change before waiting again
 
 _clients: dict[asyncio.AbstractEventLoop, redis.Redis] = {}
@@ -38,7 +42,10 @@ async def close() -> None:
 
 async def announce(topic: str, name: str) -> None:
     """Tell every process that `name` (a handle or fingerprint, never a secret) of `topic` has changed."""
-    await valkey().publish(CHANNEL, f"{topic}:{name}")
+    try:
+        await valkey().publish(CHANNEL, f"{topic}:{name}")
+    except redis.RedisError:  # the caches' own age limit brings the change home; what caused it has been committed
+        logger.warning("A change could not be announced.")
 
 
 async def listen() -> AsyncIterator[tuple[str, str]]:
