@@ -13,7 +13,7 @@ import httpx
 from sqlmodel import select
 from supabase import AsyncClient, AsyncClientOptions
 from supabase_auth import AsyncGoTrueAdminAPI
-from supabase_auth.errors import AuthApiError, AuthRetryableError, AuthWeakPasswordError
+from supabase_auth.errors import AuthApiError, AuthRetryableError, AuthUnknownError, AuthWeakPasswordError
 
 from assisters_app.accounts.passwords import same_everywhere
 from assisters_app.accounts.tables import Account, ExternalIdentity
@@ -99,13 +99,15 @@ async def remove(tx: Tx, account: Account) -> None:
 
 async def _ask(account: Account | None, subject: str, password: str) -> bool:
     email = account.email if account else NOBODY
+    if not password:  # the client would not even ask
+        return False
     async with _supabase(settings().supabase_publishable_key) as client:
         try:
             answer = await client.auth.sign_in_with_password({"email": email, "password": password})
         except AuthApiError as problem:
             if problem.code == "email_not_confirmed":  # said only to the right password
                 return account is not None and account.verified_at is None
-            if problem.code in {"invalid_credentials", "user_banned"}:
+            if problem.code in {"invalid_credentials", "validation_failed", "user_banned"}:
                 return False
             raise
         await client.auth.sign_out({"scope": "local"})
@@ -178,7 +180,7 @@ async def _supabase(key: str | None) -> AsyncIterator[AsyncClient]:
             raise Refused(
                 "This password is too easy to guess. Choose another one.", code="weak_password", field="password"
             ) from None
-        except AuthRetryableError:
+        except (AuthRetryableError, AuthUnknownError):
             raise _later("Signing in is not possible right now. Try again in a minute.", "unavailable", 503) from None
         except AuthApiError as problem:
             if problem.code not in {"over_request_rate_limit", "over_email_send_rate_limit"}:
