@@ -6,11 +6,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
 
-from assisters_app import doctor, front_end, run
-from assisters_app.base import db, local_servers, log, valkey
-from assisters_app.base.errors import Refused
+from assisters_app import front_end, run
+from assisters_app.base import local_servers
+from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.settings import SettingsError
+
+if TYPE_CHECKING:  # the domain takes a second to import, which --help and run do not need
+    from assisters_app.accounts.sessions import Person
+    from assisters_app.base.db import Tx
 
 Command = Callable[[argparse.Namespace], int]
 SENTENCES = (SettingsError, Refused, local_servers.LocalServerError, front_end.BuildError, run.RunError)
@@ -41,9 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", _migrate, "Bring the database to the shape that this version expects.")
     add("build", _build, "Build the front end, if its inputs changed since it was last built.")
     add("doctor", _doctor, "Check every dependency, the migrations and the invariants; exit code 1 if one is ill.")
+    add("seed", _seed, "Fill a development database with Ada, Bob, Mallory, Grace and thirteen months of usage.")
     account = add("create-account", _create_account, "Create an account and print the link that opens it.")
     account.add_argument("email", metavar="EMAIL")
     account.add_argument("--staff", action="store_true", help="make it, or the account there is, a member of staff")
+    key = add("issue-key", _issue_key, "Issue an API key for an account and print it, once.")
+    key.add_argument("email", metavar="EMAIL")
+    key.add_argument("--name", default="from the command line", help="what the key is called on the keys page")
+    key.add_argument("--test", action="store_true", help="a test key: it always reaches the sandbox and costs nothing")
     return parser
 
 
@@ -68,38 +78,88 @@ def _build(_: argparse.Namespace) -> int:
 
 
 def _doctor(_: argparse.Namespace) -> int:
+    from assisters_app import doctor
+
     _use_what_runs()
     return _in_the_house(doctor.examine())
 
 
-def _create_account(chosen: argparse.Namespace) -> int:
+def _seed(_: argparse.Namespace) -> int:
+    from assisters_app import seeding
+
+    async def seed() -> int:
+        await seeding.seed()
+        for character in seeding.CAST:
+            print(f"{character.name:<8} {character.email:<26} {'staff' if character.staff else ''}")
+        print(f"Each signs in with the password: {seeding.PASSWORD}")
+        return 0
+
     _use_what_runs()
-    return _in_the_house(_open_account(chosen.email, staff=chosen.staff))
+    return _in_the_house(seed())
 
 
-async def _open_account(email: str, *, staff: bool) -> int:
-    from assisters_app.accounts import emails, links, signing_up
-    from assisters_app.base import trail
+def _create_account(chosen: argparse.Namespace) -> int:
+    from assisters_app.accounts import people
+    from assisters_app.base.db import transaction
 
-    email = emails.normalized(email)
-    async with db.transaction() as tx:
-        account = await signing_up.open_account(tx, email, role="staff" if staff else "member")
-        if account is None and not staff:
-            raise Refused("That address has an account already.", code="taken")
-        new = account is not None
-        account = account or await signing_up.find(tx, email)
-        assert account is not None
-        account.role = "staff" if staff else "member"
-        trail.write(tx, "account:made-staff" if staff else "account:created", account_id=account.id)
-        address = await links.link(tx, account.id, "reset") if new else None
-    print(f"{email} is {'staff' if staff else 'a member'} now.")
-    if address:
-        print(f"Choose its password within the hour: {address}")
-    return 0
+    async def create() -> int:
+        async with transaction() as tx:
+            address = await people.create_account(tx, chosen.email, staff=chosen.staff)
+        print(f"{chosen.email} is {'a member of staff' if chosen.staff else 'welcome'}. A password is set here, once:")
+        print(address)
+        return 0
+
+    _use_what_runs()
+    return _in_the_house(create())
+
+
+def _issue_key(chosen: argparse.Namespace) -> int:
+    from assisters_app.base.db import transaction
+    from assisters_app.keys import keys
+
+    async def issue() -> int:
+        async with transaction() as tx:
+            person = await _owner_of(tx, chosen.email)
+            new = keys.NewKey(name=chosen.name, mode="test" if chosen.test else "live")
+            issued = await keys.issue(tx, person, new)
+        print(issued.secret.reveal())
+        return 0
+
+    _use_what_runs()
+    return _in_the_house(issue())
+
+
+async def _owner_of(tx: "Tx", email: str) -> "Person":
+    """Return who has `email`, as they would be once signed in; raise NotFound when nobody has it."""
+    from sqlmodel import col, select
+
+    from assisters_app.accounts import emails
+    from assisters_app.accounts.sessions import Person
+    from assisters_app.accounts.tables import Account, Organization
+    from assisters_app.base import clock, ids
+
+    owned = select(Account, Organization).join(Organization, col(Organization.owner_id) == Account.id)
+    found = (await tx.exec(owned.where(Account.email == emails.normalized(email)))).first()
+    if found is None:
+        raise NotFound("account")
+    account, organization = found
+    return Person(
+        account_id=account.id,
+        session_id=ids.new_id(),
+        email=account.email,
+        name=account.name,
+        role="staff" if account.role == "staff" else "member",
+        organization_id=organization.id,
+        organization_name=organization.name,
+        verified=account.verified_at is not None,
+        reauthenticated_at=clock.now(),
+        time_zone=account.time_zone,
+    )
 
 
 def _in_the_house(work: Coroutine[None, None, int]) -> int:
     """Run async work, and close what it opened."""
+    from assisters_app.base import db, log, valkey
 
     async def whole() -> int:
         try:

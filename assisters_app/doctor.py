@@ -1,5 +1,6 @@
 """`doctor`: looks at every dependency, the migrations and the invariants, and says of each how it is."""
 
+import functools
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -17,10 +18,13 @@ from assisters_app import front_end, tables
 from assisters_app.base import db, log, marks
 from assisters_app.base.settings import ROOT, settings
 from assisters_app.base.valkey import valkey
+from assisters_app.billing import invariants
+from assisters_app.usage import events
 
 PATIENCE = 10  # seconds for one dependency to answer
 
 Check = Callable[[], Awaitable[str]]
+Invariants = Callable[[db.Tx], Awaitable[list[events.Invariant]]]
 
 
 class IllError(Exception):
@@ -28,18 +32,23 @@ class IllError(Exception):
 
 
 async def examine() -> int:
-    """Print one line for each check; return 1 when one is ill, else 0."""
+    """Print one line for each check and each invariant; return 1 when one is ill, else 0."""
     settings()
-    ill = 0
-    for name, check in CHECKS:
-        began = time.monotonic()
-        try:
-            finding, mark = await check(), "ok "
-        except Exception as problem:  # noqa: BLE001 (whatever keeps a check from passing is the finding)
-            kind = "" if isinstance(problem, IllError) else f"{type(problem).__name__}: "
-            finding, mark, ill = log.redact(f"{kind}{problem}"), "ILL", 1
-        print(f"{mark} {name:<11} {finding} ({(time.monotonic() - began) * 1000:.0f} ms)")
-    return ill
+    healthy = [await _line(name, check) for name, check in CHECKS]
+    healthy += [await _line("Books", functools.partial(_books, books)) for books in INVARIANTS]
+    return 0 if all(healthy) else 1
+
+
+async def _line(name: str, check: Check) -> bool:
+    began = time.monotonic()
+    try:
+        finding, well = await check(), True
+    except Exception as problem:  # noqa: BLE001 (whatever keeps a check from passing is the finding)
+        kind = "" if isinstance(problem, IllError) else f"{type(problem).__name__}: "
+        finding, well = log.redact(f"{kind}{problem}"), False
+    took = (time.monotonic() - began) * 1000
+    print(f"{'ok ' if well else 'ILL'} {name:<11} {finding} ({took:.0f} ms)")
+    return well
 
 
 async def _marks() -> str:
@@ -144,6 +153,15 @@ async def _pages() -> str:
     return "the front end is built"
 
 
+async def _books(books: Invariants) -> str:
+    async with db.transaction() as tx:
+        found = await books(tx)
+    broken = [f"{one.name}: {one.sentence}" for one in found if not one.holds]
+    if broken:
+        raise IllError("; ".join(broken))
+    return "; ".join(one.name for one in found)
+
+
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("Marks", _marks),
     ("Database", _postgres),
@@ -157,3 +175,4 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Disk", _disk),
     ("Front end", _pages),
 )
+INVARIANTS: tuple[Invariants, ...] = (events.invariants, invariants.check)
