@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from redis.exceptions import RedisError
 from reflex.istate.manager.token import BaseStateToken
 from reflex.state import BaseState, State
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assisters_app.accounts import sessions
 from assisters_app.base.crypto import fingerprint, keyed_hash
@@ -40,7 +40,35 @@ _PATIENCE = 1.0  # seconds between attempts to hear of changes when Valkey is aw
 
 log = logging.getLogger(__name__)
 
-_sockets: defaultdict[str, set[Send]] = defaultdict(set)  # session fingerprint -> its open sockets in this process
+
+class Socket:
+    """One open socket that can be ended from outside. Its server sends a goodbye only when nothing waits to receive."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._waiting: asyncio.Future[Message] | None = None
+        self._ended = False
+
+    def end(self) -> None:
+        """Close the socket (4401) as soon as it is between two messages."""
+        self._ended = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def receive(self) -> Message:
+        """Wait for the next message, or for the end."""
+        if not self._ended:
+            self._waiting = asyncio.ensure_future(self._receive())
+            try:
+                return await self._waiting
+            except asyncio.CancelledError:
+                if not self._ended:
+                    raise
+        await self._send({"type": "websocket.close", "code": 4401, "reason": "signed out"})
+        return {"type": "websocket.disconnect", "code": 4401}
+
+
+_sockets: defaultdict[str, set[Socket]] = defaultdict(set)  # session fingerprint -> its open sockets in this process
 
 
 class TokenBinder:
@@ -61,11 +89,12 @@ class TokenBinder:
             await self.app(bound, receive, send)
             return
         await _remember(mark, tokens)
-        _sockets[mark].add(send)
+        socket = Socket(receive, send)
+        _sockets[mark].add(socket)
         try:
-            await self.app(bound, receive, send)
+            await self.app(bound, socket.receive, send)
         finally:
-            _let_go(mark, send)
+            _let_go(mark, socket)
 
 
 async def kick(mark: str) -> None:
@@ -74,11 +103,8 @@ async def kick(mark: str) -> None:
     The browser opens a new socket at once, which belongs to nobody, and is led to the sign-in page. The transport is
     closed rather than the Socket.IO session: after a server's goodbye a client would not come back by itself.
     """
-    for send in _sockets.pop(mark, set()):
-        try:
-            await send({"type": "websocket.close", "code": 4401, "reason": "signed out"})
-        except (RuntimeError, OSError):
-            log.info("a socket of an ended session was gone already")
+    for socket in _sockets.pop(mark, set()):
+        socket.end()
     await _delete_states(mark)
 
 
@@ -123,8 +149,8 @@ def _bound(scope: Scope, mark: str) -> tuple[dict[str, Any], list[str]]:
     return {**scope, "query_string": urlencode(query).encode(), "headers": headers, "client": ("", 0)}, tokens
 
 
-def _let_go(mark: str, send: Send) -> None:
-    _sockets[mark].discard(send)
+def _let_go(mark: str, socket: Socket) -> None:
+    _sockets[mark].discard(socket)
     if not _sockets[mark]:
         del _sockets[mark]
 
