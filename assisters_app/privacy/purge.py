@@ -1,0 +1,349 @@
+"""The purge: carries an erasure out, table by table, and may be interrupted anywhere and repeated.
+
+    carry_out(erasure_id)                   the job; does nothing before the time has come, or twice
+    also(name, reach)                       a face that keeps things of a person adds how they are forgotten
+    line(tx, table, rows, subject) -> Line  what becomes of one table's rows: the plan and the receipt count alike
+
+What it does is read from the marks: rows whose table says DELETE go; rows that the law wants kept lose what is
+personal, column by column, and are tied to a pseudonym drawn for this one erasure. It ends with a scan that does not
+trust the marks, and with a signed receipt.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    CursorResult,
+    Table,
+    case,
+    delete,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import tuple_ as sql_tuple
+from sqlmodel import col
+from sqlmodel import select as select_model
+
+from assisters_app.accounts import sessions
+from assisters_app.accounts.identity import identity
+from assisters_app.accounts.tables import Account
+from assisters_app.base import jobs, mail, trail
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx, transaction
+from assisters_app.base.mail import Message
+from assisters_app.base.marks import Mark, OnErase, Rows, mark_of, rows_of
+from assisters_app.base.settings import settings
+from assisters_app.billing import stripe
+from assisters_app.keys import keys
+from assisters_app.privacy import inventory, receipts, remains, requests
+from assisters_app.privacy.belonging import Subject, subject_of, theirs
+from assisters_app.privacy.tables import Erasure
+
+AT_ONCE = 10_000  # rows deleted in one transaction
+LAST = ("organization", "account")  # everything is found through these two: they go in the last transaction
+ERASING = "You asked for this account to be erased."
+
+Reach = Callable[[Subject], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What becomes of one table's rows. Kept rows name their ground and when the last of them goes."""
+
+    table: str
+    title: str
+    goes: int
+    stays: int
+    ground: str | None
+    until: datetime | None
+
+
+_also: dict[str, Reach] = {}
+
+
+def also(name: str, reach: Reach) -> None:
+    """Have every purge call `reach(subject)`, which forgets what is kept outside the tables and says what it did."""
+    _also[name] = reach
+
+
+@jobs.job("privacy.carry-out")
+async def carry_out(erasure_id: str) -> None:
+    """Carry an erasure out when its time has come. Each step can be repeated; what is done already is done again."""
+    erasure = await _begin(UUID(erasure_id))
+    if erasure is None:
+        return
+    subject = await _read_subject(erasure.account_id)
+    for name, reach in _steps().items():
+        if name not in erasure.progress.get("elsewhere", {}):
+            await _note(erasure.id, name, await reach(subject))
+    for table, rows in reversed(inventory.personal_tables()):
+        if rows.on_erase is OnErase.DELETE and table.name not in LAST:
+            await _empty(erasure.id, table, rows, subject)
+    await _finish(erasure.id, subject)
+
+
+async def _begin(erasure_id: UUID) -> Erasure | None:
+    """Write down what is about to be destroyed, then return the erasure; None when it is not due, or was done."""
+    async with transaction() as tx:
+        erasure = await tx.get(Erasure, erasure_id, with_for_update=True)
+        if erasure is None or erasure.withdrawn_at or erasure.carried_out_at or erasure.carry_out_at > now():
+            return None
+        if not erasure.progress["at_once"]:
+            await stop(tx, erasure.account_id, at_once=True)  # whatever was made during the grace
+            erasure.progress = {**erasure.progress, "at_once": True}
+        subject = await subject_of(tx, erasure.account_id)
+        if "counts" not in erasure.progress:
+            lines = [await line(tx, table, rows, subject) for table, rows in inventory.personal_tables()]
+            erasure.progress = {
+                **erasure.progress,
+                "counts": {line.table: {"before": line.goes + line.stays, "removed": 0} for line in lines},
+                "elsewhere": {},
+            }
+            tx.add(erasure)
+        return erasure
+
+
+async def _read_subject(account_id: UUID) -> Subject:
+    async with transaction() as tx:
+        return await subject_of(tx, account_id)
+
+
+def _steps() -> dict[str, Reach]:
+    """Return what is reached outside the tables, in order: what could still arrive is written down first."""
+    return {
+        "stripe": _forget_at_stripe,
+        "sign-in": _forget_sign_in,
+        "valkey": remains.forget_in_valkey,
+        **_also,
+    }
+
+
+async def _forget_at_stripe(subject: Subject) -> str:
+    for customer in subject.customer_ids:
+        await stripe.forget_customer(customer)
+    return f"{len(subject.customer_ids)} customers deleted"
+
+
+async def _forget_sign_in(subject: Subject) -> str:
+    async with transaction() as tx:
+        await identity().remove(tx, await tx.get_one(Account, subject.account_id))
+    return "removed"
+
+
+async def _note(erasure_id: UUID, name: str, outcome: str) -> None:
+    async with transaction() as tx:
+        erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
+        done = {**erasure.progress["elsewhere"], name: {"outcome": outcome, "at": now().isoformat()}}
+        erasure.progress = {**erasure.progress, "elsewhere": done}
+        tx.add(erasure)
+
+
+async def _empty(erasure_id: UUID, table: Table, rows: Rows, subject: Subject) -> None:
+    """Delete a person's rows of one table, some thousands in each transaction, and count them in the ledger."""
+    while True:
+        async with transaction() as tx:
+            erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
+            removed = await _delete_some(tx, table, rows, subject)
+            _count(erasure, table.name, removed)
+            tx.add(erasure)
+        if removed < AT_ONCE:
+            return
+
+
+async def _delete_some(tx: Tx, table: Table, rows: Rows, subject: Subject) -> int:
+    key = sql_tuple(*table.primary_key.columns)
+    some = select(*table.primary_key.columns).where(_doomed(table, rows, subject)).limit(AT_ONCE)
+    done = cast("CursorResult[Any]", await tx.execute(delete(table).where(key.in_(some))))
+    return done.rowcount
+
+
+def _doomed(table: Table, rows: Rows, subject: Subject) -> ColumnElement[bool]:
+    """Return which rows go: the person's own, and others' that hang on a row that goes, as a member does."""
+    reasons = [theirs(table, rows, subject)]
+    for key in table.foreign_keys:
+        parent = key.column.table
+        parent_rows = rows_of(parent)
+        if parent_rows.on_erase is OnErase.DELETE and (parent_rows.account or parent_rows.organization):
+            going = select(key.column).where(_doomed(parent, parent_rows, subject))
+            reasons.append(key.parent.in_(going))
+    return or_(*reasons)
+
+
+def _count(erasure: Erasure, table_name: str, removed: int) -> None:
+    counts = {name: dict(line) for name, line in erasure.progress["counts"].items()}
+    counts[table_name]["removed"] += removed
+    erasure.progress = {**erasure.progress, "counts": counts}
+
+
+async def _finish(erasure_id: UUID, subject: Subject) -> None:
+    """In one transaction: what arrived meanwhile, what stays, the account itself, the scan, the receipt."""
+    async with transaction() as tx:
+        erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
+        if erasure.carried_out_at:
+            return
+        receipt_handle, pseudonym = erasure.progress["receipt"], UUID(erasure.progress["pseudonym"])
+        account = await tx.get_one(Account, subject.account_id)
+        address = account.email
+        await requests.end_with_account(tx, subject.account_id, receipt_handle)
+        trail.write(tx, "account:erased", account_id=None, receipt=receipt_handle)
+        erasure.carried_out_at = now()
+        await tx.flush()
+        lines = [await line(tx, table, rows, subject) for table, rows in inventory.personal_tables()]
+        await _strip_kept(tx, subject, pseudonym)
+        await remains.forget_jobs(tx, subject)
+        tx.expunge_all()  # rows go by table from here on, behind the session's back
+        removed = await _delete_the_rest(tx, subject)
+        erasure = await tx.get_one(Erasure, erasure_id)
+        for name, count in removed.items():
+            _count(erasure, name, count)
+        found = await remains.scan(tx, (*subject.identifiers, address))
+        if found:
+            raise RuntimeError(f"The erasure is not complete: something is left in {', '.join(sorted(found))}.")
+        await _hand_out_receipt(tx, erasure, lines, address)
+
+
+async def _strip_kept(tx: Tx, subject: Subject, pseudonym: UUID) -> None:
+    """Take what is personal out of rows that stay, and the person out of other people's rows."""
+    for table, rows in inventory.personal_tables():
+        if rows.on_erase is OnErase.KEEP:
+            values = {
+                column: _erased(column, mark, subject, pseudonym)
+                for column in table.c
+                if (mark := mark_of(column)).on_erase in (OnErase.CLEAR, OnErase.UNLINK) and mark.about is None
+            }
+            ended = {table.c[rows.since]: func.coalesce(table.c[rows.since], literal(now()))}
+            await tx.execute(update(table).where(theirs(table, rows, subject)).values({**values, **ended}))
+        for mention in rows.mentions:
+            await _strip_mention(tx, table, mention, subject, pseudonym)
+
+
+async def _strip_mention(tx: Tx, table: Table, mention: str, subject: Subject, pseudonym: UUID) -> None:
+    """Unlink a mention of the person in any row, with whatever the row says about the one mentioned."""
+    said = {column: _blank(column) for column in table.c if mark_of(column).about == mention and column.name != mention}
+    here = table.c[mention] == subject.account_id
+    await tx.execute(update(table).where(here).values({**said, table.c[mention]: pseudonym}))
+
+
+def _erased(column: Column[Any], mark: Mark, subject: Subject, pseudonym: UUID) -> ColumnElement[Any]:
+    if mark.on_erase is OnErase.CLEAR:
+        return _blank(column)
+    if column.type.python_type is UUID:
+        return case((column.in_(subject.ids), literal(pseudonym, column.type)), else_=column)
+    own = column.table.primary_key.columns  # a text that names them: each row gets one of its own, for it may be unique
+    return func.concat(str(pseudonym), *(part for key in own for part in (":", key)))
+
+
+def _blank(column: Column[Any]) -> ColumnElement[Any]:
+    if column.nullable:
+        return null()
+    return literal(column.type.python_type(), column.type)
+
+
+async def _delete_the_rest(tx: Tx, subject: Subject) -> dict[str, int]:
+    removed = {}
+    for table, rows in reversed(inventory.personal_tables()):
+        if rows.on_erase is OnErase.DELETE:
+            done = await tx.execute(delete(table).where(_doomed(table, rows, subject)))
+            removed[table.name] = cast("CursorResult[Any]", done).rowcount
+    return removed
+
+
+async def _hand_out_receipt(tx: Tx, erasure: Erasure, kept: list[Line], address: str) -> None:
+    """Sign what was done, and mail it with the salt that only the person gets. The mail is deleted once it is sent."""
+    salt = secrets.token_urlsafe(16)
+    counts = erasure.progress["counts"]
+    facts = {
+        "subject": receipts.subject_hash(salt, address),
+        "requested_at": erasure.requested_at.isoformat(),
+        "carried_out_at": now().isoformat(),
+        "tables": [_receipt_line(line, counts[line.table]) for line in kept],
+        "elsewhere": {name: done["outcome"] for name, done in erasure.progress["elsewhere"].items()},
+        "found_by_scan": 0,
+    }
+    receipt = await receipts.issue(tx, erasure.progress["receipt"], facts)
+    tx.add(erasure)
+    await mail.send(tx, address, _farewell(receipt.handle, salt))
+
+
+def _receipt_line(line: Line, counts: dict[str, int]) -> dict[str, Any]:
+    said = asdict(line)
+    said["goes"] = counts["removed"]
+    said["until"] = line.until.date().isoformat() if line.until else None
+    return said
+
+
+def _farewell(receipt_handle: str, salt: str) -> Message:
+    return Message(
+        "Your account has been erased",
+        (
+            (
+                f"What you asked for is done. Receipt {receipt_handle} says, table by table, what was erased, what the "
+                "law makes us keep without your name on it, and until when."
+            ),
+            (
+                f"The receipt holds no personal data. Your salt is {salt}: the receipt's subject is the SHA-256 of the "
+                "salt, a colon and your address, so that you, and nobody else, can show that it is yours."
+            ),
+            "We do not keep this message.",
+        ),
+        ("See and verify the receipt", f"{settings().public_url}/receipts/{receipt_handle}"),
+    )
+
+
+@jobs.job("privacy.carry-out-erasures", every="7 * * * *")
+async def carry_out_due() -> None:
+    """Have every erasure whose time has come carried out: the net under the job that each closing enqueued itself."""
+    async with transaction() as tx:
+        due = await tx.exec(
+            select_model(Erasure.id).where(
+                col(Erasure.carry_out_at) <= now(),
+                col(Erasure.withdrawn_at).is_(None),
+                col(Erasure.carried_out_at).is_(None),
+            )
+        )
+        for erasure_id in due.all():
+            await jobs.enqueue(tx, "privacy.carry-out", once=f"carry-out {erasure_id}", erasure_id=str(erasure_id))
+
+
+async def stop(tx: Tx, account_id: UUID, *, at_once: bool) -> None:
+    """End keys and sessions on every worker; when it is to be now, let nobody in again."""
+    subject = await subject_of(tx, account_id)
+    for organization_id in subject.organization_ids:
+        await keys.revoke_all(tx, organization_id, account_id=account_id, actor_id=account_id)
+    await sessions.end_all(tx, account_id, actor_id=account_id)
+    if at_once:
+        account = await tx.get_one(Account, account_id)
+        account.suspended_at, account.suspension_reason = account.suspended_at or now(), ERASING
+        tx.add(account)
+    await tx.flush()
+
+
+async def line(tx: Tx, table: Table, rows: Rows, subject: Subject) -> Line:
+    """Count one table's rows of a person, and say what becomes of them."""
+    mine = theirs(table, rows, subject)
+    count = (await tx.execute(select(func.count()).select_from(table).where(mine))).scalar_one()
+    if rows.on_erase is OnErase.DELETE:
+        return Line(table.name, rows.title, count, 0, None, None)
+    since = func.coalesce(table.c[rows.since], literal(now()))  # what has not ended ends with the account
+    last = (await tx.execute(select(func.max(since)).where(mine))).scalar_one()
+    return Line(table.name, rows.title, 0, count, rows.ground, rows.retention.end(last) if last else None)
+
+
+def elsewhere(subject: Subject) -> tuple[str, ...]:
+    """Return what is reached outside the tables, for the plan."""
+    sentences = ["Waiting calls, counters and caches (Valkey)", "Mail and jobs that were still waiting"]
+    if subject.customer_ids:
+        sentences.append("Your customer record and saved cards at Stripe")
+    if settings().supabase_url:
+        sentences.append("Your sign-in at Supabase")
+    return (*sentences, *_also)

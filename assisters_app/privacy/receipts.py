@@ -1,0 +1,133 @@
+"""Erasure receipts: signed, chained, without personal data, and verifiable by a stranger without us.
+
+    issue(tx, receipt_handle, facts) -> ErasureReceipt      in the transaction that erases
+    verify(body, signature, public_key) -> Facts dict       raises NotGenuine; needs no database and no settings
+    verify_chain(receipts) -> int                           raises NotGenuine; how many hold together
+    shown(tx, receipt_handle) -> Receipt                    for the public page; raises NotFound
+    public_key() -> str                                     base64, as published
+
+`body` is the exact text that was signed. `subject` in it is SHA-256 over a salt and the address, and only the person
+was mailed the salt: with it they can show that a receipt is theirs, without it nobody can find out whose it is.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from assisters_app.base import crypto
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound
+from assisters_app.privacy import policy
+from assisters_app.privacy.tables import ErasureReceipt
+
+KIND = "assisters-erasure-receipt/1"
+FIRST = "0" * 64  # what the first receipt names as the one before it
+ONE_AT_A_TIME = 7_236_020  # an advisory lock: the chain has one end
+
+
+class NotGenuine(Exception):  # noqa: N818 (it reads as what was found)
+    """A receipt was altered, was not signed by us, or does not follow the one before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt with what is needed to verify it elsewhere."""
+
+    handle: str
+    number: int
+    body: str
+    signature: str  # base64
+    public_key: str  # base64
+    issued_at: datetime
+
+
+async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureReceipt:
+    """Sign `facts` as the next receipt of the chain."""
+    await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+    last = (await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number).desc()).limit(1))).first()
+    number = last.number + 1 if last else 1
+    body = _canonical(
+        {
+            "kind": KIND,
+            "receipt": receipt_handle,
+            "number": number,
+            "previous": link(last.body) if last else FIRST,
+            "issued_at": now().isoformat(),
+            "policy": {"version": policy.CURRENT.version, "sha256": policy.CURRENT.sha256},
+            **facts,
+        }
+    )
+    signature = base64.b64encode(crypto.signing_key().sign(body.encode())).decode()
+    receipt = ErasureReceipt(number=number, handle=receipt_handle, body=body, signature=signature)
+    tx.add(receipt)
+    await tx.flush()
+    return receipt
+
+
+def verify(body: str, signature: str, public_key: str) -> dict[str, Any]:
+    """Return what a receipt says when its signature is right; the signature and the key are base64."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
+        key.verify(base64.b64decode(signature, validate=True), body.encode())
+    except (InvalidSignature, ValueError):
+        raise NotGenuine("This receipt was altered, or was not signed with this key.") from None
+    facts: dict[str, Any] = json.loads(body)
+    return facts
+
+
+def verify_chain(receipts: Iterable[Receipt]) -> int:
+    """Verify receipts, ordered by number from the first; return how many there are."""
+    before, count = FIRST, 0
+    for receipt in receipts:
+        facts = verify(receipt.body, receipt.signature, receipt.public_key)
+        count += 1
+        if facts["number"] != count or facts["previous"] != before:
+            raise NotGenuine(f"Receipt {receipt.handle} does not follow the one before it.")
+        before = link(receipt.body)
+    return count
+
+
+def link(body: str) -> str:
+    """Return what the next receipt says of this one."""
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def subject_hash(salt: str, email: str) -> str:
+    """Return the `subject` of a receipt for an address, given the salt that was mailed to it."""
+    return hashlib.sha256(f"{salt}:{email.strip().lower()}".encode()).hexdigest()
+
+
+async def shown(tx: Tx, receipt_handle: str) -> Receipt:
+    """Return a receipt for anyone who knows its number: it holds nothing about a person."""
+    found = (await tx.exec(select(ErasureReceipt).where(ErasureReceipt.handle == receipt_handle))).first()
+    if found is None:
+        raise NotFound("receipt")
+    return _receipt(found)
+
+
+async def chain(tx: Tx) -> tuple[Receipt, ...]:
+    """Return every receipt from the first, for the check that the chain holds."""
+    return tuple(_receipt(one) for one in await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number))))
+
+
+def public_key() -> str:
+    """Return the key that receipts verify with, as base64."""
+    return base64.b64encode(crypto.public_key_bytes(crypto.signing_key().public_key())).decode()
+
+
+def _receipt(row: ErasureReceipt) -> Receipt:
+    return Receipt(row.handle, row.number, row.body, row.signature, public_key(), row.created_at)
+
+
+def _canonical(facts: dict[str, Any]) -> str:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

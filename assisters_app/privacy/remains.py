@@ -1,0 +1,123 @@
+"""What is left of a person outside the marked tables: waiting calls, Valkey, jobs; and the scan that trusts no mark.
+
+take_in_waiting_calls(subject) -> str     writes down what still waits in the stream
+forget_in_valkey(subject) -> str          deletes every key and stream record that names them
+forget_jobs(tx, subject) -> int           deletes jobs whose arguments name them
+scan(tx, identifiers) -> dict[table, rows]  every table of the schema, from the database's own catalogue
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from assisters_app.base.db import SCHEMA, Tx, transaction
+from assisters_app.base.valkey import valkey
+from assisters_app.keys.tables import ApiKey
+from assisters_app.privacy.belonging import Subject
+
+AT_ONCE = 500  # keys or records in one round trip
+
+COLUMNS = text(
+    """
+    SELECT c.relname AS table_name, array_agg(a.attname::text ORDER BY a.attnum) AS column_names
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = :schema
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_type t ON t.oid = a.atttypid
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+      AND (t.typcategory IN ('S', 'A') OR t.typname IN ('uuid', 'json', 'jsonb', 'bytea', 'inet', 'citext'))
+    GROUP BY c.relname ORDER BY c.relname
+    """
+)
+
+
+async def forget_in_valkey(subject: Subject) -> str:
+    """Delete every key whose name holds one of the person's identifiers, and their records in streams."""
+    names = (*subject.identifiers, *await _key_names(subject))
+    keys, records = 0, 0
+    async for batch in _all_keys():
+        own = [key for key in batch if _names_any(key, names)]
+        if own:
+            keys += await valkey().unlink(*own)
+        for key in batch:
+            if key not in own and await valkey().type(key) == "stream":
+                records += await _forget_in_stream(key, names)
+    return f"{keys} keys and {records} waiting records deleted"
+
+
+async def forget_jobs(tx: Tx, subject: Subject) -> int:
+    """Delete jobs that name the person, but for the one that is running this; return how many."""
+    done = await tx.execute(
+        text(
+            "WITH gone AS (DELETE FROM procrastinate_jobs WHERE status <> 'doing' "
+            "AND lower(args::text) LIKE ANY(:patterns) RETURNING id) SELECT count(*) FROM gone"
+        ),
+        {"patterns": _patterns(subject.identifiers)},
+    )
+    return int(done.scalar_one())
+
+
+async def scan(tx: Tx, identifiers: Iterable[str]) -> dict[str, int]:
+    """Return, for each table of the schema that still holds one of `identifiers` anywhere, how many rows do."""
+    patterns = _patterns(identifiers)
+    found = {}
+    for table_name, column_names in (await tx.execute(COLUMNS, {"schema": SCHEMA})).all():
+        count = (await tx.execute(_search(table_name, column_names), {"patterns": patterns})).scalar_one()
+        if count:
+            found[table_name] = int(count)
+    return found
+
+
+def _search(table_name: str, column_names: Sequence[str]) -> Any:  # noqa: ANN401 (a TextClause)
+    """Return the question over one table; both names come from the catalogue and are quoted."""
+    anywhere = " OR ".join(f"lower({_as_text(name)}) LIKE ANY(:patterns)" for name in column_names)
+    return text(f"SELECT count(*) FROM {SCHEMA}.{_quoted(table_name)} WHERE {anywhere}")  # noqa: S608 (see above)
+
+
+def _as_text(column_name: str) -> str:
+    return f"{_quoted(column_name)}::text"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _patterns(identifiers: Iterable[str]) -> list[str]:
+    escaped = (one.lower().replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") for one in identifiers)
+    return sorted({f"%{one}%" for one in escaped if one})
+
+
+async def _key_names(subject: Subject) -> list[str]:
+    """Return what the person's API keys are called in Valkey."""
+    async with transaction() as tx:
+        found = await tx.exec(
+            select(ApiKey.id, ApiKey.public_id, ApiKey.handle).where(
+                col(ApiKey.organization_id).in_(subject.organization_ids)
+            )
+        )
+        return [str(name) for row in found for name in row]
+
+
+async def _all_keys() -> Any:  # noqa: ANN401 (an async iterator of lists)
+    cursor = 0
+    while True:
+        cursor, batch = await valkey().scan(cursor, count=AT_ONCE)
+        yield batch
+        if cursor == 0:
+            return
+
+
+async def _forget_in_stream(key: str, names: Sequence[str]) -> int:
+    first, forgotten = "-", 0
+    while records := await valkey().xrange(key, min=first, count=AT_ONCE):
+        own = [record for record, fields in records if _names_any(str(fields), names)]
+        if own:
+            forgotten += await valkey().xdel(key, *own)
+        first = f"({records[-1][0]}"
+    return forgotten
+
+
+def _names_any(text_: str, names: Sequence[str]) -> bool:
+    return any(name in text_ for name in names)

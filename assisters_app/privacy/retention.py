@@ -1,0 +1,164 @@
+"""Retention (policy section 4): what has grown too old goes, every hour, by the rules that the tables' marks name.
+
+    sweep(tx) -> tuple[Swept, …]          runs every rule over every table; a Sweep row each
+    gauges(tx) -> tuple[Gauge, …]         for the public page: the oldest row of each table against its limit
+
+Rows go by age whether or not anybody asks; what erasure missed because it arrived late goes as an orphan.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, Table, and_, delete, func, select
+from sqlmodel import col
+from sqlmodel import select as select_rows
+
+from assisters_app.accounts.tables import Account, Organization
+from assisters_app.base import jobs
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx, transaction
+from assisters_app.base.marks import OnErase, Retention, Rows, rows_of
+from assisters_app.billing import ledger
+from assisters_app.privacy import inventory
+from assisters_app.privacy.tables import Erasure, Sweep
+from assisters_app.usage import ddl
+from assisters_app.usage.tables import UsageEvent
+
+LATE = timedelta(hours=1)  # a sweep runs every hour: a row may be this much older than promised
+ARRIVING = timedelta(days=7)  # how long after an erasure something of it could still arrive: a spool of calls, a retry
+SETTLED = timedelta(days=1)  # an orphan younger than this may belong to a sign-up still under way
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one rule did to one table."""
+
+    rule: str
+    table: str
+    removed: int
+    oldest_left_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """The oldest row of a table against its rule. `kept` is false when the promise is not true at the moment."""
+
+    promise: str  # "4.2", or "not stated in the policy"
+    rule: str
+    limit: str  # "30 days"
+    table: str
+    title: str
+    oldest_at: datetime | None
+    kept: bool
+
+
+async def sweep(tx: Tx) -> tuple[Swept, ...]:
+    """Remove what is too old from every table, and what belongs to nobody any more; write a Sweep for each."""
+    swept = []
+    erased_lately = await _erased_lately(tx)
+    for table in reversed(inventory.all_tables()):  # those that refer before those that are referred to
+        rows = rows_of(table)
+        removed = await _sweep_orphans(tx, table, rows) if erased_lately else 0
+        if rows.retention.ends:
+            removed += await _sweep_table(tx, table, rows)
+            swept.append(Swept(rows.retention.id, table.name, removed, await _oldest(tx, table, rows)))
+    for one in swept:
+        await _write_down(tx, one)
+    return tuple(swept)
+
+
+async def gauges(tx: Tx) -> tuple[Gauge, ...]:
+    """Return the state of every rule that ends, from the last sweep: when sweeping stops, promises turn false."""
+    latest = select_rows(Sweep.table_name, Sweep.oldest_left_at).distinct(col(Sweep.table_name))
+    found = await tx.exec(latest.order_by(col(Sweep.table_name), col(Sweep.created_at).desc()))
+    oldest: dict[str, datetime | None] = dict(found.all())
+    gauges = []
+    for table in inventory.all_tables():
+        if (rows := rows_of(table)).retention.ends:
+            at = (
+                oldest[table.name] if table.name in oldest else await _oldest(tx, table, rows)
+            )  # before the first sweep
+            gauges.append(_gauge(table, rows, at))
+    return tuple(gauges)
+
+
+@jobs.job("privacy.sweep", every="23 * * * *")
+async def sweep_hourly() -> None:
+    """Sweep, in a transaction of its own."""
+    async with transaction() as tx:
+        await sweep(tx)
+
+
+async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
+    cutoff = rows.retention.cutoff(now())
+    if table.name == "ledger_transaction":  # balances are carried forward; the entries go with their transaction
+        return await ledger.sweep(tx, cutoff)
+    if table.name == "usage_event":
+        await ddl.drop_expired(tx)  # whole days; what is left is the part of a day that has just become too old
+    return await _delete(tx, table, _too_old(table, rows, cutoff))
+
+
+def _too_old(table: Table, rows: Rows, cutoff: datetime) -> ColumnElement[bool]:
+    """Return which rows are too old. What refers to a row under the same rule goes with it, not before or after."""
+    for key in table.foreign_keys:
+        parent = key.column.table
+        parent_rows = rows_of(parent)
+        if parent is not table and parent_rows.retention == rows.retention:
+            return key.parent.in_(select(key.column).where(_too_old(parent, parent_rows, cutoff)))
+    return table.c[rows.since] < cutoff
+
+
+async def _sweep_orphans(tx: Tx, table: Table, rows: Rows) -> int:
+    """Delete rows of accounts and organizations that do not exist: records that arrived after their erasure."""
+    owner, owners = (rows.account, Account) if rows.account else (rows.organization, Organization)
+    if (
+        owner is None
+        or rows.on_erase is not OnErase.DELETE
+        or table.c[owner].foreign_keys
+        or table.c[owner].primary_key
+    ):
+        return 0
+    living = select(col(owners.id)).where(col(owners.id) == table.c[owner]).correlate(table)
+    settled = table.c[rows.since] < now() - SETTLED
+    return await _delete(tx, table, and_(table.c[owner].is_not(None), settled, ~living.exists()))
+
+
+async def _erased_lately(tx: Tx) -> bool:
+    """Return whether there can be orphans at all: looking for them reads whole tables."""
+    lately = select_rows(Erasure.id).where(col(Erasure.carried_out_at) > now() - ARRIVING).limit(1)
+    return (await tx.exec(lately)).first() is not None
+
+
+async def _write_down(tx: Tx, swept: Swept) -> None:
+    """Keep each table's last sweep, and before it only those that removed something."""
+    empty = (col(Sweep.table_name) == swept.table, col(Sweep.removed) == 0)
+    await tx.execute(delete(Sweep).where(*empty))
+    tx.add(Sweep(rule=swept.rule, table_name=swept.table, removed=swept.removed, oldest_left_at=swept.oldest_left_at))
+
+
+async def _delete(tx: Tx, table: Table, which: ColumnElement[bool]) -> int:
+    return cast("CursorResult[Any]", await tx.execute(delete(table).where(which))).rowcount
+
+
+async def _oldest(tx: Tx, table: Table, rows: Rows) -> datetime | None:
+    question = select(func.min(table.c[rows.since]))
+    if table.name == "usage_event":  # no index by time: only its oldest day with events is read
+        question = question.where(table.c[rows.since] < await _end_of_first_day(tx))
+    oldest: datetime | None = (await tx.execute(question)).scalar_one()
+    return oldest
+
+
+async def _end_of_first_day(tx: Tx) -> datetime:
+    for day in await ddl.existing(tx):
+        end = datetime.combine(day + timedelta(days=1), time(), UTC)
+        any_call = select_rows(UsageEvent.request_id).where(col(UsageEvent.at) < end).limit(1)
+        if (await tx.exec(any_call)).first():
+            return end
+    return now()
+
+
+def _gauge(table: Table, rows: Rows, oldest: datetime | None) -> Gauge:
+    rule: Retention = rows.retention
+    kept = oldest is None or oldest >= rule.cutoff(now() - LATE)
+    return Gauge(rule.promise, rule.id, rule.sentence, table.name, rows.title, oldest, kept)
