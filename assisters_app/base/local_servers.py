@@ -201,7 +201,9 @@ def _may_enter(home: _Home, directory: Path) -> bool:
 def _elsewhere(home: _Home) -> _Home:
     """Return a home in a new directory that root's unprivileged user can reach; `data` becomes a link to it."""
     assert home.user is not None
-    home.data.rmdir()  # empty: that user has never been able to write there
+    if any(home.data.iterdir()):
+        raise LocalServerError(f"{home.data} holds data that its owner, {home.user.pw_name}, can no longer reach.")
+    home.data.rmdir()
     place = Path(tempfile.mkdtemp(prefix="assisters-", dir=LASTING))
     place.chmod(0o711)
     path = place / home.data.name
