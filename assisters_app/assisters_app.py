@@ -28,14 +28,14 @@ async def _hear_of_ended_sessions() -> AsyncIterator[None]:
 
 
 def _add(app: rx.App, page: Page) -> None:
-    load, first = page.load(), AppState.greet if page.access == "public" else AppState.enter
+    first = AppState.greet if page.access == "public" else AppState.enter
     app.add_page(
         page.draw(),
         route=page.route,
         title=NAME if page.route == "/" else f"{page.title} · {NAME}",
         description=IN_ONE_SENTENCE,
         image="/logo.svg",
-        on_load=[first] if load is None else [first, load],
+        on_load=[first, *page.load()],
     )
 
 

@@ -32,9 +32,10 @@ class Page:
         """Return the page's component."""
         return self._module().page()
 
-    def load(self) -> Any:
-        """Return the handler that runs when the page is opened, if it has one."""
-        return getattr(self._module(), "load", None)
+    def load(self) -> list[Any]:
+        """Return the handlers that run when the page is opened: the module's `load`, one or a list."""
+        load = getattr(self._module(), "load", [])
+        return load if isinstance(load, list) else [load]
 
     def _module(self) -> Any:
         return importlib.import_module(f"assisters_app.ui.{self.module}")

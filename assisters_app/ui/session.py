@@ -102,6 +102,13 @@ async def signed_in() -> AsyncIterator[tuple[Tx, Person]]:
 
 
 @asynccontextmanager
+async def for_anyone() -> AsyncIterator[Tx]:
+    """Open a transaction for what everyone may see (prices, the policy): there is no person in it to act for."""
+    async with transaction() as tx:
+        yield tx
+
+
+@asynccontextmanager
 async def loading(state: Any, phase: str = "phase") -> AsyncIterator[tuple[Tx, Person]]:
     """As `signed_in()`, for what fills a list: `state.phase` becomes "ready", or "failed" when the block raises.
 

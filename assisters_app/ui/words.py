@@ -5,7 +5,7 @@ IN_ONE_SENTENCE = "One API for the models you use, with a bill you can check and
 COMPANY = "Assisters, LLC, 1111B S Governors Ave STE 44806, Dover, DE 19904, United States"
 CONTACT = "legal@assisters.io"
 YOUR_KEY = "ask_your_key"
-MODEL = "assisters-small"
+MODEL = "assisters-chat-v1"
 BASE = "http://localhost:3000"  # stands for our address in what is built; `ui.serving` puts the real one in its place
 
 
