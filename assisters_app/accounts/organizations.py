@@ -26,6 +26,7 @@ class OrganizationView:
     handle: str
     name: str
     role: str
+    plan: str
     created_at: datetime
 
 
@@ -33,7 +34,12 @@ async def view(tx: Tx, person: Person) -> OrganizationView:
     """Return the organization that `person` is acting for."""
     organization, membership = await _theirs(tx, person)
     return OrganizationView(
-        organization.id, organization.handle, organization.name, membership.role, organization.created_at
+        organization.id,
+        organization.handle,
+        organization.name,
+        membership.role,
+        organization.plan,
+        organization.created_at,
     )
 
 

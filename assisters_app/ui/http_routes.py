@@ -5,6 +5,6 @@ A route for GET is under `/auth/` or `/download/`; whatever else is asked for by
 
 from starlette.routing import BaseRoute
 
-from assisters_app.ui import auth_routes
+from assisters_app.ui import auth_routes, dashboard_routes
 
-ROUTES: list[BaseRoute] = [*auth_routes.routes]
+ROUTES: list[BaseRoute] = [*auth_routes.routes, *dashboard_routes.ROUTES]

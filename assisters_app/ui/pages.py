@@ -55,6 +55,14 @@ PAGES: tuple[Page, ...] = (
     Page("/verify", "Confirm your address", "verify", "public"),
     Page("/confirm-email", "Confirm your new address", "confirm_email", "public"),
     Page("/confirm", "Confirm that it is you", "reauthenticate", "member"),
+    # Build
+    Page("/dashboard", "Overview", "overview", section="Build", icon="layout-dashboard", words="home start first call"),
+    Page("/dashboard/api-keys", "API keys", "keys", section="Build", icon="key-round", words="token secret credential"),
+    Page("/dashboard/usage", "Usage", "usage", section="Build", icon="chart-column", words="charts requests tokens csv"),
+    Page("/dashboard/requests", "Request log", "requests_log", section="Build", icon="list", words="calls errors"),
+    Page("/dashboard/billing", "Billing", "billing", section="Build", icon="wallet", words="balance top-up invoice plan"),
+    # Account
+    Page("/dashboard/settings", "Settings", "settings", section="Account", icon="settings", words="profile password"),
 )
 
 

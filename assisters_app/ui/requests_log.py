@@ -1,0 +1,343 @@
+"""The request log: each call of thirty days, newest first, and everything that is kept of one."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+import reflex as rx
+
+from assisters_app.base.errors import NotFound, Refused
+from assisters_app.base.money import dollars
+from assisters_app.keys import keys
+from assisters_app.ui.parts import (
+    badge,
+    button,
+    card,
+    copyable,
+    empty,
+    field,
+    form,
+    heading,
+    link_button,
+    modal,
+    number,
+    rows,
+    select,
+    table,
+    time,
+)
+from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.shell import shell
+from assisters_app.usage import reports
+from assisters_app.usage.reports import Filter, LogFilter, LogRow
+
+SIZE = 50
+OUTCOMES = {
+    "completed": "Answered in full",
+    "failed": "Failed",
+    "client_disconnected": "The caller hung up before the end",
+    "interrupted": "Interrupted before the end",
+    "refused": "Refused before it reached a model; it cost nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `tone` colours its status; times are milliseconds as text, `cost` dollars."""
+
+    handle: str = ""
+    at: str = ""
+    key_name: str = ""
+    mode: str = ""
+    endpoint: str = ""
+    model: str = ""
+    status: int = 0
+    tone: str = "plain"
+    outcome: str = ""
+    error_code: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+    cost: str = ""
+    price_version: int = 0
+    stream: bool = False
+    took: str = ""
+    first_token: str = ""
+    overhead: str = ""
+    ip: str = ""
+    user_agent: str = ""
+
+    @classmethod
+    def of(cls, row: LogRow) -> Self:
+        """Write one line of the log for its owner."""
+        return cls(
+            handle=row.handle,
+            at=row.at.isoformat(),
+            key_name=row.key_name or "a key that is gone",
+            mode=row.mode,
+            endpoint=row.endpoint,
+            model=row.model,
+            status=row.status,
+            tone=_tone(row.status),
+            outcome=OUTCOMES.get(row.outcome, row.outcome),
+            error_code=row.error_code,
+            input_tokens=row.input_tokens,
+            cached_tokens=row.cached_tokens,
+            output_tokens=row.output_tokens,
+            estimated=row.estimated,
+            cost=dollars(row.cost_nano),
+            price_version=row.price_version,
+            stream=row.stream,
+            took=f"{row.duration_ms:,} ms",
+            first_token="" if row.first_token_ms is None else f"{row.first_token_ms:,} ms",
+            overhead=f"{row.overhead_ms:.1f} ms",
+            ip=row.ip,
+            user_agent=row.user_agent,
+        )
+
+
+class RequestsState(AppState):
+    """One page of the log. `before` holds the cursors of the pages one came through, the present one's last."""
+
+    phase: str = "loading"
+    calls: list[Call] = []
+    key: str = ""
+    failed: bool = False
+    key_options: list[dict[str, str]] = []
+    page_number: int = 1
+    older: bool = False
+    problem: str = ""
+    open: bool = False
+    one: Call = Call()
+    _cursors: list[str] = []
+    _after: str = ""
+
+    @rx.event
+    @access("member")
+    async def load(self) -> None:
+        """Read the newest page."""
+        self._cursors = []
+        await self._read("")
+
+    @rx.event
+    @access("member")
+    async def again(self) -> None:
+        """Read the present page once more."""
+        await self._read(self._cursors[-1] if self._cursors else "")
+
+    @rx.event
+    @access("member")
+    async def turn(self, older: bool) -> None:
+        """Go one page further back, or one page towards the present."""
+        if older and self._after:
+            self._cursors = [*self._cursors, self._after]
+        elif not older:
+            self._cursors = self._cursors[:-1]
+        await self._read(self._cursors[-1] if self._cursors else "")
+
+    @rx.event
+    @access("member")
+    async def choose_key(self, key: str) -> None:
+        """Keep only the calls of one key ("" for all)."""
+        self.key, self._cursors = key[:64], []
+        await self._read("")
+
+    @rx.event
+    @access("member")
+    async def only_failed(self, failed: bool) -> None:
+        """Keep only the calls that failed."""
+        self.failed, self._cursors = failed, []
+        await self._read("")
+
+    @rx.event
+    @access("member")
+    async def find(self, sent: dict[str, Any]) -> None:
+        """Open the call with a request id."""
+        self.problem = ""
+        await self._show(str(sent.get("request_id", "")))
+
+    @rx.event
+    @access("member")
+    async def show(self, handle: str) -> None:
+        """Open one call."""
+        await self._show(handle)
+
+    @rx.event
+    @access("member")
+    async def close(self) -> None:
+        """Close the call that is open."""
+        self.open = False
+
+    async def _show(self, handle: str) -> None:
+        try:
+            async with signed_in() as (tx, me):
+                self.one = Call.of(await reports.request(tx, reports.own(me), _request_id(handle)))
+        except Refused as refused:
+            self.problem = str(refused)
+        else:
+            self.open = True
+
+    async def _read(self, cursor: str) -> None:
+        async with loading(self) as (tx, me):
+            which = LogFilter(only=Filter(key_id=_key(self.key)), failed=self.failed)
+            found = await reports.log(tx, reports.own(me), which, after=cursor or None, size=SIZE)
+            self.calls, self._after = [Call.of(row) for row in found.rows], found.after or ""
+            self.older, self.page_number = found.after is not None, len(self._cursors) + 1
+            named = [*await keys.live(tx, me), *await keys.ended(tx, me)]
+            options = [{"value": str(key.id), "text": key.name} for key in named]
+            self.key_options = [{"value": "", "text": "All keys"}, *options]
+
+
+load = RequestsState.load
+
+
+def page() -> rx.Component:
+    """Draw the page."""
+    return shell(
+        heading(
+            "Request log",
+            link_button("Usage", to="/dashboard/usage"),
+            button("Refresh", kind="secondary", on_click=RequestsState.load),
+            lead="Each call of the last 30 days. What was said in it is not kept, only that it was made.",
+        ),
+        _questions(),
+        card(
+            table(
+                RequestsState.calls,
+                _cells,
+                label="Requests",
+                columns=("When", "Status", "Model", "Key", "Tokens in", "out", "Cost", "Took", ""),
+                right=(4, 5, 6, 7),
+                phase=RequestsState.phase,
+                empty=empty(
+                    "No calls here",
+                    "Nothing was called in the last 30 days, or not with these filters.",
+                    link_button("Make a first call", to="/dashboard"),
+                    icon="list",
+                ),
+                retry=RequestsState.again,
+                key=lambda call: call.handle,
+                more=_pages(),
+            )
+        ),
+        _detail(),
+        wide=True,
+    )
+
+
+def _questions() -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            select(
+                "Key", "key", RequestsState.key_options, value=RequestsState.key, on_change=RequestsState.choose_key
+            ),
+            class_name="w-full sm:w-48",
+        ),
+        rx.el.label(
+            rx.el.input(
+                type="checkbox",
+                checked=RequestsState.failed,
+                on_change=RequestsState.only_failed,
+                class_name="size-4 accent-accent",
+            ),
+            "Failed only",
+            class_name="flex items-center gap-2 h-10 sm:h-9",
+        ),
+        form(
+            field(
+                "Find one",
+                "request_id",
+                placeholder="req_… from the X-Request-ID header",
+                error=RequestsState.problem,
+                auto_complete="off",
+                spell_check=False,
+            ),
+            on_submit=RequestsState.find,
+            class_name="w-full sm:w-80 sm:ml-auto",
+        ),
+        class_name="flex flex-wrap items-end gap-3",
+    )
+
+
+def _cells(call: Any) -> tuple[Any, ...]:
+    return (
+        time(call.at, "precise"),
+        rx.el.span(badge(call.status, tone=call.tone), rx.cond(call.stream, badge("stream")), class_name="flex gap-1"),
+        rx.el.span(call.model, class_name="whitespace-nowrap"),
+        rx.el.span(call.key_name, class_name="block max-w-40 truncate"),
+        number(call.input_tokens),
+        number(call.output_tokens),
+        call.cost,
+        rx.el.span(call.took, class_name="whitespace-nowrap"),
+        button("Details", kind="ghost", size="small", on_click=RequestsState.show(call.handle)),
+    )
+
+
+def _pages() -> rx.Component:
+    return rx.el.nav(
+        button(
+            "Newer",
+            kind="secondary",
+            size="small",
+            on_click=RequestsState.turn(False),
+            disabled=RequestsState.page_number == 1,
+        ),
+        rx.el.span("Page ", RequestsState.page_number, class_name="text-[0.8125rem] text-muted"),
+        button(
+            "Older", kind="secondary", size="small", on_click=RequestsState.turn(True), disabled=~RequestsState.older
+        ),
+        aria_label="Pages of the log",
+        class_name="flex items-center justify-end gap-3 pt-4",
+    )
+
+
+def _detail() -> rx.Component:
+    one = RequestsState.one
+    return modal(
+        copyable(one.handle, "Copy request id", class_name="mb-3"),
+        rows(
+            ("When", time(one.at, "precise")),
+            ("Status", rx.el.span(badge(one.status, tone=one.tone), " ", one.error_code)),
+            ("What became of it", one.outcome),
+            ("Endpoint", rx.el.code(one.endpoint, class_name="font-mono text-[0.8125rem]")),
+            ("Model", one.model),
+            (
+                "Key",
+                rx.el.span(one.key_name, rx.cond(one.mode == "test", rx.fragment(" ", badge("test", tone="warn")))),
+            ),
+            ("Input tokens", rx.el.span(number(one.input_tokens), " (", number(one.cached_tokens), " of them cached)")),
+            ("Output tokens", rx.el.span(number(one.output_tokens), rx.cond(one.estimated, " (counted by us)", ""))),
+            ("Cost", rx.el.span(one.cost, " under price version ", one.price_version)),
+            ("Streamed", rx.cond(one.stream, "yes", "no")),
+            ("Took", one.took),
+            ("First token after", rx.cond(one.first_token != "", one.first_token, "—")),
+            ("Of which our own work", one.overhead),
+            ("Called from", one.ip),
+            ("Client", rx.el.span(one.user_agent, class_name="break-all")),
+        ),
+        open=RequestsState.open,
+        on_close=RequestsState.close,
+        title="One request",
+        class_name="max-w-2xl",
+    )
+
+
+def _tone(status: int) -> str:
+    if status < 400:  # noqa: PLR2004 (the first HTTP status that counts as an error)
+        return "good"
+    return "warn" if status < 500 else "bad"  # noqa: PLR2004 (from here on the fault is not the caller's)
+
+
+def _key(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise NotFound("key") from None
+
+
+def _request_id(handle: str) -> UUID:
+    try:
+        return UUID(hex=handle.strip().removeprefix("req_"))
+    except ValueError:
+        raise NotFound("request") from None
