@@ -96,6 +96,8 @@ async def _alive(part: Application, scope: Scope) -> AsyncIterator[None]:
             raise RuntimeError(answer.result().get("message", f"A part of the product failed during {what}."))
 
     await ask("startup")
-    yield
-    await ask("shutdown")
-    await task
+    try:
+        yield
+    finally:
+        await ask("shutdown")
+        await task

@@ -1,0 +1,146 @@
+"""The commands, as people type them: in a process of their own, judged by what they print and return."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cast import ADA, BOB, GRACE
+from sqlmodel import select
+
+from assisters_app import cli
+from assisters_app.accounts.tables import Account
+from assisters_app.base.db import transaction
+from assisters_app.keys.tables import ApiKey
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("run", "worker", "migrate", "build", "seed", "create-account", "issue-key", "doctor")
+PRODUCT = ("ASSISTERS_", "DATABASE_", "MAIL", "PORT", "PUBLIC_", "REDIS_", "SENTRY_", "SMTP_", "STRIPE_", "SUPABASE_")
+
+
+def command(*arguments, **settings):
+    """Run a command with nothing set but what is named here, and return what it did."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith((*PRODUCT, "UPSTREAM_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "assisters_app", *arguments],
+        cwd=ROOT,
+        env={**env, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def typed(house):
+    """Type commands at a terminal where the test's own database is set."""
+    settings = {
+        name: os.environ[name]
+        for name in ("DATABASE_URL", "REDIS_URL", "SMTP_URL", "ASSISTERS_PEPPER", "ASSISTERS_ENV")
+    }
+    data = os.environ["ASSISTERS_DATA_DIR"]
+    return lambda *arguments, **more: command(*arguments, **{**settings, "ASSISTERS_DATA_DIR": data, **more})
+
+
+def said_in_one_sentence(done):
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (sentence,) = done.stderr.splitlines()
+    return sentence
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main([name, "--help"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m assisters_app {name}")
+
+
+def test_a_setting_that_is_set_but_empty_stops_the_start_with_a_sentence():
+    assert said_in_one_sentence(command("run", DATABASE_URL="")) == (
+        "DATABASE_URL is set but empty. Give it a value or unset it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("REDIS_URL", "http://example.com"), ("PORT", "many"), ("WEB_WORKERS", "0"), ("ASSISTERS_PEPPER", "short")],
+)
+def test_a_malformed_setting_stops_the_start_with_a_sentence(name, value):
+    assert name in said_in_one_sentence(command("run", **{name: value}))
+
+
+def test_in_production_nothing_is_started_in_place_of_what_is_missing():
+    production = {"ASSISTERS_ENV": "production", "PUBLIC_URL": "https://assisters.example"}
+    assert "DATABASE_URL is missing" in said_in_one_sentence(command("run", **production))
+    given = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}
+    assert "ASSISTERS_PEPPER is missing" in said_in_one_sentence(command("run", **production, **given))
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        production = {"ASSISTERS_ENV": "production", "PUBLIC_URL": "https://assisters.example", "PORT": port}
+        given = {
+            "DATABASE_URL": "postgresql://127.0.0.1:1/x",
+            "REDIS_URL": "redis://127.0.0.1:1",
+            "SMTP_URL": "smtp://127.0.0.1:1",
+            "ASSISTERS_PEPPER": "A" * 44,
+        }
+        assert f"Port {port} cannot be used" in said_in_one_sentence(command("run", **production, **given))
+
+
+async def test_grace_is_made_staff_and_ada_stays_a_member(typed):
+    grace, ada = typed("create-account", GRACE, "--staff"), typed("create-account", ADA.upper())
+    assert grace.returncode == ada.returncode == 0, grace.stderr + ada.stderr
+    for done in (grace, ada):
+        assert done.stdout.splitlines()[-1].startswith("http://localhost:3000/reset?token=")
+    async with transaction() as tx:
+        people = (await tx.exec(select(Account.email, Account.role))).all()
+    assert sorted(people) == [(ADA, "member"), (GRACE, "staff")]
+
+
+async def test_adas_key_is_printed_once_and_nothing_else(typed):
+    assert typed("create-account", ADA).returncode == 0
+    issued = typed("issue-key", ADA, "--name", "laptop")
+    assert issued.returncode == 0, issued.stderr
+    (secret,) = issued.stdout.splitlines()
+    assert secret.startswith("ask_")
+    async with transaction() as tx:
+        key = (await tx.exec(select(ApiKey))).one()
+    assert (key.name, key.mode) == ("laptop", "live")
+    assert secret.startswith(key.prefix)
+
+
+def test_a_key_for_somebody_unknown_is_refused_with_a_sentence(typed):
+    assert said_in_one_sentence(typed("issue-key", BOB)) == "That account does not exist."
+
+
+def test_migrating_a_database_that_is_up_to_date_changes_nothing(typed):
+    assert typed("migrate").stdout == "The database is up to date.\n"
+
+
+def test_the_doctor_names_what_is_ill_and_what_is_well(typed):
+    examined = typed("doctor")
+    found = {line[4:15].strip(): line[:3].strip() for line in examined.stdout.splitlines()}
+    assert found["Mail"] == "ILL"  # nothing listens where this test's mail would go
+    assert {found[name] for name in ("Marks", "Database", "Migrations", "Valkey", "Disk", "Books")} == {"ok"}
+    assert examined.returncode == 1
+
+
+def test_the_doctor_sees_a_database_that_is_not_migrated(typed, servers):
+    examined = typed("doctor", DATABASE_URL=servers.postgres)
+    assert "ILL Migrations" in examined.stdout
+    assert examined.returncode == 1
+    assert "Traceback" not in examined.stdout + examined.stderr
+
+
+def test_the_doctor_shows_no_password(typed):
+    examined = typed("doctor", REDIS_URL="redis://:hunter2secret@127.0.0.1:1/0")
+    assert "ILL Valkey" in examined.stdout
+    assert "hunter2secret" not in examined.stdout + examined.stderr
