@@ -142,9 +142,9 @@ def withheld() -> tuple[str, ...]:
 async def _section(tx: Tx, table: Table, rows: Rows, subject: Subject) -> Section:
     columns = exported_columns(table, rows, subject)
     mine = theirs(table, rows, subject)
-    total = (await tx.execute(select(func.count()).select_from(table).where(mine))).scalar_one()
+    total = (await tx.sql(select(func.count()).select_from(table).where(mine))).scalar_one()
     newest = select(*columns).where(mine).order_by(table.c[rows.since].desc()).limit(SHOWN)
-    found = (await tx.execute(newest)).all()
+    found = (await tx.sql(newest)).all()
     entry = next(one for one in inventory.inventory() if one.name == table.name)
     return Section(
         name=table.name,

@@ -142,7 +142,7 @@ def schema_of(table: Table, rows: Rows) -> dict[str, Any]:
         "additionalProperties": False,
         "required": _names(table),
         "properties": {
-            name: _schema_of_type(table.c[name].type.python_type, nullable=table.c[name].nullable or name in hidden)
+            name: _schema_of_type(inventory.kind_of(table.c[name]), nullable=table.c[name].nullable or name in hidden)
             for name in _names(table)
         },
     }
@@ -173,7 +173,7 @@ async def _snapshot() -> AsyncIterator[Tx]:
     async with db.engine().connect() as connection:
         steady = await connection.execution_options(isolation_level="REPEATABLE READ")
         async with Tx(steady, expire_on_commit=False) as tx:
-            await tx.execute(text("SET TRANSACTION READ ONLY"))
+            await tx.sql(text("SET TRANSACTION READ ONLY"))
             yield tx
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import JSON, Column, Table, TypeDecorator
 
 from assisters_app import tables
 from assisters_app.base import marks
@@ -137,6 +137,12 @@ def kept() -> dict[str, tuple[Retention, tuple[str, ...]]]:
         retention = marks.rows_of(table).retention
         rules.setdefault(retention.id, (retention, []))[1].append(table.name)
     return {name: (retention, tuple(names)) for name, (retention, names) in rules.items()}
+
+
+def kind_of(column: Column[Any]) -> type[Any]:
+    """Return the Python type of a column's values, also where SQLModel wraps the database's own type."""
+    kind = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    return dict if isinstance(kind, JSON) else kind.python_type
 
 
 def title_of(name: str) -> str:

@@ -13,13 +13,12 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Column,
     ColumnElement,
-    CursorResult,
     Table,
     case,
     delete,
@@ -163,8 +162,7 @@ async def _empty(erasure_id: UUID, table: Table, rows: Rows, subject: Subject) -
 async def _delete_some(tx: Tx, table: Table, rows: Rows, subject: Subject) -> int:
     key = sql_tuple(*table.primary_key.columns)
     some = select(*table.primary_key.columns).where(_doomed(table, rows, subject)).limit(AT_ONCE)
-    done = cast("CursorResult[Any]", await tx.execute(delete(table).where(key.in_(some))))
-    return done.rowcount
+    return (await tx.sql(delete(table).where(key.in_(some)))).rowcount
 
 
 def _doomed(table: Table, rows: Rows, subject: Subject) -> ColumnElement[bool]:
@@ -222,7 +220,7 @@ async def _strip_kept(tx: Tx, subject: Subject, pseudonym: UUID) -> None:
                 if (mark := mark_of(column)).on_erase in (OnErase.CLEAR, OnErase.UNLINK) and mark.about is None
             }
             ended = {table.c[rows.since]: func.coalesce(table.c[rows.since], literal(now()))}
-            await tx.execute(update(table).where(theirs(table, rows, subject)).values({**values, **ended}))
+            await tx.sql(update(table).where(theirs(table, rows, subject)).values({**values, **ended}))
         for mention in rows.mentions:
             await _strip_mention(tx, table, mention, subject, pseudonym)
 
@@ -231,13 +229,13 @@ async def _strip_mention(tx: Tx, table: Table, mention: str, subject: Subject, p
     """Unlink a mention of the person in any row, with whatever the row says about the one mentioned."""
     said = {column: _blank(column) for column in table.c if mark_of(column).about == mention and column.name != mention}
     here = table.c[mention] == subject.account_id
-    await tx.execute(update(table).where(here).values({**said, table.c[mention]: pseudonym}))
+    await tx.sql(update(table).where(here).values({**said, table.c[mention]: pseudonym}))
 
 
 def _erased(column: Column[Any], mark: Mark, subject: Subject, pseudonym: UUID) -> ColumnElement[Any]:
     if mark.on_erase is OnErase.CLEAR:
         return _blank(column)
-    if column.type.python_type is UUID:
+    if inventory.kind_of(column) is UUID:
         return case((column.in_(subject.ids), literal(pseudonym, column.type)), else_=column)
     own = column.table.primary_key.columns  # a text that names them: each row gets one of its own, for it may be unique
     return func.concat(str(pseudonym), *(part for key in own for part in (":", key)))
@@ -246,15 +244,15 @@ def _erased(column: Column[Any], mark: Mark, subject: Subject, pseudonym: UUID) 
 def _blank(column: Column[Any]) -> ColumnElement[Any]:
     if column.nullable:
         return null()
-    return literal(column.type.python_type(), column.type)
+    return literal(inventory.kind_of(column)(), column.type)
 
 
 async def _delete_the_rest(tx: Tx, subject: Subject) -> dict[str, int]:
     removed = {}
     for table, rows in reversed(inventory.personal_tables()):
         if rows.on_erase is OnErase.DELETE:
-            done = await tx.execute(delete(table).where(_doomed(table, rows, subject)))
-            removed[table.name] = cast("CursorResult[Any]", done).rowcount
+            done = await tx.sql(delete(table).where(_doomed(table, rows, subject)))
+            removed[table.name] = done.rowcount
     return removed
 
 
@@ -331,11 +329,11 @@ async def stop(tx: Tx, account_id: UUID, *, at_once: bool) -> None:
 async def line(tx: Tx, table: Table, rows: Rows, subject: Subject) -> Line:
     """Count one table's rows of a person, and say what becomes of them."""
     mine = theirs(table, rows, subject)
-    count = (await tx.execute(select(func.count()).select_from(table).where(mine))).scalar_one()
+    count = (await tx.sql(select(func.count()).select_from(table).where(mine))).scalar_one()
     if rows.on_erase is OnErase.DELETE:
         return Line(table.name, rows.title, count, 0, None, None)
     since = func.coalesce(table.c[rows.since], literal(now()))  # what has not ended ends with the account
-    last = (await tx.execute(select(func.max(since)).where(mine))).scalar_one()
+    last = (await tx.sql(select(func.max(since)).where(mine))).scalar_one()
     return Line(table.name, rows.title, 0, count, rows.ground, rows.retention.end(last) if last else None)
 
 

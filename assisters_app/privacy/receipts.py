@@ -53,7 +53,7 @@ class Receipt:
 
 async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureReceipt:
     """Sign `facts` as the next receipt of the chain."""
-    await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+    await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
     last = (await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number).desc()).limit(1))).first()
     number = last.number + 1 if last else 1
     body = _canonical(

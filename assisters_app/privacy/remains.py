@@ -49,7 +49,7 @@ async def forget_in_valkey(subject: Subject) -> str:
 
 async def forget_jobs(tx: Tx, subject: Subject) -> int:
     """Delete jobs that name the person, but for the one that is running this; return how many."""
-    done = await tx.execute(
+    done = await tx.sql(
         text(
             "WITH gone AS (DELETE FROM procrastinate_jobs WHERE status <> 'doing' "
             "AND lower(args::text) LIKE ANY(:patterns) RETURNING id) SELECT count(*) FROM gone"
@@ -63,10 +63,11 @@ async def scan(tx: Tx, identifiers: Iterable[str]) -> dict[str, int]:
     """Return, for each table of the schema that still holds one of `identifiers` anywhere, how many rows do."""
     patterns = _patterns(identifiers)
     found = {}
-    for table_name, column_names in (await tx.execute(COLUMNS, {"schema": SCHEMA})).all():
-        count = (await tx.execute(_search(table_name, column_names), {"patterns": patterns})).scalar_one()
+    for table in (await tx.sql(COLUMNS, {"schema": SCHEMA})).all():
+        search = _search(table.table_name, table.column_names)
+        count = (await tx.sql(search, {"patterns": patterns})).scalar_one()
         if count:
-            found[table_name] = int(count)
+            found[table.table_name] = int(count)
     return found
 
 

@@ -8,9 +8,8 @@ Rows go by age whether or not anybody asks; what erasure missed because it arriv
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Table, and_, delete, func, select
+from sqlalchemy import ColumnElement, Table, and_, delete, func, select
 from sqlmodel import col
 from sqlmodel import select as select_rows
 
@@ -133,19 +132,19 @@ async def _erased_lately(tx: Tx) -> bool:
 async def _write_down(tx: Tx, swept: Swept) -> None:
     """Keep each table's last sweep, and before it only those that removed something."""
     empty = (col(Sweep.table_name) == swept.table, col(Sweep.removed) == 0)
-    await tx.execute(delete(Sweep).where(*empty))
+    await tx.sql(delete(Sweep).where(*empty))
     tx.add(Sweep(rule=swept.rule, table_name=swept.table, removed=swept.removed, oldest_left_at=swept.oldest_left_at))
 
 
 async def _delete(tx: Tx, table: Table, which: ColumnElement[bool]) -> int:
-    return cast("CursorResult[Any]", await tx.execute(delete(table).where(which))).rowcount
+    return (await tx.sql(delete(table).where(which))).rowcount
 
 
 async def _oldest(tx: Tx, table: Table, rows: Rows) -> datetime | None:
     question = select(func.min(table.c[rows.since]))
     if table.name == "usage_event":  # no index by time: only its oldest day with events is read
         question = question.where(table.c[rows.since] < await _end_of_first_day(tx))
-    oldest: datetime | None = (await tx.execute(question)).scalar_one()
+    oldest: datetime | None = (await tx.sql(question)).scalar_one()
     return oldest
 
 

@@ -1,0 +1,139 @@
+"""The audit trail as it is read: by the person whom it is about, and by staff (policy 5.5).
+
+    mine(tx, who, after=None, others=False) -> Page     what was done with one's account; `others`: not by oneself
+    everyones(tx, staff, after=None, which=Which()) -> Page    for staff; the reading is itself written down
+
+Newest first; `Page.next` is what to pass as `after`. A person learns that staff looked, never which of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, or_, true
+from sqlmodel import col, select
+
+from assisters_app.accounts.people import masked
+from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.tables import Account
+from assisters_app.base import trail
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound
+from assisters_app.base.tables import TrailEntry
+
+SIZE = 50
+By = Literal["you", "staff", "software", "member"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that was done. `action` is `noun:verb`, `words` the same to read, `details` names and values."""
+
+    id: UUID
+    at: datetime
+    action: str
+    words: str
+    by: By
+    actor: str  # for staff only: who did it; "" for the software, and once that account is gone
+    account_id: UUID | None  # for staff only: about whom
+    account: str  # for staff only: the masked address, "" where it is about nobody or the account is gone
+    ip: str
+    details: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries, and what to pass as `after` for those that follow (None: there are none)."""
+
+    entries: tuple[Entry, ...]
+    next: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """What staff asks the trail for; None means all. `action` is the beginning of one, such as `account:`."""
+
+    account_id: UUID | None = None
+    action: str | None = None
+    by_staff: bool = False
+
+
+async def mine(tx: Tx, who: Person, after: UUID | None = None, *, others: bool = False) -> Page:
+    """Return what was done with the account of `who`; with `others`, only what they did not do themselves."""
+    wanted = col(TrailEntry.account_id) == who.account_id
+    not_by_them = or_(col(TrailEntry.actor_id).is_(None), col(TrailEntry.actor_id) != who.account_id)
+    return await _page(tx, wanted & not_by_them if others else wanted, after, who)
+
+
+async def everyones(tx: Tx, staff: Person, after: UUID | None = None, which: Which = Which()) -> Page:
+    """Return the whole trail for staff; raise NotFound for anyone else."""
+    if staff.role != "staff":
+        raise NotFound("page")
+    page = await _page(tx, _asked_for(which), after, None)
+    trail.write(tx, "trail:read", account_id=which.account_id, actor_id=staff.account_id, entries=len(page.entries))
+    return page
+
+
+def _asked_for(which: Which) -> ColumnElement[bool]:
+    wanted: ColumnElement[bool] = true()
+    if which.account_id:
+        wanted &= col(TrailEntry.account_id) == which.account_id
+    if which.action:
+        wanted &= col(TrailEntry.action).startswith(which.action, autoescape=True)
+    if which.by_staff:
+        wanted &= col(TrailEntry.actor_id).in_(select(col(Account.id)).where(col(Account.role) == "staff"))
+    return wanted
+
+
+async def _page(tx: Tx, wanted: ColumnElement[bool], after: UUID | None, reader: Person | None) -> Page:
+    newest = select(TrailEntry).where(wanted).order_by(col(TrailEntry.id).desc()).limit(SIZE + 1)
+    if after is not None:
+        newest = newest.where(col(TrailEntry.id) < after)  # ids are ordered by the time they were made
+    found = (await tx.exec(newest)).all()
+    people = await _people(tx, {one for entry in found for one in (entry.account_id, entry.actor_id) if one})
+    entries = tuple(_entry(entry, reader, people) for entry in found[:SIZE])
+    return Page(entries, entries[-1].id if len(found) > SIZE else None)
+
+
+async def _people(tx: Tx, ids: set[UUID]) -> dict[UUID, Account]:
+    found = await tx.exec(select(Account).where(col(Account.id).in_(ids)))
+    return {account.id: account for account in found}
+
+
+def _entry(entry: TrailEntry, reader: Person | None, people: Mapping[UUID, Account]) -> Entry:
+    owner = people.get(entry.account_id) if entry.account_id else None
+    actor = people.get(entry.actor_id) if entry.actor_id else None
+    by_reader = reader is not None and entry.actor_id == reader.account_id
+    for_staff = reader is None
+    return Entry(
+        id=entry.id,
+        at=entry.created_at,
+        action=entry.action,
+        words=in_words(entry.action),
+        by="you" if by_reader else _by(entry, actor),
+        actor=_named(actor) if for_staff else "",
+        account_id=entry.account_id if for_staff else None,
+        account=masked(owner.email) if for_staff and owner else "",
+        ip=entry.ip if for_staff or by_reader else "",
+        details=tuple((name.replace("_", " "), str(value)) for name, value in sorted(entry.details.items())),
+    )
+
+
+def _by(entry: TrailEntry, actor: Account | None) -> By:
+    if entry.actor_id is None:
+        return "software"
+    return "staff" if actor and actor.role == "staff" else "member"
+
+
+def _named(actor: Account | None) -> str:
+    """Return who acted: staff by name, because they answer for it; others masked."""
+    if actor is None:
+        return ""
+    return actor.email if actor.role == "staff" else masked(actor.email)
+
+
+def in_words(action: str) -> str:
+    """Return `key:issued` as "Key issued"."""
+    return action.replace(":", " ").replace("-", " ").capitalize()
