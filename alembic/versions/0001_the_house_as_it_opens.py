@@ -75,13 +75,14 @@ def upgrade() -> None:
         sa.Column("cause", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
         sa.Column("price_version", sa.Integer(), nullable=True),
         sa.Column("model", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("day", sa.Date(), nullable=True),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_transaction")),
         sa.UniqueConstraint("cause", name=op.f("uq_ledger_transaction_cause")),
     )
     op.create_index(op.f("ix_ledger_transaction_created_at"), "ledger_transaction", ["created_at"], unique=False)
     op.create_index(
-        op.f("ix_ledger_transaction_organization_id"), "ledger_transaction", ["organization_id"], unique=False
+        "ix_ledger_transaction_organization_id_day", "ledger_transaction", ["organization_id", "day"], unique=False
     )
     op.create_table(
         "model",
@@ -117,6 +118,11 @@ def upgrade() -> None:
         sa.Column("cached_nano_per_million", sa.BigInteger(), nullable=False),
         sa.Column("output_nano_per_million", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "input_nano_per_million % 1000000 = 0 AND cached_nano_per_million % 1000000 = 0 "
+            "AND output_nano_per_million % 1000000 = 0",
+            name=op.f("ck_price_whole_nano_per_token"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_price")),
         sa.UniqueConstraint("model", "version", name=op.f("uq_price_model_version")),
     )
@@ -284,7 +290,13 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_entry")),
     )
-    op.create_index(op.f("ix_ledger_entry_organization_id"), "ledger_entry", ["organization_id"], unique=False)
+    op.create_index(
+        "ix_ledger_entry_balance",
+        "ledger_entry",
+        ["organization_id", "account"],
+        unique=False,
+        postgresql_include=["amount_nano"],
+    )
     op.create_index(op.f("ix_ledger_entry_transaction_id"), "ledger_entry", ["transaction_id"], unique=False)
     op.create_table(
         "mail_token",
@@ -391,7 +403,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_mail_token_account_id"), table_name="mail_token")
     op.drop_table("mail_token")
     op.drop_index(op.f("ix_ledger_entry_transaction_id"), table_name="ledger_entry")
-    op.drop_index(op.f("ix_ledger_entry_organization_id"), table_name="ledger_entry")
+    op.drop_index("ix_ledger_entry_balance", table_name="ledger_entry", postgresql_include=["amount_nano"])
     op.drop_table("ledger_entry")
     op.drop_index(op.f("ix_external_identity_account_id"), table_name="external_identity")
     op.drop_table("external_identity")
@@ -415,7 +427,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_outgoing_mail_account_id"), table_name="outgoing_mail")
     op.drop_table("outgoing_mail")
     op.drop_table("model")
-    op.drop_index(op.f("ix_ledger_transaction_organization_id"), table_name="ledger_transaction")
+    op.drop_index("ix_ledger_transaction_organization_id_day", table_name="ledger_transaction")
     op.drop_index(op.f("ix_ledger_transaction_created_at"), table_name="ledger_transaction")
     op.drop_table("ledger_transaction")
     op.drop_table("erasure_receipt")

@@ -3,6 +3,7 @@
 from procrastinate.schema import SchemaManager
 
 from alembic import op
+from assisters_app.billing import ddl
 
 revision = "0002"
 down_revision = "0001"
@@ -45,10 +46,12 @@ END $$
 
 def upgrade() -> None:
     run(SchemaManager.get_schema())
+    run(ddl.CREATE)
     run(LOCK_TABLES)
 
 
 def downgrade() -> None:
+    run(ddl.DROP)
     run(DROP_QUEUE)
 
 

@@ -4,10 +4,11 @@ Faces open a transaction with `transaction()`; the domain never commits. What mu
 transaction stands (pushing a change to other processes) is handed to `tx.afterwards(...)`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sqlalchemy import CursorResult, Executable
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,6 +17,7 @@ from assisters_app.base.settings import settings
 SCHEMA = "assisters"  # not `public`: Supabase's Data API shows exposed schemas to anyone with the public key
 
 Afterwards = Callable[[], Awaitable[None]]
+Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 
 class Tx(AsyncSession):
@@ -28,6 +30,11 @@ class Tx(AsyncSession):
     def afterwards(self, act: Afterwards) -> None:
         """Call `act()` once this transaction has been committed; never when it is rolled back."""
         self._afterwards.append(act)
+
+    async def sql(self, statement: Executable, params: Params = None) -> CursorResult[Any]:
+        """Run SQL written by hand, in this transaction, after what was added to it so far; rows come as tuples."""
+        await self.flush()
+        return await (await self.connection()).execute(statement, params)
 
     @asynccontextmanager
     async def rehearsal(self) -> AsyncIterator[None]:

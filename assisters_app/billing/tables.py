@@ -1,10 +1,10 @@
 """Prices, the double-entry ledger, top-ups, and what Stripe told us."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -16,10 +16,21 @@ TAX_LAW = "Tax and commercial law (GDPR Art. 17(3)(b)); identifiers removed, kep
 
 
 class Price(SQLModel, table=True):
-    """What one model costs from `valid_from` on. Never edited: a new price is a new version."""
+    """What one model costs from `valid_from` on. Never edited: a new price is a new version.
+
+    A token costs a whole number of nano-USD (at least $0.001 per million), so that rating never rounds.
+    """
 
     __tablename__ = "price"
-    __table_args__ = (UniqueConstraint("model", "version"), {"info": {"rows": Rows("Prices", PRODUCT)}})
+    __table_args__ = (
+        UniqueConstraint("model", "version"),
+        CheckConstraint(
+            "input_nano_per_million % 1000000 = 0 AND cached_nano_per_million % 1000000 = 0 "
+            "AND output_nano_per_million % 1000000 = 0",
+            name="whole_nano_per_token",
+        ),
+        {"info": {"rows": Rows("Prices", PRODUCT)}},
+    )
 
     id: UUID = plain(default_factory=new_id, primary_key=True)
     model: str = plain(max_length=64)
@@ -34,11 +45,13 @@ class Price(SQLModel, table=True):
 class LedgerTransaction(SQLModel, table=True):
     """One movement of money; its entries add up to zero (the database refuses otherwise). Append-only.
 
-    `kind` is topup, bonus, usage, refund, dispute or adjustment; `cause` names what made it and is unique.
+    `kind` is topup, bonus, usage, refund, dispute, adjustment or carried; `cause` names what made it and is unique.
+    Usage names its model, price version and the UTC `day` on which the calls were admitted.
     """
 
     __tablename__ = "ledger_transaction"
     __table_args__ = (
+        Index("ix_ledger_transaction_organization_id_day", "organization_id", "day"),
         {
             "info": {
                 "rows": Rows(
@@ -54,12 +67,21 @@ class LedgerTransaction(SQLModel, table=True):
 
     id: UUID = plain(default_factory=new_id, primary_key=True)
     organization_id: UUID = personal(
-        "user.unique_id", Purpose.PAYMENTS, Purpose.LAW, collected_as="1.6", on_erase=OnErase.UNLINK, index=True
+        "user.unique_id", Purpose.PAYMENTS, Purpose.LAW, collected_as="1.6", on_erase=OnErase.UNLINK
     )
     kind: str = plain(max_length=16)
-    cause: str = plain(unique=True, max_length=200)
+    cause: str = personal(  # may name a payment at Stripe or the organization
+        "user.unique_id",
+        Purpose.PAYMENTS,
+        Purpose.LAW,
+        collected_as="1.6",
+        on_erase=OnErase.UNLINK,
+        unique=True,
+        max_length=200,
+    )
     price_version: int | None = plain(default=None)
     model: str | None = plain(default=None, max_length=64)
+    day: date | None = plain(default=None)
     created_at: datetime = plain(default_factory=now, index=True)
 
 
@@ -68,6 +90,7 @@ class LedgerEntry(SQLModel, table=True):
 
     __tablename__ = "ledger_entry"
     __table_args__ = (
+        Index("ix_ledger_entry_balance", "organization_id", "account", postgresql_include=["amount_nano"]),
         {
             "info": {
                 "rows": Rows(
@@ -84,7 +107,7 @@ class LedgerEntry(SQLModel, table=True):
     id: UUID = plain(default_factory=new_id, primary_key=True)
     transaction_id: UUID = plain(foreign_key="ledger_transaction.id", index=True)
     organization_id: UUID = personal(
-        "user.unique_id", Purpose.PAYMENTS, Purpose.LAW, collected_as="1.6", on_erase=OnErase.UNLINK, index=True
+        "user.unique_id", Purpose.PAYMENTS, Purpose.LAW, collected_as="1.6", on_erase=OnErase.UNLINK
     )
     account: str = plain(max_length=16)
     amount_nano: int = personal(

@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 import stripe
+from cast import ADA
+from nets import free_port
 from stripe import StripeClient
 
 from assisters_app.base import clock
 from assisters_app.doubles.stripe.serving import Served, served
-from tests.cast import ADA
-from tests.nets import free_port
 
 SECRET = "whsec_for_the_tests"
 BACK = "https://assisters.example/billing"

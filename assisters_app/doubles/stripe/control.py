@@ -3,6 +3,7 @@
     {"hold": true}              keep deliveries back             {"release": true}   deliver what waits, now
     {"copies": 2}               deliver each event twice         {"reorder": true}   deliver newest first
     {"lose_answers": 1}         commit, then answer 500          {"decline": 1}      refuse the next card
+    {"url": "http://…"}         deliver to another place
     {"settle": "cs_…", "paid": true}       let a bank debit arrive (or bounce)
     {"dispute": "pi_…"}                    let the cardholder's bank dispute a payment
     {"decide": "du_…", "won": false}       let the bank decide
@@ -12,6 +13,8 @@
 The answer is what the stand-in holds, with the last deliveries. Nothing here sleeps: after `release` the deliveries
 have been attempted.
 """
+
+from typing import Any
 
 from assisters_app.doubles.stripe import checkout, payments
 from assisters_app.doubles.stripe.books import Books, Faults
@@ -31,8 +34,10 @@ async def obey(books: Books, courier: Courier, orders: Thing) -> Thing:
     return {**books.summary(), "held": courier.held, "made": made, "deliveries": courier.log[-50:]}
 
 
-def _spoiled(books: Books, courier: Courier, order: str, value: int) -> bool:
+def _spoiled(books: Books, courier: Courier, order: str, value: Any) -> bool:  # noqa: ANN401 (JSON)
     match order:
+        case "url":
+            courier.url = value
         case "hold":
             courier.held = bool(value)
         case "copies":

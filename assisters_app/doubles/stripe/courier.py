@@ -40,6 +40,8 @@ class Courier:
     async def deliver(self, *, again: bool = True) -> None:
         """Attempt each waiting delivery once, or only the new ones; what fails waits for its next attempt."""
         async with self._lock:
+            if not self.url:
+                return
             due = [delivery for delivery in self.books.waiting if again or not delivery["attempts"]]
             self.books.waiting = [delivery for delivery in self.books.waiting if delivery not in due]
             if self.reversed:
@@ -73,7 +75,7 @@ class Courier:
             "User-Agent": "Stripe/1.0 (test stand-in)",
         }
         try:
-            answer = await client.post(self.url or "", content=body.encode(), headers=headers)
+            answer = await client.post(str(self.url), content=body.encode(), headers=headers)
         except httpx.HTTPError:
             return None
         return answer.status_code

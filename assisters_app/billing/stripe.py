@@ -1,0 +1,241 @@
+"""Stripe, the outsider: the only module that knows its client. Its objects come in as values, its errors as Refused.
+
+Each block of calls has a client of its own, closed at its end: there are few of them, and none is on a hot path.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from assisters_app.base.errors import Refused
+from assisters_app.base.settings import settings
+
+TIMEOUT = 15  # seconds for one answer
+RETRIES = 2  # of a call that got no answer, with the same idempotency key
+CURRENCY = "usd"
+PRODUCT = "Assisters API credit"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A checkout session. `order` is what we wrote into it; amounts are cents."""
+
+    id: str
+    url: str | None
+    status: str
+    paid: bool
+    amount_cents: int
+    currency: str
+    customer: str | None
+    order: str | None
+    payment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment intent. `received_cents` is what came in."""
+
+    id: str
+    succeeded: bool
+    received_cents: int
+    currency: str
+    customer: str | None
+    order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back, or meant to be: `stands` is False once it failed or was cancelled."""
+
+    id: str
+    cents: int
+    stands: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A payment that the cardholder's bank takes back, for now or for good."""
+
+    id: str
+    payment: str | None
+    cents: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a webhook says: that something happened to an object, which is fetched before it is believed."""
+
+    id: str
+    type: str
+    object_id: str
+
+
+class ForgottenError(Exception):
+    """Stripe does not know what was named (any more); `param` says which of our parameters named it."""
+
+    def __init__(self, param: str | None) -> None:
+        super().__init__(param)
+        self.param = param
+
+
+def switched_on() -> bool:
+    """Return whether payments can be taken at all."""
+    return settings().stripe_api_key is not None
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[Any]:
+    key = settings().stripe_api_key
+    if key is None:
+        raise Refused("Top-ups are switched off: no payment provider is set up.", code="payments_off", status=503)
+    import aiohttp
+    import stripe
+
+    stripe.enable_telemetry = False
+    base = settings().stripe_api_base
+    http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+    try:
+        yield stripe.StripeClient(
+            key, http_client=http, max_network_retries=RETRIES, base_addresses={"api": base} if base else None
+        ).v1
+    except stripe.InvalidRequestError as wrong:
+        if wrong.code == "resource_missing":
+            raise ForgottenError(wrong.param) from None
+        raise
+    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as down:
+        raise Refused(
+            "The payment provider cannot be reached right now. Nothing was charged; try again in a minute.",
+            code="payments_unreachable",
+            status=503,
+        ) from down
+    finally:
+        await http.close_async()  # type: ignore[no-untyped-call]
+
+
+async def new_customer(email: str, name: str, organization: str, *, attempt: str) -> str:
+    """Make a customer and return its id; the same `attempt` within a day returns the same customer."""
+    async with _client() as v1:
+        customer = await v1.customers.create_async(
+            {"email": email, "name": name, "metadata": {"organization": organization}},
+            {"idempotency_key": f"customer:{attempt}"},
+        )
+    return str(customer.id)
+
+
+async def correct_customer(customer: str, *, email: str, name: str) -> None:
+    """Tell Stripe a corrected e-mail or name (GDPR Art. 19); a customer it no longer knows needs none."""
+    try:
+        async with _client() as v1:
+            await v1.customers.update_async(customer, {"email": email, "name": name})
+    except ForgottenError:
+        return
+
+
+async def forget_customer(customer: str) -> None:
+    """Delete a customer at Stripe with their saved cards; one already deleted stays so."""
+    try:
+        async with _client() as v1:
+            await v1.customers.delete_async(customer)
+    except ForgottenError:
+        return
+
+
+async def open_checkout(order: str, customer: str, amount_cents: int, *, success_url: str, cancel_url: str) -> Checkout:
+    """Open a page on which `customer` pays `order` once. Raises ForgottenError("customer") when they are gone."""
+    line = {"currency": CURRENCY, "unit_amount": amount_cents, "product_data": {"name": PRODUCT}}
+    async with _client() as v1:
+        session = await v1.checkout.sessions.create_async(
+            {
+                "mode": "payment",
+                "customer": customer,
+                "line_items": [{"quantity": 1, "price_data": line}],
+                "client_reference_id": order,
+                "metadata": {"order": order},
+                "payment_intent_data": {"metadata": {"order": order}, "description": f"{PRODUCT} ({order})"},
+                "success_url": success_url,
+                "cancel_url": cancel_url,
+            },
+            {"idempotency_key": f"checkout:{order}:{customer}"},
+        )
+    return _checkout(session)
+
+
+async def checkout(name: str) -> Checkout:
+    """Fetch a checkout session as it is now."""
+    async with _client() as v1:
+        return _checkout(await v1.checkout.sessions.retrieve_async(name))
+
+
+def _checkout(session: Any) -> Checkout:  # noqa: ANN401 (a StripeObject)
+    written = session.metadata.to_dict().get("order") if session.metadata else None
+    agrees = written == session.client_reference_id
+    return Checkout(
+        session.id, session.url, session.status, session.payment_status == "paid", session.amount_total or 0,
+        session.currency, session.customer, written if agrees else None, session.payment_intent,
+    )  # fmt: skip
+
+
+async def payment(name: str) -> Payment:
+    """Fetch a payment intent as it is now."""
+    async with _client() as v1:
+        intent = await v1.payment_intents.retrieve_async(name)
+    order = intent.metadata.to_dict().get("order") if intent.metadata else None
+    return Payment(
+        intent.id, intent.status == "succeeded", intent.amount_received, intent.currency, intent.customer, order
+    )
+
+
+async def payment_of_charge(name: str) -> str | None:
+    """Return the payment intent that a charge belongs to."""
+    async with _client() as v1:
+        found = (await v1.charges.retrieve_async(name)).payment_intent
+    return str(found) if found else None
+
+
+async def payment_of_refund(name: str) -> str | None:
+    """Return the payment intent that a refund belongs to."""
+    async with _client() as v1:
+        found = (await v1.refunds.retrieve_async(name)).payment_intent
+    return str(found) if found else None
+
+
+async def refunds(payment_name: str) -> list[Refund]:
+    """Fetch every refund of a payment, the oldest first."""
+    async with _client() as v1:
+        page = await v1.refunds.list_async({"payment_intent": payment_name, "limit": 100})
+        found = [refund async for refund in page.auto_paging_iter()]
+    found.sort(key=lambda refund: (refund.created, refund.id))
+    return [Refund(r.id, r.amount, r.status not in ("failed", "canceled")) for r in found]
+
+
+async def dispute(name: str) -> Dispute:
+    """Fetch a dispute as it is now."""
+    async with _client() as v1:
+        found = await v1.disputes.retrieve_async(name)
+    return Dispute(found.id, found.payment_intent, found.amount, found.status)
+
+
+async def portal(customer: str, return_url: str) -> str:
+    """Return a link, good for a few minutes, to Stripe's pages for cards and receipts."""
+    async with _client() as v1:
+        session = await v1.billing_portal.sessions.create_async({"customer": customer, "return_url": return_url})
+    return str(session.url)
+
+
+def read_notice(body: bytes, signature: str | None) -> Notice:
+    """Return what a webhook says once its signature over the raw body holds.
+
+    Raises Refused (404) when no secret is set, so that nobody can forge a payment, and (400) when it does not hold.
+    """
+    secret = settings().stripe_webhook_secret
+    if not secret:
+        raise Refused("There is nothing here.", code="not_found", status=404)
+    import stripe
+
+    try:
+        event = stripe.Webhook.construct_event(body, signature, secret)
+    except (ValueError, stripe.SignatureVerificationError):
+        raise Refused("The signature does not match the message.", code="bad_signature") from None
+    return Notice(event.id, event.type, event.data.object.id)

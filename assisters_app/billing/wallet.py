@@ -1,0 +1,58 @@
+"""The prepaid wallet, read from the ledger: what is left, and how it came to be that.
+
+    balance(tx, organization_id) -> int                          nano-USD; may be below zero after a refund or dispute
+    movements(tx, organization_id, month) -> list[MovementRow]   one month's, the latest first, usage summed by day
+    give(tx, organization_id, amount_nano, cause) -> bool        credit for nothing: a welcome, a goodwill, a seed
+
+What the gateway may spend is this balance less what it settled but the worker has not posted yet, less open holds.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from assisters_app.base.db import Tx
+from assisters_app.billing import ledger
+from assisters_app.billing.months import Month
+
+BALANCE = text("""
+SELECT coalesce(sum(amount_nano), 0)::bigint FROM ledger_entry
+WHERE organization_id = :organization_id AND account = 'wallet'
+""")
+MOVEMENTS = text("""
+SELECT max(t.created_at) AS at, t.kind, sum(e.amount_nano)::bigint AS amount, t.day, t.model
+FROM ledger_transaction t JOIN ledger_entry e ON e.transaction_id = t.id AND e.account = 'wallet'
+WHERE t.organization_id = :organization_id AND t.created_at >= :begins AND t.created_at < :ends
+GROUP BY CASE WHEN t.kind = 'usage' THEN NULL ELSE t.id END, t.kind, t.day, t.model
+ORDER BY at DESC, t.model
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class MovementRow:
+    """One line of a wallet: nano-USD in (above zero) or out. Usage is one line for each day and model."""
+
+    at: datetime
+    kind: str
+    amount_nano: int
+    day: date | None
+    model: str | None
+
+
+async def balance(tx: Tx, organization_id: UUID) -> int:
+    """Return the nano-USD that the ledger holds for an organization: the truth every cache is filled from."""
+    return int((await tx.sql(BALANCE, {"organization_id": organization_id})).scalar_one())
+
+
+async def movements(tx: Tx, organization_id: UUID, month: Month) -> list[MovementRow]:
+    """Return what moved in a calendar month (UTC), the latest first."""
+    window = {"organization_id": organization_id, "begins": month.begins, "ends": month.ends}
+    return [MovementRow(row.at, row.kind, row.amount, row.day, row.model) for row in await tx.sql(MOVEMENTS, window)]
+
+
+async def give(tx: Tx, organization_id: UUID, amount_nano: int, cause: str) -> bool:
+    """Credit a wallet for nothing, once for each `cause` (such as "welcome:org_…"); False when it was given before."""
+    legs: dict[ledger.Book, int] = {"wallet": amount_nano, "bonus": -amount_nano}
+    return await ledger.post(tx, ledger.Movement(organization_id, "bonus", cause, legs))
