@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ from assisters_app import front_end
 from assisters_app.base import local_servers, processes
 from assisters_app.base.settings import ROOT, Settings, SettingsError, read_settings, settings
 
-LOCAL = ROOT / ".local"
+LOCAL = Path(os.environ.get("ASSISTERS_LOCAL_DIR") or ROOT / ".local")  # another for a second run of one checkout
 RECORD = LOCAL / "run.json"
 RECORDED = (  # the settings that other commands need to see the same product
     "ASSISTERS_",
