@@ -90,6 +90,11 @@ class Event:
             raise ValueError("The record holds a value that no call can have.")
 
     @property
+    def handle(self) -> str:
+        """Return the id as callers and logs see it."""
+        return handle(self.request_id)
+
+    @property
     def bucket(self) -> datetime:
         """Return the start of the quarter hour (UTC) that the event belongs to."""
         return quarter(self.at)
@@ -105,6 +110,11 @@ class Invariant:
     name: str
     holds: bool
     sentence: str
+
+
+def handle(request_id: UUID) -> str:
+    """Return a request's id as the X-Request-ID header shows it."""
+    return f"req_{request_id.hex}"
 
 
 def quarter(at: datetime) -> datetime:

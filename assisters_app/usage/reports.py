@@ -47,7 +47,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.keys.tables import ApiKey
-from assisters_app.usage.events import SUMS, quarter
+from assisters_app.usage.events import SUMS, handle, quarter
 from assisters_app.usage.periods import Period, before, edges
 from assisters_app.usage.tables import UsageEvent, UsageTally
 
@@ -208,7 +208,7 @@ class LogRow:
     @property
     def handle(self) -> str:
         """Return the id as the X-Request-ID header showed it."""
-        return f"req_{self.request_id.hex}"
+        return handle(self.request_id)
 
 
 @dataclass(frozen=True, slots=True)

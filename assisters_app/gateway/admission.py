@@ -1,0 +1,192 @@
+"""Admission and settlement: what may begin, and what became of it.
+
+    admit(scripts, call, tokens, hold_nano)         raises Limited or Unavailable; afterwards the call must be settled
+    settle(scripts, call, ending) -> int            the record is durable when this returns; nano-USD charged
+    refuse(call, status, code)                      the record of a call that was not admitted; costs nothing
+    standing(scripts, grant) -> (Standing, seconds) what is left now, without counting anything
+
+Requests and tokens per minute and the wallet are decided in one step, with one answer for any number of processes.
+Settlement gives back what was held and leaves exactly one durable record.
+
+Overshoot: none. What is held is the most that the request can cost (the input as we count it with a margin, and the
+most output that it may produce); only an upstream whose tokenizer counts a quarter more than ours can exceed it.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import redis
+from sqlalchemy.exc import SQLAlchemyError
+
+from assisters_app.base.clock import now
+from assisters_app.base.errors import Refused
+from assisters_app.base.valkey import valkey
+from assisters_app.gateway import wallets
+from assisters_app.gateway.calls import Call, Ending, Standing
+from assisters_app.gateway.grants import Grant
+from assisters_app.gateway.scripts import ADMIT, COUNTS, OPEN, PEEK, RECORDS, SETTLE, Keys, Scripts, open_name
+from assisters_app.usage.events import Event
+
+HOLD = timedelta(minutes=15)  # longer than any request may take; then the reaper settles what nobody settled
+PATIENCE = 2.0  # seconds to wait for Valkey before a request is turned away
+WINDOW = 60  # seconds that limits look back
+SETTLE_ATTEMPTS = 4
+LOOK_AGAIN = 1.0  # seconds: how often a wallet that refuses is read from the ledger again
+
+logger = logging.getLogger(__name__)
+
+
+class Limited(Refused):
+    """A limit is reached or the wallet is empty. `wait` is in seconds; None when waiting does not help."""
+
+    def __init__(self, sentence: str, *, code: str, wait: int | None, standing: Standing) -> None:
+        super().__init__(sentence, code=code, status=429)
+        self.wait = wait
+        self.standing = standing
+
+
+class Unavailable(Refused):
+    """Something of ours that a request needs is down."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The service is not available right now. Please try again shortly.",
+            code="service_unavailable",
+            status=503,
+        )
+
+
+async def admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> None:
+    """Count a request that may use up to `tokens` and cost up to `hold_nano`, and hold that amount.
+
+    Raises Limited (429) when a limit or the wallet says no, Unavailable (503) when Valkey does not answer.
+    """
+    answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
+    if answer[0] == "wallet" or (answer[0] == "balance" and _may_look_again(call)):
+        await _fill_wallet(scripts, call)
+        answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
+    what, requests_used, tokens_used, wait, _ = answer
+    grant = call.grant
+    call.standing = Standing(grant.requests_per_minute, requests_used, grant.tokens_per_minute, tokens_used)
+    if what != "ok":
+        raise _limited(what, call.standing, tokens, wait)
+
+
+async def _ask_to_admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:
+    grant, keys = call.grant, Keys.of(call.grant.organization_id)
+    context = call.event(Ending("interrupted", 500, error_code="interrupted")).to_json()
+    expires = now() + HOLD
+    answer: list[Any] = await _run(
+        scripts,
+        ADMIT,
+        (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS),
+        *(math.floor(now().timestamp()), grant.requests_per_minute, grant.tokens_per_minute, tokens, hold_nano),
+        *(
+            str(call.request_id),
+            open_name(grant.organization_id, call.request_id),
+            math.floor(expires.timestamp() * 1000),
+            context,
+        ),
+    )
+    return answer
+
+
+def _limited(what: str, standing: Standing, tokens: int, wait: int) -> Limited:
+    if what == "rpm":
+        sentence = f"Rate limit exceeded. Please retry after {wait} seconds."
+        return Limited(sentence, code="rate_limit_exceeded", wait=wait, standing=standing)
+    if what == "tpm" and tokens > standing.tokens_limit:
+        sentence = (
+            f"This request may use {tokens} tokens, more than your limit of {standing.tokens_limit} tokens per minute. "
+            "Ask for fewer with max_tokens, or shorten the input."
+        )
+        return Limited(sentence, code="request_too_large", wait=None, standing=standing)
+    if what == "tpm":
+        sentence = f"Rate limit exceeded (tokens per minute). Please retry after {wait} seconds."
+        return Limited(sentence, code="rate_limit_exceeded", wait=wait, standing=standing)
+    sentence = (
+        "Your balance does not cover the most that this request can cost. Top up your wallet, or lower max_tokens."
+    )
+    return Limited(sentence, code="insufficient_quota", wait=None, standing=standing)
+
+
+_looked: dict[str, float] = {}
+
+
+def _may_look_again(call: Call) -> bool:
+    """Say, at most once a second for each organization, that a wallet may have been topped up unheard."""
+    moment, name = asyncio.get_running_loop().time(), str(call.grant.organization_id)
+    if moment - _looked.get(name, -LOOK_AGAIN) < LOOK_AGAIN:
+        return False
+    if len(_looked) > 10_000:  # noqa: PLR2004 (a bound on memory, not a number of meaning)
+        _looked.clear()
+    _looked[name] = moment
+    return True
+
+
+async def _fill_wallet(scripts: Scripts, call: Call) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await wallets.publish(scripts, call.grant.organization_id)
+    except (SQLAlchemyError, redis.RedisError, OSError, TimeoutError) as problem:
+        raise Unavailable from problem
+
+
+async def settle(scripts: Scripts, call: Call, ending: Ending) -> int:
+    """Release the hold and append the terminal record; return nano-USD charged. Settling twice changes nothing.
+
+    Goes on when the caller is cancelled. Raises Unavailable when Valkey stays away; the reaper then ends the call.
+    """
+    event = call.event(ending)
+    await asyncio.shield(_settle(scripts, event))
+    return event.cost_nano
+
+
+async def _settle(scripts: Scripts, event: Event) -> None:
+    for attempt in range(SETTLE_ATTEMPTS):
+        try:
+            await record(scripts, event)
+        except Unavailable:
+            if attempt == SETTLE_ATTEMPTS - 1:
+                logger.exception("A call could not be settled; the reaper will.", extra={"handle": event.handle})
+                raise
+            await asyncio.sleep(0.1 * 2**attempt)
+        else:
+            return
+
+
+async def record(scripts: Scripts, event: Event) -> bool:
+    """Settle an open request with its terminal record; return False when it was settled before."""
+    keys, request_id = Keys.of(event.organization_id), str(event.request_id)
+    names = (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS, keys.unposted, RECORDS)
+    member, tokens = open_name(event.organization_id, event.request_id), event.input_tokens + event.output_tokens
+    return bool(await _run(scripts, SETTLE, names, request_id, member, event.cost_nano, tokens, event.to_json()))
+
+
+async def refuse(call: Call, status: int, code: str) -> None:
+    """Append the record of a call that was not admitted. It is not worth failing for: nothing was held or charged."""
+    record = call.event(Ending("refused", status, error_code=code[:64])).to_json()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await valkey().xadd(RECORDS, {"record": record})
+    except (redis.RedisError, OSError, TimeoutError):
+        logger.warning("A refused call left no record.", extra={"handle": call.handle})
+
+
+async def standing(scripts: Scripts, grant: Grant) -> tuple[Standing, int]:
+    """Return what is left of the limits, and seconds until the oldest request of the last minute is forgotten."""
+    moment = math.floor(now().timestamp())
+    requests_used, tokens_used, wait = await _run(scripts, PEEK, (Keys.of(grant.organization_id).limits,), moment)
+    return Standing(grant.requests_per_minute, requests_used, grant.tokens_per_minute, tokens_used), wait
+
+
+async def _run(scripts: Scripts, script: str, keys: Sequence[str], *args: str | int) -> Any:  # noqa: ANN401 (as Lua says)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await scripts.run(script, keys, *args)
+    except (redis.RedisError, OSError, TimeoutError) as problem:
+        raise Unavailable from problem

@@ -1,0 +1,153 @@
+"""Reading what an upstream says: whole answers, streams event by event, its usage, and its errors."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from assisters_app.base.errors import Refused
+from assisters_app.gateway import tokens
+from assisters_app.gateway.calls import Call, Usage
+from assisters_app.gateway.upstream import Reply, broken, overloaded, read
+
+DONE = b"data: [DONE]\n\n"
+LARGEST_EVENT = 8 * 2**20  # bytes
+CALLERS_FAULT = frozenset({400, 404, 409, 413, 415, 422})  # upstream statuses that tell the caller something
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer for the caller: JSON bytes, and what it cost in nano-USD."""
+
+    body: bytes
+    cost_nano: int
+
+
+def usage_of(told: Any) -> Usage | None:  # noqa: ANN401 (whatever an upstream sends)
+    """Return what an upstream's `usage` object says, None when it says nothing usable."""
+    if not isinstance(told, dict):
+        return None
+    details = told.get("prompt_tokens_details")
+    given = _count(told.get("prompt_tokens"))
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    return Usage(given, min(cached, given), _count(told.get("completion_tokens")))
+
+
+def _count(value: Any) -> int:  # noqa: ANN401 (as above)
+    return value if type(value) is int and value > 0 else 0
+
+
+async def whole(reply: Reply, model: str) -> dict[str, Any]:
+    """Return the JSON of a successful answer, its model named as the caller named it; raise Refused for another."""
+    content = await read(reply)
+    if reply.status != 200:  # noqa: PLR2004 (OK)
+        raise refusal(reply, content)
+    answer = _json(content)
+    if not isinstance(answer, dict):
+        raise broken()
+    answer["model"] = model
+    return answer
+
+
+async def require_success(reply: Reply) -> None:
+    """Raise Refused when an upstream did not begin to answer."""
+    if reply.status != 200:  # noqa: PLR2004 (OK)
+        raise refusal(reply, await read(reply))
+
+
+def refusal(reply: Reply, content: bytes) -> Refused:
+    """Return what the caller is told about an upstream's error: its own mistakes in full, ours and theirs not."""
+    if reply.status == 429:  # noqa: PLR2004 (the upstream's limit, which is not the caller's)
+        return overloaded()
+    if reply.status not in CALLERS_FAULT:
+        return broken()
+    parsed = _json(content)
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    told = error if isinstance(error, dict) else {}
+    sentence = str(told.get("message") or "The model refused this request.")[:2_000]
+    param = told.get("param")
+    code = str(told.get("code") or "invalid_request")[:64]
+    return Refused(sentence, code=code, status=reply.status, field=param if isinstance(param, str) else None)
+
+
+async def events(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the payload of each server-sent event, wherever the pieces that arrive are cut."""
+    pending = b""
+    async for piece in content:
+        pending += piece
+        *lines, pending = pending.split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line[5:].strip()
+        if len(pending) > LARGEST_EVENT:
+            raise broken()
+    if pending.startswith(b"data:"):
+        yield pending[5:].strip()
+
+
+@dataclass(slots=True)
+class Tally:
+    """Follows one stream: what the caller gets to see of it, and what it has used so far."""
+
+    call: Call
+    input_tokens: int  # as we counted them, should the upstream not tell
+    shows_usage: bool  # whether the caller asked for the usage chunk
+    usage: Usage | None = None
+    said: list[str] = field(default_factory=list)
+    done: bool = False
+    finished: bool = False  # a reason for the end was given
+
+    def take(self, payload: bytes) -> bytes | None:
+        """Return the event that the caller gets for an upstream's payload, None for none."""
+        if payload == b"[DONE]":
+            self.done = True
+            return None
+        chunk = _json(payload)
+        if not isinstance(chunk, dict) or chunk.get("error"):
+            raise broken()
+        self._listen(chunk)
+        return self._shown(chunk, payload)
+
+    def so_far(self) -> Usage:
+        """Return what was used until now: the last cumulative count, else an estimate from the text."""
+        if self.usage is not None:
+            return self.usage
+        text = "".join(self.said)
+        return Usage(self.input_tokens, 0, tokens.count(text), estimated=True) if text else Usage()
+
+    def _listen(self, chunk: dict[str, Any]) -> None:
+        told = usage_of(chunk.get("usage"))
+        if told is not None:
+            self.usage = told
+        for choice in chunk.get("choices") or ():
+            self.finished = self.finished or bool(choice.get("finish_reason"))
+            self._collect(choice.get("delta") or {})
+
+    def _collect(self, delta: dict[str, Any]) -> None:
+        before = len(self.said)
+        for name in ("content", "refusal", "reasoning_content", "reasoning"):
+            if isinstance(delta.get(name), str) and delta[name]:
+                self.said.append(delta[name])
+        for tool in delta.get("tool_calls") or ():
+            function = tool.get("function") or {}
+            self.said += [function[part] for part in ("name", "arguments") if function.get(part)]
+        if self.call.first_token is None and len(self.said) > before:
+            self.call.first_token = self.call.elapsed()
+
+    def _shown(self, chunk: dict[str, Any], payload: bytes) -> bytes | None:
+        if "usage" in chunk and not self.shows_usage:
+            if not chunk.get("choices"):
+                return None
+            del chunk["usage"]
+        elif chunk.get("model") == self.call.model:
+            return b"data: " + payload + b"\n\n"
+        chunk["model"] = self.call.model
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def _json(content: bytes) -> Any:  # noqa: ANN401 (whatever an upstream sends)
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise broken() from None

@@ -1,0 +1,121 @@
+"""One API call on its way: what is known of it from admission to its terminal record."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from assisters_app.base.clock import now
+from assisters_app.base.ids import new_id
+from assisters_app.billing import rating
+from assisters_app.billing.rating import PriceVersion
+from assisters_app.gateway.grants import Grant
+from assisters_app.usage.events import Event, handle
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, as the upstream counted them; `estimated` when we had to."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0  # of the input tokens
+    output_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Return input and output together."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is left of an organization's limits just after a request was counted. Reset is in seconds from now."""
+
+    requests_limit: int
+    requests_used: int
+    tokens_limit: int
+    tokens_used: int
+
+    @property
+    def requests_left(self) -> int:
+        """Return how many requests may still come in this minute."""
+        return max(0, self.requests_limit - self.requests_used)
+
+    @property
+    def tokens_left(self) -> int:
+        """Return how many tokens may still be asked for in this minute."""
+        return max(0, self.tokens_limit - self.tokens_used)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended: what its record will say."""
+
+    outcome: str
+    status: int
+    usage: Usage = Usage()
+    error_code: str = ""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request by a known key. Its id is minted here and carried to the end; `price` None makes it free."""
+
+    grant: Grant
+    endpoint: str
+    ip: str = ""
+    user_agent: str = ""
+    model: str = ""
+    stream: bool = False
+    price: PriceVersion | None = None
+    request_id: UUID = field(default_factory=new_id)
+    at: datetime = field(default_factory=now)
+    began: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0  # seconds spent waiting for the upstream
+    first_token: float | None = None  # seconds from the beginning to the first token
+    standing: Standing | None = None  # set by admission
+    caller_gone: bool = False  # set by whoever notices that nobody listens any more
+
+    @property
+    def handle(self) -> str:
+        """Return the id as callers see it."""
+        return handle(self.request_id)
+
+    def elapsed(self) -> float:
+        """Return seconds since the request arrived."""
+        return time.perf_counter() - self.began
+
+    def cost(self, usage: Usage) -> int:
+        """Return nano-USD for `usage`; nothing produced costs nothing."""
+        if self.price is None or usage.tokens == 0:
+            return 0
+        return rating.cost(self.price, usage.input_tokens, usage.cached_tokens, usage.output_tokens)
+
+    def event(self, ending: Ending) -> Event:
+        """Return the terminal record of a call that ended so."""
+        elapsed = self.elapsed()
+        return Event(
+            request_id=self.request_id,
+            at=self.at,
+            organization_id=self.grant.organization_id,
+            key_id=self.grant.key_id,
+            mode=self.grant.mode,
+            endpoint=self.endpoint,
+            model=self.model,
+            status=ending.status,
+            outcome=ending.outcome,
+            error_code=ending.error_code,
+            input_tokens=ending.usage.input_tokens,
+            cached_tokens=ending.usage.cached_tokens,
+            output_tokens=ending.usage.output_tokens,
+            estimated=ending.usage.estimated,
+            cost_nano=self.cost(ending.usage),
+            price_version=self.price.version if self.price else 0,
+            stream=self.stream,
+            duration_ms=round(elapsed * 1000),
+            first_token_ms=None if self.first_token is None else round(self.first_token * 1000),
+            overhead_ms=round(max(0.0, elapsed - self.waited) * 1000, 3),
+            ip=self.ip,
+            user_agent=self.user_agent,
+        )

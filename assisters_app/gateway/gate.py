@@ -1,0 +1,152 @@
+"""The gate of one process: who may pass (keys), to what (models), and the connections that passing needs.
+
+gate = Gate(); await gate.open(); …; await gate.close()
+await gate.enter(presented_key) -> Grant                     raises Refused (401, 403, 503)
+gate.offer(name, family) -> Offer                            raises Refused (404, 400, 503)
+async with gate.settled(call) as conclusion                  one record, whatever happens in the block
+await gate.ask(call, offer, path, body) -> Reply             the upstream, or the sandbox
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from assisters_app.base.errors import Refused
+from assisters_app.base.settings import settings
+from assisters_app.gateway import admission, sandbox, wallets
+from assisters_app.gateway.admission import Unavailable
+from assisters_app.gateway.calls import Call, Ending, Usage
+from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.grants import Grant
+from assisters_app.gateway.known import Known
+from assisters_app.gateway.scripts import Scripts
+from assisters_app.gateway.upstream import Reply, Upstream
+from assisters_app.keys import secret
+
+SANDBOX: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
+    "/chat/completions": sandbox.chat,
+    "/embeddings": sandbox.embeddings,
+}
+CLOSED_BY_CALLER = 499  # what a record says of a call whose caller hung up; no caller sees it
+LOOK_UP = 2.0  # seconds to wait for the database when a key is not known yet
+
+
+@dataclass(slots=True)
+class Conclusion:
+    """How a call is going: `ending` once it is known, `so_far` what was used until now, `cost` once it is settled."""
+
+    ending: Ending | None = None
+    so_far: Callable[[], Usage] = field(default=Usage)
+    cost: int = 0
+
+
+class Gate:
+    """What one process of the API holds on to between requests."""
+
+    def __init__(self) -> None:
+        self.scripts = Scripts()
+        self.known = Known(self._wallet_changed)
+        self._upstream = Upstream()
+
+    async def open(self) -> None:
+        """Begin to keep keys and models fresh."""
+        await self.known.open()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.known.close()
+        await self._upstream.close()
+
+    async def enter(self, presented: str) -> Grant:
+        """Return what the presented key may do; raise Refused when it is not a key that works."""
+        public_id = secret.public_id_of(presented)
+        if public_id is None:
+            raise _not_a_key()
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                grant = await self.known.grant(public_id)
+        except (SQLAlchemyError, OSError, TimeoutError) as problem:
+            raise Unavailable from problem
+        if grant is None or not grant.opens_with(presented):
+            raise _not_a_key()
+        if grant.expired:
+            raise Refused("This API key has expired. Make a new one in the dashboard.", code="expired_key", status=401)
+        if grant.suspended:
+            raise Refused(
+                "This account is suspended. Sign in to see why and how to appeal.", code="account_suspended", status=403
+            )
+        return grant
+
+    def offer(self, name: object, family: str) -> Offer:
+        """Return the model called `name`; raise Refused when there is none, or none of that family."""
+        if not isinstance(name, str) or not name:
+            raise Refused("You must provide a model parameter.", code="missing_model", field="model")
+        offer = self.known.offers.get(name)
+        if offer is None:
+            raise Refused(f"The model `{name[:64]}` does not exist.", code="model_not_found", status=404, field="model")
+        if offer.family != family:
+            raise Refused(f"The model `{offer.id}` does not do this.", code="wrong_model", field="model")
+        return offer
+
+    async def admit(self, call: Call, offer: Offer, most_input: int, most_output: int) -> None:
+        """Admit a call that may use up to so many tokens; from here on it must be `settled`."""
+        free = in_sandbox(call)
+        if not free and offer.price is None:
+            raise Refused(f"The model `{offer.id}` cannot be called yet.", code="model_without_price", status=503)
+        call.price = None if free else offer.price
+        hold = call.cost(Usage(most_input, 0, most_output))
+        await admission.admit(self.scripts, call, most_input + most_output, hold)
+
+    async def ask(self, call: Call, offer: Offer, path: str, body: dict[str, Any]) -> Reply:
+        """Send `body` where it belongs: to the sandbox for test keys and without an upstream, else to the upstream."""
+        asked = time.perf_counter()
+        try:
+            if in_sandbox(call):
+                return await SANDBOX[path](body, offer)
+            return await self._upstream.send(path, {**body, "model": offer.upstream_model})
+        finally:
+            call.waited += time.perf_counter() - asked
+
+    @asynccontextmanager
+    async def settled(self, call: Call) -> AsyncIterator[Conclusion]:
+        """Leave exactly one terminal record of an admitted call, whatever happens in the block."""
+        conclusion = Conclusion()
+        try:
+            yield conclusion
+        except Refused as refused:
+            conclusion.ending = Ending("failed", refused.status, error_code=refused.code)
+            raise
+        except asyncio.CancelledError:
+            outcome = "client_disconnected" if call.caller_gone else "interrupted"
+            conclusion.ending = Ending(outcome, CLOSED_BY_CALLER, _produced(conclusion.so_far()), outcome)
+            raise
+        except BaseException:
+            conclusion.ending = Ending("failed", 500, error_code="internal_error")
+            raise
+        finally:
+            ending = conclusion.ending or Ending("failed", 500, error_code="internal_error")
+            conclusion.cost = await admission.settle(self.scripts, call, ending)
+
+    async def _wallet_changed(self, organization_id: UUID) -> None:
+        async with asyncio.timeout(LOOK_UP):
+            await wallets.publish(self.scripts, organization_id)
+
+
+def in_sandbox(call: Call) -> bool:
+    """Say whether a call is answered by the sandbox, and so is free."""
+    return call.grant.mode == "test" or settings().upstream_base_url is None
+
+
+def _produced(usage: Usage) -> Usage:
+    """Return what a caller who hung up pays for: nothing, when nothing had been produced."""
+    return usage if usage.output_tokens else Usage()
+
+
+def _not_a_key() -> Refused:
+    return Refused("Incorrect API key provided.", code="invalid_api_key", status=401)

@@ -1,0 +1,178 @@
+"""Ingest: what was settled becomes events, tallies and ledger entries, in one transaction, exactly once.
+
+    run_once(wait=…) -> int            takes one batch; returns how many records it dealt with
+    run_forever(stop)                  until `stop` is set; what the worker runs
+    backlog() -> Backlog               how many records wait, and how many were parked
+
+A record leaves the stream only after the transaction that wrote it has been committed; what a worker took and did not
+finish is taken over by another. A record that cannot be written is parked with the reason, never dropped.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import redis
+from redis.exceptions import ResponseError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+
+from assisters_app.base import db
+from assisters_app.base.valkey import valkey
+from assisters_app.billing import ledger
+from assisters_app.gateway import wallets
+from assisters_app.gateway.scripts import PARKED, RECORDS, Scripts
+from assisters_app.keys import keys
+from assisters_app.usage import events
+from assisters_app.usage.events import Event
+
+GROUP = "ingest"
+BATCH = 500
+WAIT = 1.0  # seconds to wait for a first record
+ABANDONED = 30.0  # seconds after which a record that a worker took and did not finish is another's
+TROUBLE = 2.0  # seconds to wait after the database or Valkey was away
+POISON = (DataError, IntegrityError, ProgrammingError)  # what the database says of a record that it will never take
+
+logger = logging.getLogger(__name__)
+_scripts = Scripts()
+_me = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How far the books are behind: records that wait, and records that were parked for a person to look at."""
+
+    waiting: int
+    parked: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    id: str  # its place in the stream
+    event: Event
+
+
+async def run_forever(stop: asyncio.Event) -> None:
+    """Take batch after batch until `stop` is set; when the database or Valkey is away, wait and go on."""
+    while not stop.is_set():
+        try:
+            await run_once(wait=WAIT)
+        except (SQLAlchemyError, redis.RedisError, OSError):
+            logger.exception("The ingest stands still: the database or Valkey is away.")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), TROUBLE)
+
+
+async def run_once(*, wait: float = 0.0) -> int:
+    """Write one batch of records; return how many left the stream. `wait` is in seconds, 0 to look only."""
+    taken = await _take(wait)
+    if not taken:
+        return 0
+    records = await _understood(taken)
+    await _write(records)
+    return len(taken)
+
+
+async def backlog() -> Backlog:
+    """Return how many records wait to be written, and how many are parked."""
+    return Backlog(await valkey().xlen(RECORDS), await valkey().xlen(PARKED))
+
+
+async def _take(wait: float) -> list[tuple[str, dict[str, str]]]:
+    try:
+        return await _abandoned() or await _new(wait)
+    except ResponseError as problem:
+        if "NOGROUP" not in str(problem):
+            raise
+        with suppress(ResponseError):  # another worker has just made it
+            await valkey().xgroup_create(RECORDS, GROUP, id="0", mkstream=True)
+        return await _new(wait)
+
+
+async def _abandoned() -> list[tuple[str, dict[str, str]]]:
+    claimed: Any = await valkey().xautoclaim(RECORDS, GROUP, _me, int(ABANDONED * 1000), "0-0", count=BATCH)
+    return [(entry, fields) for entry, fields in claimed[1] if fields]
+
+
+async def _new(wait: float) -> list[tuple[str, dict[str, str]]]:
+    block = int(wait * 1000) or None
+    streams: Any = await valkey().xreadgroup(GROUP, _me, {RECORDS: ">"}, count=BATCH, block=block)
+    return [one for _, entries in streams or () for one in entries]
+
+
+async def _understood(taken: Iterable[tuple[str, dict[str, str]]]) -> list[_Record]:
+    records = []
+    for entry, fields in taken:
+        try:
+            records.append(_Record(entry, Event.from_json(fields.get("record", ""))))
+        except ValueError:
+            await _park(entry, fields, "unreadable")
+    return records
+
+
+async def _write(records: Sequence[_Record]) -> None:
+    """Write records together; when the database refuses them, half by half, until the poisonous one is alone."""
+    if not records:
+        return
+    try:
+        await _post([record.event for record in records])
+    except POISON as problem:
+        if len(records) == 1:
+            await _park(records[0].id, {"record": records[0].event.to_json()}, type(problem).__name__)
+            return
+        middle = len(records) // 2
+        await _write(records[:middle])
+        await _write(records[middle:])
+        return
+    await _acknowledge(records)
+
+
+async def _post(batch: Sequence[Event]) -> None:
+    """Write events, tallies, ledger entries and last uses in one transaction: all of it or none."""
+    async with db.transaction() as tx:
+        new = await events.insert(tx, batch)
+        await ledger.post_usage(tx, new)
+        await keys.note_use(tx, _last_uses(new))
+
+
+def _last_uses(new: Iterable[Event]) -> dict[UUID, datetime]:
+    used: dict[UUID, datetime] = {}
+    for event in new:
+        used[event.key_id] = max(event.at, used.get(event.key_id, event.at))
+    return used
+
+
+async def _acknowledge(records: Sequence[_Record]) -> None:
+    """Tell the wallets that the ledger has these requests, then let the records go.
+
+    In this order a death in between only repeats: the records are taken again, found written, and acknowledged.
+    """
+    posted: dict[UUID, list[UUID]] = {}
+    for record in records:
+        if record.event.cost_nano:
+            posted.setdefault(record.event.organization_id, []).append(record.event.request_id)
+    for organization_id, request_ids in posted.items():
+        await wallets.publish(_scripts, organization_id, request_ids)
+    await _let_go([record.id for record in records])
+
+
+async def _park(entry: str, fields: dict[str, str], reason: str) -> None:
+    logger.error("A record could not be written and was parked (%s).", reason, extra={"handle": entry})
+    async with valkey().pipeline(transaction=True) as both:
+        both.xadd(PARKED, {**fields, "reason": reason, "from": entry})
+        both.xack(RECORDS, GROUP, entry)
+        both.xdel(RECORDS, entry)
+        await both.execute()
+
+
+async def _let_go(entries: Sequence[str]) -> None:
+    async with valkey().pipeline(transaction=True) as both:
+        both.xack(RECORDS, GROUP, *entries)
+        both.xdel(RECORDS, *entries)
+        await both.execute()

@@ -1,0 +1,32 @@
+"""What must always be true between Valkey and the books.
+
+check(tx) -> list[Invariant]
+"""
+
+from assisters_app.base.db import Tx
+from assisters_app.base.valkey import valkey
+from assisters_app.gateway.ingest import backlog
+from assisters_app.gateway.scripts import COUNTS, OPEN
+from assisters_app.usage import events
+from assisters_app.usage.events import Invariant
+
+
+async def check(tx: Tx) -> list[Invariant]:
+    """Return each invariant with whether it holds now."""
+    return [await _admitted(), await _nothing_parked(), *await events.invariants(tx)]
+
+
+async def _admitted() -> Invariant:
+    async with valkey().pipeline(transaction=True) as together:
+        together.hgetall(COUNTS)
+        together.zcard(OPEN)
+        counts, still_open = await together.execute()
+    admitted, settled = int(counts.get("admitted", 0)), int(counts.get("settled", 0))
+    sentence = f"{admitted} admitted, {settled} settled, {still_open} open"
+    return Invariant("admitted = settled + open", admitted == settled + still_open, sentence)
+
+
+async def _nothing_parked() -> Invariant:
+    waiting = await backlog()
+    sentence = f"{waiting.parked} records parked, {waiting.waiting} waiting to be written"
+    return Invariant("no record is parked", waiting.parked == 0, sentence)

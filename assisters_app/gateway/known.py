@@ -1,0 +1,132 @@
+"""What one process remembers of keys and models, and how it learns that something has changed.
+
+A change is pushed (`valkey.announce`) and heard at once. Should the push be lost, all that is remembered is read again
+every half second, in one query: no process knows anything older than STALENESS, except while the database is down, when
+it goes on with what it knew.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
+
+import redis
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from assisters_app.base import db, valkey
+from assisters_app.gateway import catalog, grants
+from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.grants import Grant
+
+STALENESS = timedelta(seconds=1)  # published: the longest a revoked key may still be let in
+REFRESH = 0.5  # seconds between two readings
+UNUSED = 60.0  # seconds after which a key that nobody uses is forgotten
+MOST_STRANGERS = 10_000  # public ids remembered as nobody's, for one refresh only
+LOOKUPS = 4  # keys looked up at the same time; the rest wait, so that guessing does not take every connection
+
+logger = logging.getLogger(__name__)
+
+
+class Known:
+    """The grants and offers that this process remembers; `open()` starts keeping them fresh, `close()` ends it."""
+
+    def __init__(self, wallet_changed: Callable[[UUID], Awaitable[None]]) -> None:
+        self.offers: dict[str, Offer] = {}
+        self._grants: dict[str, Grant] = {}
+        self._used: dict[str, float] = {}
+        self._strangers: set[str] = set()
+        self._lookups = asyncio.Semaphore(LOOKUPS)
+        self._wallet_changed = wallet_changed
+        self._changes = 0
+        self._heard: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Read the catalog and start keeping what is remembered fresh; a database that is down is tried again."""
+        await self._refresh_quietly()
+        self._tasks = [asyncio.create_task(self._keep_fresh()), asyncio.create_task(self._heed())]
+
+    async def close(self) -> None:
+        """Stop, and forget everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self.forget()
+
+    async def grant(self, public_id: str) -> Grant | None:
+        """Return what a key may do, None when it is nobody's; raise when it is unknown and the database is down."""
+        found = self._grants.get(public_id)
+        if found is None and public_id not in self._strangers:
+            found = await self._look_up(public_id)
+        if found is not None:
+            self._used[public_id] = time.monotonic()
+        return found
+
+    def forget(self) -> None:
+        """Forget every key: each is read again when it is used."""
+        self._changes += 1
+        self._grants.clear()
+        self._strangers.clear()
+
+    async def _look_up(self, public_id: str) -> Grant | None:
+        async with self._lookups:
+            if public_id in self._grants:
+                return self._grants[public_id]
+            changes = self._changes
+            async with db.transaction() as tx:
+                found = (await grants.load(tx, [public_id])).get(public_id)
+        if changes != self._changes:  # something changed while we read: use it once, remember nothing
+            return found
+        if found is not None:
+            self._grants[public_id] = found
+        elif len(self._strangers) < MOST_STRANGERS:
+            self._strangers.add(public_id)
+        return found
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH)
+            await self._refresh_quietly()
+
+    async def _refresh_quietly(self) -> None:
+        try:
+            async with asyncio.timeout(5 * REFRESH):
+                await self.refresh()
+        except (SQLAlchemyError, DBAPIError, OSError, TimeoutError):
+            logger.warning("Keys could not be read again; going on with what is known.")
+
+    async def refresh(self) -> None:
+        """Read again all that is remembered; a key that was revoked meanwhile is gone after this."""
+        forgotten = time.monotonic() - UNUSED
+        wanted = [public_id for public_id in self._grants if self._used.get(public_id, 0.0) > forgotten]
+        self._heard = set()
+        async with db.transaction() as tx:
+            offers = await catalog.offered(tx)
+            found = await grants.load(tx, wanted) if wanted else {}
+        self.offers = offers
+        self._strangers.clear()
+        self._grants = {public_id: grant for public_id, grant in found.items() if public_id not in self._heard}
+        self._used = {public_id: self._used[public_id] for public_id in self._grants}
+
+    async def _heed(self) -> None:
+        while True:
+            try:
+                async for topic, name in valkey.listen():
+                    await self._hear(topic, name)
+            except (redis.RedisError, OSError):
+                self.forget()  # what was announced meanwhile was not heard
+                await asyncio.sleep(REFRESH)
+
+    async def _hear(self, topic: str, name: str) -> None:
+        if topic == "key":
+            self._changes += 1
+            self._heard.add(name)  # what is being read at this moment may be older than the change
+            self._grants.pop(name, None)
+            self._strangers.discard(name)
+        elif topic in ("price", "model"):
+            await self._refresh_quietly()
+        elif topic == "organization":
+            await self._wallet_changed(UUID(name))

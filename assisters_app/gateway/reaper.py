@@ -1,0 +1,64 @@
+"""The reaper: ends calls that nobody ended, because the process that answered them died.
+
+    run_once() -> int          how many it ended
+    run_forever(stop)          until `stop` is set; what the worker runs
+
+A call whose hold has run out gets the record `interrupted` and costs nothing: nobody knows what was produced. When its
+own process settles it at the same moment, one of the two wins and the other changes nothing.
+"""
+
+import asyncio
+import logging
+import math
+from contextlib import suppress
+from uuid import UUID
+
+import redis
+
+from assisters_app.base.clock import now
+from assisters_app.base.errors import Refused
+from assisters_app.base.valkey import valkey
+from assisters_app.gateway import admission
+from assisters_app.gateway.scripts import OPEN, Keys, Scripts
+from assisters_app.usage.events import Event
+
+EVERY = 5.0  # seconds
+AT_ONCE = 200
+
+logger = logging.getLogger(__name__)
+_scripts = Scripts()
+
+
+async def run_forever(stop: asyncio.Event) -> None:
+    """Look for orphaned calls every few seconds until `stop` is set."""
+    while not stop.is_set():
+        try:
+            await run_once()
+        except (redis.RedisError, Refused, OSError):
+            logger.exception("The reaper stands still: Valkey is away.")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), EVERY)
+
+
+async def run_once() -> int:
+    """End every call whose hold has run out; return how many."""
+    ended = 0
+    while names := await _overdue():
+        for name in names:
+            ended += await _end(name)
+    return ended
+
+
+async def _overdue() -> list[str]:
+    latest = math.floor(now().timestamp() * 1000)
+    return list(await valkey().zrangebyscore(OPEN, "-inf", latest, start=0, num=AT_ONCE))
+
+
+async def _end(name: str) -> bool:
+    organization_id, _, request_id = name.partition("|")
+    held = await valkey().hget(Keys.of(UUID(organization_id)).holds, request_id)
+    if held is None:  # settled between our two questions
+        await valkey().zrem(OPEN, name)
+        return False
+    event = Event.from_json(held.split(":", 3)[3])
+    return await admission.record(_scripts, event)

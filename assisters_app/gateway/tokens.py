@@ -1,0 +1,101 @@
+"""Counting tokens where the upstream does not tell: in the sandbox, before admission, and after a cut connection.
+
+The counts follow OpenAI's o200k encoding and its documented overhead per message; an upstream's own usage always wins.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import bpe_openai
+import orjson
+
+SLICE = 50_000  # characters encoded at once; the encoder refuses a million
+PER_MESSAGE = 3  # what OpenAI adds for each message
+PER_NAME = 1
+PER_REPLY = 3  # what primes the answer
+PER_IMAGE = 1_105  # a picture of 1024 by 1024 dots in high detail
+
+
+@functools.cache
+def encoding() -> bpe_openai.Encoding:
+    """Return the o200k encoding, read at first use."""
+    return bpe_openai.get_encoding("o200k_base")
+
+
+def count(text: str) -> int:
+    """Return how many tokens `text` is."""
+    sound = _sound(text)
+    slices = range(0, len(sound), SLICE)
+    return sum(len(encoding().encode_ordinary(sound[start : start + SLICE])) for start in slices)
+
+
+def first(text: str, most: int) -> str:
+    """Return the beginning of `text` that is at most `most` tokens long."""
+    tokens = encoding().encode_ordinary(_sound(text))
+    return text if len(tokens) <= most else str(encoding().decode(tokens[:most]))
+
+
+def pieces(text: str) -> list[str]:
+    """Return `text` cut at token borders that are also character borders."""
+    cut: list[str] = []
+    pending: list[int] = []
+    for token in encoding().encode_ordinary(_sound(text)):
+        pending.append(token)
+        piece = encoding().decode_bytes(pending)
+        try:
+            cut.append(piece.decode())
+        except UnicodeDecodeError:
+            continue
+        pending = []
+    return cut
+
+
+def of_chat(body: Mapping[str, Any]) -> int:
+    """Return the input tokens of a chat request: messages, tools and the format asked for."""
+    total = PER_REPLY + sum(_of_message(message) for message in body["messages"])
+    for extra in ("tools", "functions", "response_format"):
+        if body.get(extra):
+            total += count(orjson.dumps(body[extra]).decode())
+    return total
+
+
+def of_embeddings(given: Any) -> int:  # noqa: ANN401 (a text, texts, tokens, or lists of tokens)
+    """Return the input tokens of an embeddings request, whose input has been checked."""
+    return sum(count(one) if isinstance(one, str) else len(one) for one in inputs(given))
+
+
+def inputs(given: Any) -> list[Any]:  # noqa: ANN401 (as above)
+    """Return the inputs of an embeddings request as a list: of texts, or of lists of tokens."""
+    if isinstance(given, str) or (given and isinstance(given[0], int)):
+        return [given]
+    return list(given)
+
+
+def _of_message(message: Mapping[str, Any]) -> int:
+    total = PER_MESSAGE + (PER_NAME if message.get("name") else 0)
+    for key, value in message.items():
+        if isinstance(value, str):
+            total += count(value)
+        elif key == "content" and isinstance(value, list):
+            total += sum(_of_parts(value))
+        elif value:
+            total += count(orjson.dumps(value).decode())
+    return total
+
+
+def _of_parts(parts: Iterable[Any]) -> Iterable[int]:
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") in ("image_url", "input_image"):
+            yield PER_IMAGE
+        elif isinstance(part.get("text"), str):
+            yield count(part["text"])
+        else:
+            yield count(orjson.dumps(part).decode())
+
+
+def _sound(text: str) -> str:
+    """Return `text` without lone surrogates, which no encoding knows."""
+    return text.encode("utf-8", "replace").decode()
