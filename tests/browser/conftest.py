@@ -1,0 +1,119 @@
+"""The whole product as `make run` starts it, in a folder of its own, and a real browser to walk it with."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from nets import free_port
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 420  # seconds: the first start on a machine builds the front end
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A running product: where it is, its settings, and everything its processes have printed."""
+
+    url: str
+    env: dict[str, str]
+    log: Path
+
+    def letters(self, to: str) -> list[dict[str, str]]:
+        """Return the mail caught for `to`, oldest first."""
+        found = httpx.get(f"{self.env['MAILBOX_URL']}/letters.json", params={"to": to}).json()
+        return sorted(found, key=lambda letter: letter["number"])
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the product's commands beside it."""
+        return subprocess.run(
+            [sys.executable, "-m", "assisters_app", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+def until(look, what, seconds=20):
+    """Return what `look` finds as soon as it finds something; fail when `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not happen within {seconds:.0f} s")
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Start everything with the command that the README names, on two web processes."""
+    home = tmp_path_factory.mktemp("product")
+    port = free_port()
+    given = {"ASSISTERS_LOCAL_DIR": str(home / "local"), "PORT": str(port), "WEB_WORKERS": "2"}
+    outside = ("DATABASE_URL", "REDIS_URL", "SMTP_URL", "STRIPE_API_KEY", "SUPABASE_URL", "ASSISTERS_ENV")
+    env = {name: value for name, value in os.environ.items() if name not in outside} | given
+    log = home / "product.log"
+    with log.open("wb") as written:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "assisters_app", "run"], cwd=ROOT, env=env, stdout=written, stderr=subprocess.STDOUT
+        )
+    try:
+        until(lambda: "Assisters runs" in log.read_text() or running.poll() is not None, "the start", PATIENCE)
+        assert running.poll() is None, log.read_text()
+        recorded = json.loads((home / "local" / "run.json").read_text())["env"]
+        yield Product(f"http://localhost:{port}", {**given, **recorded}, log)
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.wait(60)
+
+
+def chromium_path() -> str | None:
+    """Return an installed Chromium; None leaves the choice to Playwright's own."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Open a real Chromium; where there is none, say so loudly, and fail in CI."""
+    with sync_playwright() as playwright:
+        options = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+        if os.geteuid() == 0:
+            options.append("--no-sandbox")
+        try:
+            chromium = playwright.chromium.launch(executable_path=chromium_path(), args=options)
+        except Exception as problem:
+            if os.environ.get("CI") == "true":
+                raise
+            warnings.warn(
+                f"NO BROWSER: install Chromium, or run `playwright install chromium`. {problem}", stacklevel=1
+            )
+            pytest.skip("no Chromium on this machine: the browser tests did not run")
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, product: Product) -> Iterator[Page]:
+    """Open a fresh browser window on the product; an error in its console fails the test."""
+    context = browser.new_context(base_url=product.url, accept_downloads=True, viewport={"width": 1440, "height": 900})
+    tab = context.new_page()
+    problems: list[str] = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    yield tab
+    context.close()
+    assert problems == []

