@@ -1,10 +1,11 @@
 """Every HTTP route of the web face that is not a page: forms posted natively, and downloads.
 
-A route for GET is under `/auth/` or `/download/`; whatever else is asked for by GET is a page or does not exist.
+A route for GET is under `/auth/`, `/download/`, `/unsubscribe/` or `/.well-known/`; whatever else is asked for by GET is
+a page or does not exist.
 """
 
 from starlette.routing import BaseRoute
 
-from assisters_app.ui import auth_routes, dashboard_routes
+from assisters_app.ui import auth_routes, dashboard_routes, privacy_routes
 
-ROUTES: list[BaseRoute] = [*auth_routes.routes, *dashboard_routes.ROUTES]
+ROUTES: list[BaseRoute] = [*auth_routes.routes, *dashboard_routes.ROUTES, *privacy_routes.ROUTES]

@@ -61,8 +61,32 @@ PAGES: tuple[Page, ...] = (
     Page("/dashboard/usage", "Usage", "usage", section="Build", icon="chart-column", words="charts requests tokens csv"),
     Page("/dashboard/requests", "Request log", "requests_log", section="Build", icon="list", words="calls errors"),
     Page("/dashboard/billing", "Billing", "billing", section="Build", icon="wallet", words="balance top-up invoice plan"),
+    # Your data
+    Page(
+        "/dashboard/privacy",
+        "Privacy",
+        "privacy.rights",
+        section="Your data",
+        icon="shield-check",
+        words="access export download delete erase account correct opt out gdpr ccpa rights",
+    ),
+    Page("/dashboard/privacy/consents", "Consents", "privacy.consents"),
+    Page("/dashboard/privacy/trail", "What was done with your account", "privacy.trail"),
+    Page("/dashboard/privacy/delete", "Close or erase your account", "closing"),
     # Account
     Page("/dashboard/settings", "Settings", "settings", section="Account", icon="settings", words="profile password"),
+    # Staff
+    Page("/staff/usage", "Usage review", "staff.usage", "staff", "Staff", "chart-line", "all accounts movers charts"),
+    Page("/staff/accounts", "Accounts", "staff.accounts", "staff", "Staff", "users", "search people suspend"),
+    Page("/staff/accounts/[account_number]", "Account", "staff.account", "staff"),
+    Page("/staff/requests", "Privacy requests", "staff.requests", "staff", "Staff", "inbox", "queue gdpr ccpa deadlines"),
+    Page("/staff/trail", "Audit trail", "staff.trail", "staff", "Staff", "footprints", "log who looked"),
+    # What everyone may read about privacy
+    Page("/privacy-policy", "Privacy policy", "policy", "public", "Legal", words="retention promises"),
+    Page("/cookies", "Cookies", "cookies", "public", "Legal", words="storage gpc signal"),
+    Page("/processors", "Processors", "processors", "public", "Legal", words="sub-processors companies"),
+    Page("/receipts/[receipt_number]", "Receipt of an erasure", "receipt", "public"),
+    Page("/closed", "Your account is closed", "closed", "public"),
 )
 
 

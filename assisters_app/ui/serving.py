@@ -159,7 +159,9 @@ async def _took_link(scope: Scope, path: str, send: Send) -> bool:
 
 
 def _ours(path: str) -> bool:
-    return path.startswith(("/_event", "/_upload", "/_health", "/ping", "/auth/", "/download/"))
+    return path.startswith(
+        ("/_event", "/_upload", "/_health", "/ping", "/auth/", "/download/", "/unsubscribe/", "/.well-known/")
+    )
 
 
 def _url(path: Path) -> str:

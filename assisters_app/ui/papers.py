@@ -1,0 +1,90 @@
+"""Documents that the server writes itself: they need no script to be read, and print as they are.
+
+paper(title, *parts, status=200) -> Response      parts are HTML; whatever came from outside goes through `text`
+text("a < b") -> "a &lt; b"
+"""
+
+import base64
+import hashlib
+import html
+
+from starlette.responses import HTMLResponse, Response
+
+from assisters_app.ui.words import COMPANY, CONTACT, NAME
+
+STYLE = """
+body{margin:0 auto;max-width:62rem;padding:2rem 1.25rem 4rem;overflow-wrap:anywhere}
+h1{font-size:1.5rem;letter-spacing:-.02em;line-height:1.2;margin:1.5rem 0 .25rem;text-wrap:balance}
+h2{font-size:1rem;letter-spacing:-.01em;margin:2.5rem 0 .25rem;padding-top:1.25rem;border-top:1px solid var(--line)}
+p,ul,dl{margin:.5rem 0;max-width:46rem}a{color:var(--accent);text-underline-offset:2px}
+ul{padding-left:1.1rem}.lead,dt,.small{color:var(--muted)}.small{font-size:.8125rem}
+dl>div{display:flex;gap:.25rem 1.5rem;padding:.5rem 0;border-top:1px solid var(--line)}dl>div:first-child{border:0}
+dt{flex:0 0 12rem}dd{margin:0;min-width:0}.head{display:flex;justify-content:space-between;align-items:center;gap:1rem}
+.head a{color:inherit;font-weight:600;text-decoration:none;display:inline-flex;gap:.6rem;align-items:center}
+button,.button{font:inherit;font-weight:500;border:0;border-radius:.5rem;padding:.55rem .9rem;background:var(--ink);
+color:var(--inverse);cursor:pointer;text-decoration:none;display:inline-block}
+.scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.75rem;background:var(--surface);margin-top:.75rem}
+table{border-collapse:collapse;font-size:.75rem;width:100%}caption{position:absolute;clip-path:inset(50%)}
+th,td{text-align:left;vertical-align:top;padding:.45rem .75rem;border-top:1px solid var(--line);min-width:5rem;max-width:22rem}
+tr:first-child th{border-top:0}th{color:var(--muted);font-weight:500}td{font-variant-numeric:tabular-nums}
+footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--faint);font-size:.75rem}
+@media(max-width:40rem){dl>div{flex-direction:column}dt{flex:none}}
+@media print{body{max-width:none;padding:0;background:#fff;color:#000}button,.button,[data-noprint]{display:none}
+.scroll{overflow:visible;border:0;border-radius:0}table{font-size:6.5pt;table-layout:fixed}
+th,td{padding:2pt;min-width:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}header{display:flex!important}}
+"""
+# The theme one chose in the product, and a button that prints: what these pages do is all here.
+SCRIPT = """
+const chosen=localStorage.getItem('theme')
+if(chosen==='dark'||(chosen!=='light'&&matchMedia('(prefers-color-scheme: dark)').matches))
+document.documentElement.classList.add('dark')
+addEventListener('DOMContentLoaded',()=>{for(const one of document.querySelectorAll('[data-print]')){
+one.hidden=false;one.addEventListener('click',()=>print())}})
+"""
+
+
+def _hash(inline: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
+
+
+POLICY = (
+    f"default-src 'none'; style-src 'self' {_hash(STYLE)}; script-src {_hash(SCRIPT)}; img-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def paper(title: str, *parts: str, status: int = 200) -> Response:
+    """Return a whole page with `parts` below its title. Nobody keeps a copy of it on the way."""
+    page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
+<title>{text(title)} · {NAME}</title><link rel="icon" href="/favicon.svg"><link rel="stylesheet" href="/tokens.css">
+<style>{STYLE}</style><script>{SCRIPT}</script></head><body>
+<header class="head"><a href="/"><img src="/logo.svg" alt="" width="24" height="24">{NAME}</a></header>
+<main><h1>{text(title)}</h1>{"".join(parts)}</main>
+<footer>{text(COMPANY)} · {text(CONTACT)}</footer></body></html>"""
+    return HTMLResponse(page, status, headers={"content-security-policy": POLICY, "cache-control": "no-store"})
+
+
+def text(value: str) -> str:
+    """Return `value` as text, whatever it holds."""
+    return html.escape(value, quote=True)
+
+
+def listed(values: tuple[str, ...]) -> str:
+    """Return a list, one value to a line."""
+    return "<ul>" + "".join(f"<li>{text(value)}</li>" for value in values) + "</ul>"
+
+
+def pairs(*of: tuple[str, str]) -> str:
+    """Return names with what belongs to them; the latter is HTML."""
+    return "<dl>" + "".join(f"<div><dt>{text(name)}</dt><dd>{value}</dd></div>" for name, value in of) + "</dl>"
+
+
+def grid(caption: str, columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
+    """Return a table that scrolls sideways by itself."""
+    head = "".join(f'<th scope="col">{text(name)}</th>' for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table>'
+        f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

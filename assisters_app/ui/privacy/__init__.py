@@ -1,0 +1,1 @@
+"""The screens where a person exercises their rights."""

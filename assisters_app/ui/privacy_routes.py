@@ -1,0 +1,179 @@
+"""What is asked for over HTTP about privacy: the export, the copy to read, closing an account, one-click opting out.
+
+Beside them what programs read: the inventory, the cookies, the processors, the policy, and the answer to Global Privacy
+Control.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.throttling import Limit, attempt
+from assisters_app.base.db import transaction
+from assisters_app.base.errors import Refused
+from assisters_app.privacy import (
+    access,
+    cookies,
+    erasure,
+    export,
+    gpc,
+    inventory,
+    opting_out,
+    policy,
+    processors,
+    receipts,
+)
+from assisters_app.ui.auth_routes import _go, _required, _text, client, person, posted
+from assisters_app.ui.cookie import clear_cookie
+from assisters_app.ui.papers import paper, text
+from assisters_app.ui.privacy.paper_copy import document
+
+UNSUBSCRIBING = Limit("unsubscribe", 60, timedelta(minutes=10))  # by one address on the net
+PRIVATE = {"cache-control": "no-store"}
+CLOSING_PAGE = "/dashboard/privacy/delete"
+
+Answer = Callable[[Request, Person], Awaitable[Response]]
+
+
+def guarded(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    """Make a route of `answer`: for who is signed in, asked for by a page of ours or by hand.
+
+    Who must prove again who they are is led to where that is done, and back.
+    """
+
+    async def route(request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return paper("That was asked for by another site", _said("Open the page yourself."), status=403)
+        who = await person(request)
+        here = quote(request.url.path, safe="/")
+        if who is None:
+            return RedirectResponse(f"/sign-in?next={here}", 303, headers=PRIVATE)
+        try:
+            return await answer(request, who)
+        except Refused as refused:
+            if refused.code == "reauthenticate":
+                return RedirectResponse(f"/confirm?next={here}", 303, headers=PRIVATE)
+            return paper("That did not work", _said(str(refused)), status=refused.status)
+
+    return route
+
+
+@guarded
+async def download_export(request: Request, who: Person) -> Response:  # noqa: ARG001 (every answer gets its request)
+    """Stream the person's export."""
+    async with transaction() as tx:
+        begun = await export.begin(tx, who)
+    named = {"content-disposition": f'attachment; filename="{begun.file_name}"'}
+    return StreamingResponse(export.stream(begun), media_type=export.MEDIA_TYPE, headers={**PRIVATE, **named})
+
+
+@guarded
+async def read_copy(request: Request, who: Person) -> Response:  # noqa: ARG001 (as above)
+    """Show the person's data as a document."""
+    async with transaction() as tx:
+        copy = await access.copy(tx, who)
+    return document(copy)
+
+
+@posted
+async def close_account(request: Request, form: FormData) -> Response:
+    """Close the account, or erase it now; either way this browser is signed out when the answer arrives."""
+    who = await _required(request)
+    if _text(form, "email").strip().lower() != who.email:
+        raise Refused("Type the e-mail address of this account, to be sure.", code="not_confirmed", field="email")
+    how = {"later": erasure.close, "now": erasure.erase_now}.get(_text(form, "how"))
+    if how is None:
+        raise Refused("Choose when your data is to be erased.", code="no_choice", field="how")
+    try:
+        async with transaction() as tx:
+            closing = await how(tx, who)
+    except Refused as refused:
+        if refused.code != "reauthenticate":
+            raise
+        return _go(request, f"/confirm?next={CLOSING_PAGE}")
+    response = _go(request, f"/receipts/{closing.receipt}" if closing.now else "/closed")
+    clear_cookie(response)
+    return response
+
+
+async def download_receipt(request: Request) -> Response:
+    """Hand out a receipt with all that is needed to verify it elsewhere."""
+    try:
+        async with transaction() as tx:
+            receipt = await receipts.shown(tx, request.path_params["handle"])
+    except Refused as refused:
+        return paper("No such receipt", _said(str(refused)), status=refused.status)
+    said = {"body": receipt.body, "signature": receipt.signature, "public_key": receipt.public_key}
+    named = {"content-disposition": f'attachment; filename="{receipt.handle}.json"'}
+    return Response(orjson.dumps(said, option=orjson.OPT_INDENT_2), media_type="application/json", headers=named)
+
+
+async def unsubscribe(request: Request) -> Response:
+    """Opt out whoever the link was made for. GET shows a button only: programs follow links in mail (RFC 8058)."""
+    try:
+        await attempt(UNSUBSCRIBING, client(request).ip)
+        token = request.path_params["token"]
+        if request.method == "POST":
+            async with transaction() as tx:
+                return _unsubscribed(await opting_out.opt_out(tx, token))
+        return _may_unsubscribe(opting_out.shortened(opting_out.address_in(token)))
+    except Refused as refused:
+        return paper("That did not work", _said(str(refused)), status=refused.status)
+
+
+def _may_unsubscribe(address: str) -> Response:
+    return paper(
+        "No more news from us?",
+        _said(f"{address} will get no more news and offers. Mail about your account, such as invoices, still comes."),
+        '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
+        '<p><button type="submit">Unsubscribe</button></p></form>',
+    )
+
+
+def _unsubscribed(address: str) -> Response:
+    return paper(
+        "You are unsubscribed",
+        _said(f"{address} gets no more news and offers from us, now and for good, unless you ask for them again."),
+        '<p class="small">You can change your mind in your <a href="/dashboard/privacy/consents">settings</a>.</p>',
+    )
+
+
+def _said(sentence: str) -> str:
+    return f'<p class="lead">{text(sentence)}</p>'
+
+
+def published(value: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
+    """Make a public JSON route of what `value` returns."""
+
+    async def route(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
+        return JSONResponse(value(), headers={"cache-control": "public, max-age=300"})
+
+    return route
+
+
+async def signal(request: Request) -> Response:
+    """Say whether this browser sends Global Privacy Control, as the server reads it."""
+    return JSONResponse({"signalled": gpc.signalled(request.headers.getlist("sec-gpc"))}, headers=PRIVATE)
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/download/export", download_export, methods=["GET"]),
+    Route("/download/copy", read_copy, methods=["GET"]),
+    Route("/download/receipts/{handle}", download_receipt, methods=["GET"]),
+    Route("/privacy/close", close_account, methods=["POST"]),
+    Route(opting_out.PATH + "{token}", unsubscribe, methods=["GET", "POST"]),
+    Route("/download/inventory.json", published(inventory.as_json), methods=["GET"]),
+    Route("/download/cookies.json", published(cookies.as_json), methods=["GET"]),
+    Route("/download/processors.json", published(processors.as_json), methods=["GET"]),
+    Route("/download/policy.json", published(policy.as_json), methods=["GET"]),
+    Route("/download/gpc.json", signal, methods=["GET"]),
+    Route("/.well-known/gpc.json", published(gpc.well_known), methods=["GET"]),
+]

@@ -1,0 +1,240 @@
+"""An erasure receipt: what went, what stays and until when. For anyone who knows its number; it names nobody."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+import reflex as rx
+
+from assisters_app.base.errors import NotFound
+from assisters_app.privacy import receipts
+from assisters_app.ui.parts import card, copyable, empty, heading, notice, number, rows, skeleton, table, time
+from assisters_app.ui.session import AppState, access, for_anyone
+from assisters_app.ui.shell import public
+
+LOOKS = (0.5, 1, 1, 2, 2, 3, 5, 5, 10, 15, 15)  # seconds between looks, while a worker carries the erasure out
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """One table of a receipt. `until` is a day, "" where nothing stays."""
+
+    table: str
+    title: str
+    goes: int
+    stays: int
+    ground: str
+    until: str
+
+    @classmethod
+    def of(cls, line: dict[str, Any]) -> Self:
+        """Return one line of what was signed."""
+        return cls(line["table"], line["title"], line["goes"], line["stays"], line["ground"] or "", line["until"] or "")
+
+
+class ReceiptState(AppState):
+    """What one receipt says. `phase` is "waiting" while there is none yet, "none" when it was waited for in vain."""
+
+    phase: str = "loading"
+    handle: str = ""
+    number: int = 0
+    requested: str = ""
+    carried_out: str = ""
+    subject: str = ""
+    previous: str = ""
+    signature: str = ""
+    public_key: str = ""
+    genuine: bool = False
+    gone: list[LineView] = []
+    kept: list[LineView] = []
+    elsewhere: list[list[str]] = []
+
+    @rx.event(background=True)
+    @access("public")
+    async def load(self) -> None:
+        """Read the receipt that the address names; look again while the erasure is being carried out."""
+        async with self:
+            asked = str(self.router.url.path).rstrip("/").rpartition("/")[2][:32]
+            self.phase, self.handle = "loading", asked
+        for wait in LOOKS:
+            if await self._looked(asked):
+                return
+            await asyncio.sleep(wait)
+        async with self:
+            self.phase = "none"
+
+    async def _looked(self, asked: str) -> bool:
+        try:
+            async with for_anyone() as tx:
+                receipt = await receipts.shown(tx, asked)
+        except NotFound:
+            receipt = None
+        async with self:
+            if self.handle != asked:  # the person has gone on to another page
+                return True
+            if receipt is None:
+                self.phase = "waiting"
+                return False
+            self._show(receipt)
+        return True
+
+    def _show(self, receipt: receipts.Receipt) -> None:
+        self.genuine = _genuine(receipt)
+        facts = json.loads(receipt.body)
+        lines = [LineView.of(line) for line in facts["tables"]]
+        self.gone = [line for line in lines if line.goes]
+        self.kept = [line for line in lines if line.stays]
+        self.elsewhere = [[name, outcome] for name, outcome in facts["elsewhere"].items()]
+        self.number, self.subject, self.previous = receipt.number, facts["subject"], facts["previous"]
+        self.requested, self.carried_out = facts["requested_at"], facts["carried_out_at"]
+        self.signature, self.public_key = receipt.signature, receipt.public_key
+        self.phase = "ready"
+
+
+load = ReceiptState.load
+
+
+def _genuine(receipt: receipts.Receipt) -> bool:
+    try:
+        receipts.verify(receipt.body, receipt.signature, receipt.public_key)
+    except receipts.NotGenuine:
+        return False
+    return True
+
+
+def page() -> rx.Component:
+    """Draw the page."""
+    return public(
+        rx.el.div(
+            heading("Receipt of an erasure", lead="What was erased, what the law makes us keep, and until when."),
+            rx.match(
+                ReceiptState.phase,
+                ("ready", _receipt()),
+                ("waiting", _waiting()),
+                ("none", card(_none())),
+                card(skeleton("h-5 w-48"), skeleton("h-32 w-full mt-4"), aria_busy="true"),
+            ),
+            class_name="max-w-4xl mx-auto px-4 sm:px-6 py-8 sm:py-12 space-y-6",
+        )
+    )
+
+
+def _waiting() -> rx.Component:
+    return card(
+        rx.el.div(
+            rx.el.p("Your data is being erased", class_name="font-medium"),
+            rx.el.p(
+                "You are signed out and your keys have stopped. This page shows the receipt as soon as everything is "
+                "gone, usually within a minute; it comes by mail too, so you may close it.",
+                class_name="mt-1 text-muted max-w-prose",
+            ),
+            rx.el.p("Number ", rx.el.code(ReceiptState.handle), class_name="mt-3 text-muted"),
+            role="status",
+        ),
+        aria_busy="true",
+    )
+
+
+def _none() -> rx.Component:
+    return empty(
+        "There is no such receipt",
+        "If you have just asked for your data to be erased, it is not done yet: the receipt comes by mail, and this "
+        "address will show it.",
+        icon="file-question",
+    )
+
+
+def _receipt() -> rx.Component:
+    return rx.fragment(
+        rx.cond(
+            ReceiptState.genuine,
+            notice("The signature is right: this receipt was not altered.", tone="good"),
+            notice("The signature is wrong: do not trust this receipt.", tone="bad"),
+        ),
+        card(
+            rows(
+                (
+                    "Number",
+                    rx.fragment(rx.el.code(ReceiptState.handle), " (", number(ReceiptState.number), " in the chain)"),
+                ),
+                ("Asked for", time(ReceiptState.requested)),
+                ("Carried out", time(ReceiptState.carried_out)),
+            ),
+            rx.el.div(
+                rx.el.a(
+                    "Download receipt",
+                    href="/download/receipts/" + ReceiptState.handle,
+                    download=ReceiptState.handle + ".json",
+                    class_name="inline-flex items-center h-9 px-3.5 rounded-lg font-medium bg-ink text-inverse hover:bg-ink/85",
+                ),
+                class_name="mt-4",
+            ),
+        ),
+        card(
+            _lines(
+                ReceiptState.gone, ("What", "Table", "Rows"), lambda line: (line.title, _table(line), number(line.goes))
+            ),
+            title="Erased",
+        ),
+        card(
+            _lines(
+                ReceiptState.kept,
+                ("What", "Table", "Rows", "Why", "Until"),
+                lambda line: (line.title, _table(line), number(line.stays), line.ground, line.until),
+            ),
+            title="Kept, without what identified anyone",
+        ),
+        card(
+            rx.el.dl(
+                rx.foreach(
+                    ReceiptState.elsewhere,
+                    lambda done: rx.el.div(
+                        rx.el.dt(done[0], class_name="text-muted sm:w-48"),
+                        rx.el.dd(done[1]),
+                        class_name="flex flex-col sm:flex-row py-2 border-t border-line first:border-0",
+                    ),
+                )
+            ),
+            title="Outside the tables",
+        ),
+        _proof(),
+    )
+
+
+def _lines(lines: Any, columns: tuple[str, ...], cells: Any) -> rx.Component:
+    return table(
+        lines,
+        cells,
+        label=columns[0],
+        columns=columns,
+        right=(2,),
+        phase=ReceiptState.phase,
+        retry=ReceiptState.load,
+        key=lambda line: line.table,
+        empty=empty("Nothing", "No rows of this kind."),
+    )
+
+
+def _table(line: Any) -> rx.Component:
+    return rx.el.code(line.table, class_name="text-xs text-faint")
+
+
+def _proof() -> rx.Component:
+    return card(
+        rx.el.div(
+            *[
+                rx.el.div(rx.el.p(name, class_name="mb-1 text-muted"), copyable(value, f"Copy {name.lower()}"))
+                for name, value in (
+                    ("Signature", ReceiptState.signature),
+                    ("Public key", ReceiptState.public_key),
+                    ("Subject", ReceiptState.subject),
+                    ("Hash of the receipt before", ReceiptState.previous),
+                )
+            ],
+            class_name="space-y-3",
+        ),
+        title="To verify it without us",
+        lead="Ed25519 over the exact text of the body in the download. The subject is the SHA-256 of the salt from your "
+        "mail, a colon and your address: only with the salt can anyone show whose receipt this is.",
+    )

@@ -1,0 +1,307 @@
+"""One account: opening this page is written where its owner reads it."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+import reflex as rx
+
+from assisters_app.accounts import people
+from assisters_app.accounts.sessions import Person
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound, Refused
+from assisters_app.privacy import trails
+from assisters_app.ui import figures
+from assisters_app.ui.asked import question, whose_zone
+from assisters_app.ui.parts import (
+    area,
+    badge,
+    button,
+    card,
+    copyable,
+    dialog_actions,
+    empty,
+    failed,
+    form,
+    heading,
+    link_button,
+    modal,
+    notice,
+    rows,
+    skeleton,
+    stat,
+    stats,
+    table,
+    time,
+    with_zone,
+)
+from assisters_app.ui.parts.charts import chart
+from assisters_app.ui.privacy.trail import EntryRow
+from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.shell import shell
+from assisters_app.ui.usage import Figures
+from assisters_app.usage import reports
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One account. Times are ISO 8601 in UTC, "" for never."""
+
+    id: str = ""
+    email: str = ""
+    name: str = ""
+    role: str = ""
+    time_zone: str = ""
+    created: str = ""
+    verified: str = ""
+    suspended: str = ""
+    reason: str = ""
+    organization: str = ""
+    organization_handle: str = ""
+    plan: str = ""
+
+    @classmethod
+    def of(cls, account: people.AccountView) -> Self:
+        """Return what staff sees of an account."""
+        return cls(
+            id=str(account.id),
+            email=account.email,
+            name=account.name,
+            role=account.role,
+            time_zone=account.time_zone,
+            created=account.created_at.isoformat(),
+            verified=account.verified_at.isoformat() if account.verified_at else "",
+            suspended=account.suspended_at.isoformat() if account.suspended_at else "",
+            reason=account.suspension_reason,
+            organization=account.organization_name,
+            organization_handle=account.organization_handle,
+            plan=account.plan,
+        )
+
+
+class AccountState(AppState):
+    """The account that the address names, its last thirty days and its trail."""
+
+    phase: str = "loading"
+    account: AccountView = AccountView()
+    sums: Figures = Figures()
+    blank: bool = True
+    cost_figure: dict[str, Any] = {}
+    cost_rows: list[list[str]] = []
+    requests_figure: dict[str, Any] = {}
+    requests_rows: list[list[str]] = []
+    entries: list[EntryRow] = []
+    suspending: bool = False
+    problem: str = ""
+    _browser: str = "UTC"
+
+    @rx.event
+    @access("staff")
+    async def load(self, zone: str) -> None:
+        """Look at the account, for a browser in `zone` (an IANA name)."""
+        self._browser, self.phase, self.account, self.suspending = zone, "loading", AccountView(), False
+        await self._read()
+
+    @rx.event
+    @access("staff")
+    async def again(self) -> None:
+        """Look once more."""
+        await self._read()
+
+    @rx.event
+    @access("staff")
+    async def ask(self, suspending: bool) -> None:
+        """Open or close the dialog in which an account is suspended."""
+        self.suspending, self.problem = suspending, ""
+
+    @rx.event
+    @access("staff")
+    async def suspend(self, sent: dict[str, Any]) -> Any:
+        """Suspend the account, with a reason that its owner is told."""
+        try:
+            async with signed_in() as (tx, me):
+                await people.suspend(tx, me, self._asked(), str(sent.get("reason", "")))
+        except Refused as refused:
+            if refused.code == "reauthenticate":
+                return self._confirm_first()
+            self.problem = str(refused)
+            return None
+        self.suspending = False
+        self._tell("Suspended. Its owner has been told why, and how to appeal.")
+        return AccountState.again
+
+    @rx.event
+    @access("staff")
+    async def unsuspend(self) -> Any:
+        """Open the account again."""
+        try:
+            async with signed_in() as (tx, me):
+                await people.unsuspend(tx, me, self._asked())
+        except Refused as refused:
+            if refused.code == "reauthenticate":
+                return self._confirm_first()
+            raise
+        self._tell("Open again. Its owner has been told.")
+        return AccountState.again
+
+    async def _read(self) -> None:
+        async with loading(self) as (tx, me):
+            found = await people.view(tx, me, self._asked())
+            self.account = AccountView.of(found)
+            await self._draw(tx, me, found.organization_id)
+            trail = await trails.everyones(tx, me, which=trails.Which(account_id=found.id))
+            self.entries = [EntryRow.of(entry) for entry in trail.entries]
+
+    async def _draw(self, tx: Tx, me: Person, organization_id: UUID) -> None:
+        whose = reports.organization(me, organization_id)
+        period = question({"range": "30d"}, whose_zone(me.time_zone, self._browser)).period
+        whole = await reports.comparison(tx, whose, period)
+        self.sums, self.blank = Figures.of(whole, compared=True), not whole.current.requests
+        series = await reports.series(tx, whose, period)
+        models = await reports.series_by(tx, whose, period, "model", most=4)
+        self.cost_figure, self.cost_rows = figures.cost(models, series, None, period.step)
+        self.requests_figure, self.requests_rows = figures.requests(series, None, period.step)
+
+    def _asked(self) -> UUID:
+        """Return the account that the address names."""
+        try:
+            return UUID(str(self.router.url.path).rstrip("/").rpartition("/")[2])
+        except ValueError:
+            raise NotFound("account") from None
+
+    def _confirm_first(self) -> Any:
+        return rx.redirect(f"/confirm?next=/staff/accounts/{self._asked()}")
+
+
+def page() -> rx.Component:
+    """Draw the page."""
+    return shell(
+        with_zone(AccountState.load),
+        heading(
+            "Account",
+            link_button("All accounts", to="/staff/accounts"),
+            lead="That you looked is written down; the owner of this account can read it.",
+        ),
+        rx.match(
+            AccountState.phase,
+            ("failed", card(failed(AccountState.again))),
+            ("ready", rx.fragment(_suspended(), _facts())),
+            card(skeleton("h-5 w-48"), skeleton("h-32 w-full mt-4"), aria_busy="true"),
+        ),
+        _sums(),
+        rx.el.div(
+            card(_chart("cost", ("When", "Cost"), "Cost by model"), title="Cost, 30 days"),
+            card(_chart("requests", ("When", "Requests", "Failed"), "Requests"), title="Requests, 30 days"),
+            class_name="grid lg:grid-cols-2 gap-6",
+        ),
+        _trail(),
+        _suspend(),
+        wide=True,
+    )
+
+
+def _suspended() -> rx.Component:
+    return rx.cond(
+        AccountState.account.suspended != "",
+        notice(
+            rx.el.strong("Suspended since "),
+            time(AccountState.account.suspended),
+            ". ",
+            AccountState.account.reason,
+            tone="bad",
+            action=button("Open again", kind="secondary", size="small", on_click=AccountState.unsuspend),
+        ),
+    )
+
+
+def _facts() -> rx.Component:
+    account = AccountState.account
+    return card(
+        rows(
+            ("Address", copyable(account.email, "Copy address", class_name="max-w-md")),
+            ("Name", rx.cond(account.name != "", account.name, "—")),
+            ("Organization", rx.fragment(account.organization, " ", badge(account.organization_handle))),
+            ("Plan", account.plan),
+            ("Role", account.role),
+            ("Time zone", account.time_zone),
+            ("Since", time(account.created)),
+            ("Address confirmed", time(account.verified, otherwise="not yet")),
+        ),
+        title="Profile",
+        action=rx.cond(
+            account.suspended == "",
+            button("Suspend", kind="danger", size="small", on_click=AccountState.ask(True)),
+        ),
+    )
+
+
+def _sums() -> rx.Component:
+    ready = AccountState.phase == "ready"
+    return stats(
+        stat("Cost, 30 days", AccountState.sums.cost, AccountState.sums.cost_change, ready=ready),
+        stat("Requests", AccountState.sums.requests, AccountState.sums.requests_change, ready=ready),
+        stat("Tokens", AccountState.sums.tokens, AccountState.sums.tokens_change, ready=ready),
+        stat("Failed", AccountState.sums.errors, AccountState.sums.errors_change, ready=ready),
+    )
+
+
+def _chart(what: str, columns: tuple[str, ...], label: str) -> rx.Component:
+    return chart(
+        getattr(AccountState, f"{what}_figure"),
+        label=label,
+        phase=AccountState.phase,
+        blank=AccountState.blank,
+        empty=empty("Nothing was called", "This account made no request in 30 days.", icon="chart-column"),
+        retry=AccountState.again,
+        columns=columns,
+        rows=getattr(AccountState, f"{what}_rows"),
+        height="220px",
+    )
+
+
+def _trail() -> rx.Component:
+    return card(
+        table(
+            AccountState.entries,
+            lambda row: (
+                rx.el.span(row.words, class_name="font-medium whitespace-nowrap"),
+                rx.cond(row.actor != "", row.actor, badge(row.by, tone=row.tone)),
+                time(row.at),
+                rx.el.span(row.details, class_name="text-[0.8125rem] text-muted break-all"),
+            ),
+            label="What was done with this account",
+            columns=("What", "By", "When", "Details"),
+            phase=AccountState.phase,
+            retry=AccountState.again,
+            key=lambda row: row.id,
+            empty=empty("Nothing yet", "Nothing was done with this account."),
+        ),
+        title="Trail",
+        lead="The newest entries",
+    )
+
+
+def _suspend() -> rx.Component:
+    return modal(
+        form(
+            rx.el.p(
+                "Every sign-in of ",
+                rx.el.strong(AccountState.account.email),
+                " ends and its keys stop at once. Nothing is deleted, and it can be opened again. Privacy rights go on.",
+            ),
+            area(
+                "Reason",
+                "reason",
+                hint="Its owner is mailed this, with the way to appeal.",
+                error=AccountState.problem,
+                required=True,
+                max_length=500,
+                rows="3",
+            ),
+            dialog_actions(button("Suspend account", kind="danger", type="submit"), on_close=AccountState.ask(False)),
+            on_submit=AccountState.suspend,
+        ),
+        open=AccountState.suspending,
+        on_close=AccountState.ask(False),
+        title="Suspend this account?",
+    )

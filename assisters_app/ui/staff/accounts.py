@@ -1,0 +1,145 @@
+"""Accounts: found by address, name or organization; addresses are masked until one account is looked at."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import reflex as rx
+
+from assisters_app.accounts import people
+from assisters_app.ui.parts import badge, button, card, empty, field, heading, link, table, time
+from assisters_app.ui.session import AppState, access, loading
+from assisters_app.ui.shell import shell
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLine:
+    """One account in the list."""
+
+    id: str
+    page: str
+    masked_email: str
+    organization: str
+    plan: str
+    role: str
+    created: str
+    verified: bool
+    suspended: bool
+
+    @classmethod
+    def of(cls, row: people.AccountRow) -> Self:
+        """Return what the list shows of an account."""
+        return cls(
+            id=str(row.id),
+            page=f"/staff/accounts/{row.id}",
+            masked_email=row.masked_email,
+            organization=row.organization,
+            plan=row.plan,
+            role=row.role,
+            created=row.created_at.isoformat(),
+            verified=row.verified,
+            suspended=row.suspended,
+        )
+
+
+class AccountsState(AppState):
+    """What was searched for, and the pages that were read so far."""
+
+    phase: str = "loading"
+    search: str = ""
+    rows: list[AccountLine] = []
+    more: bool = False
+    _next: str = ""
+
+    @rx.event
+    @access("staff")
+    async def load(self) -> None:
+        """Search for what the address names, or list the newest."""
+        self.search = parse_qs(urlsplit(str(self.router.url)).query).get("search", [""])[0][:100]
+        await self._read()
+
+    @rx.event
+    @access("staff")
+    async def find(self, sent: dict[str, Any]) -> None:
+        """Search for what was typed."""
+        self.search, self.phase = str(sent.get("search", ""))[:100], "loading"
+        await self._read()
+
+    @rx.event
+    @access("staff")
+    async def load_more(self) -> None:
+        """Read the accounts that follow."""
+        if self._next:
+            await self._read(UUID(self._next))
+
+    async def _read(self, after: UUID | None = None) -> None:
+        async with loading(self) as (tx, me):
+            found = await people.listed(tx, me, self.search, after)
+            lines = [AccountLine.of(row) for row in found.rows]
+            self.rows = [*self.rows, *lines] if after else lines
+            self.more, self._next = found.next is not None, str(found.next or "")
+
+
+load = AccountsState.load
+
+
+def page() -> rx.Component:
+    """Draw the page."""
+    return shell(
+        heading(
+            "Accounts", lead="Addresses are masked here. Opening an account shows them, and its owner can read that."
+        ),
+        card(
+            rx.el.form(
+                rx.el.div(
+                    field(
+                        "Search",
+                        "search",
+                        type="search",
+                        placeholder="Address, name, organization or org_…",
+                        default_value=AccountsState.search,
+                        key=AccountsState.search,
+                        auto_complete="off",
+                    ),
+                    class_name="flex-1 min-w-56 max-w-md",
+                ),
+                button("Search", type="submit", kind="secondary"),
+                on_submit=AccountsState.find,
+                class_name="flex flex-wrap items-end gap-2 mb-3",
+            ),
+            table(
+                AccountsState.rows,
+                _cells,
+                label="Accounts",
+                columns=("Account", "Organization", "Plan", "State", "Since"),
+                phase=AccountsState.phase,
+                retry=AccountsState.find({}),
+                key=lambda row: row.id,
+                empty=empty("No such account", "No address, name or organization contains that.", icon="search-x"),
+                more=rx.cond(
+                    AccountsState.more,
+                    rx.el.div(
+                        button("Show more", kind="secondary", size="small", on_click=AccountsState.load_more),
+                        class_name="flex justify-center pt-4 border-t border-line",
+                    ),
+                ),
+            ),
+        ),
+        wide=True,
+    )
+
+
+def _cells(row: Any) -> tuple[Any, ...]:
+    return (
+        link(row.masked_email, to=row.page),
+        rx.el.code(row.organization, class_name="font-mono text-[0.8125rem] text-muted"),
+        row.plan,
+        rx.el.div(
+            rx.cond(row.role == "staff", badge("staff", tone="accent")),
+            rx.cond(row.suspended, badge("suspended", tone="bad")),
+            rx.cond(row.verified, badge("confirmed", tone="good"), badge("not confirmed", tone="warn")),
+            class_name="flex flex-wrap gap-1.5",
+        ),
+        time(row.created, "date"),
+    )
