@@ -45,7 +45,8 @@ async def _line(name: str, check: Check) -> bool:
         finding, well = await check(), True
     except Exception as problem:  # noqa: BLE001 (whatever keeps a check from passing is the finding)
         kind = "" if isinstance(problem, IllError) else f"{type(problem).__name__}: "
-        finding, well = log.redact(f"{kind}{problem}"), False
+        first_line = next(iter(str(problem).splitlines()), "")  # the others may quote what was asked
+        finding, well = log.redact(kind + first_line), False
     took = (time.monotonic() - began) * 1000
     print(f"{'ok ' if well else 'ILL'} {name:<11} {finding} ({took:.0f} ms)")
     return well

@@ -9,6 +9,7 @@ import fcntl
 import http.client
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -20,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
+
+import psycopg
 
 from assisters_app import front_end
 from assisters_app.base import local_servers, processes
@@ -62,6 +65,7 @@ class Run:
     env: dict[str, str]
     ends: ExitStack
     children: list[processes.Child] = field(default_factory=list)
+    awaited: list[tuple[processes.Child, int]] = field(default_factory=list)  # what has yet to listen, and where
     lines: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -114,7 +118,8 @@ def _run(run: Run, began: float) -> None:
     _free_or_refuse(chosen.port, run.development)
     if run.development:
         _start_parts(run, chosen)
-    migrate()
+    if not _migrated(run.env["DATABASE_URL"]):
+        migrate()
     if run.development:
         front_end.build()
     elif not front_end.BUILT.is_dir():
@@ -122,6 +127,8 @@ def _run(run: Run, began: float) -> None:
     web = _start_web(run, chosen, workers)
     run.python("The worker", "assisters_app", "worker")
     _until_ready(web, chosen.port)
+    for child, port in run.awaited:
+        _until_listening(child, port)
     _tell(run, chosen, time.monotonic() - began)
     _watch(run.children)
 
@@ -133,6 +140,22 @@ def migrate() -> None:
     from alembic import command
 
     command.upgrade(Config(ROOT / "alembic.ini"), "head")
+
+
+def _migrated(url: str) -> bool:
+    """Say whether the database is at the latest migration already, without the two seconds that alembic's import takes.
+
+    A failed look says no: migrating then says what is wrong.
+    """
+    scripts = "".join(script.read_text() for script in (ROOT / "alembic" / "versions").glob("*.py"))
+    revised = set(re.findall(r"^down_revision = ['\"](.+)['\"]$", scripts, re.MULTILINE))
+    latest = set(re.findall(r"^revision = ['\"](.+)['\"]$", scripts, re.MULTILINE)) - revised
+    try:
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT version_num FROM assisters.alembic_version").fetchall()
+    except psycopg.Error:
+        return False
+    return {number for (number,) in found} == latest
 
 
 # The parts of development
@@ -224,7 +247,7 @@ def _start_mailbox(run: Run) -> None:
         return
     smtp, page = processes.free_port(), processes.free_port()
     box = run.python("The mailbox", "assisters_app.doubles.mailbox", f"--smtp-port={smtp}", f"--page-port={page}")
-    _until_listening(box, page)
+    run.awaited.append((box, page))
     run.env |= {"SMTP_URL": f"smtp://127.0.0.1:{smtp}", "MAILBOX_URL": f"http://127.0.0.1:{page}"}
     run.lines.append(("Mail", f"{run.env['MAILBOX_URL']} (caught here, sent nowhere)"))
 
@@ -247,7 +270,7 @@ def _start_stripe(run: Run, port: int) -> None:
         "--webhook-secret-env=STRIPE_WEBHOOK_SECRET",
         f"--data={LOCAL / 'stripe.json'}",
     )
-    _until_listening(double, own)
+    run.awaited.append((double, own))
     run.lines.append(("Payments", f"{run.env['STRIPE_API_BASE']} (a stand-in for Stripe: no money moves)"))
 
 
