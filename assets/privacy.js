@@ -46,3 +46,13 @@ export function Until({ at, className }) {
   const text = parts.slice(0, 2).map(([count, unit]) => `${count} ${unit}${count === 1 ? "" : "s"}`).join(", ");
   return h("span", { className, role: "timer", suppressHydrationWarning: true }, awake ? text : "");
 }
+
+// A link to a file that is handed out only soon after one has proven who one is: later it leads to where that is done.
+export function FreshLink({ href, until, otherwise, className, children }) {
+  const check = (event) => {
+    if (until && Date.now() < new Date(until).getTime()) return;
+    event.preventDefault();
+    window.location.assign(otherwise);
+  };
+  return h("a", { href, download: "", className, onClick: check }, children);
+}

@@ -198,7 +198,7 @@ def _form() -> rx.Component:
                 auto_complete="off",
             ),
             rx.el.div(
-                button("Close or erase this account", kind="danger", type="submit"),
+                button("Erase or close account", kind="danger", type="submit"),
                 link_button("Keep it", to="/dashboard/privacy"),
                 class_name="flex flex-wrap gap-2",
             ),

@@ -30,3 +30,12 @@ class Until(_Part):
 
     tag = "Until"
     at: rx.Var[str]
+
+
+class FreshLink(_Part):
+    """A download for who has proven who they are before `until` (ISO 8601); after it, a link to `otherwise`."""
+
+    tag = "FreshLink"
+    href: rx.Var[str]
+    until: rx.Var[str]
+    otherwise: rx.Var[str]

@@ -6,16 +6,19 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.accounts import reauthentication
-from assisters_app.base.errors import Refused
 from assisters_app.privacy import consents, requests, trails
-from assisters_app.ui.parts import badge, button, card, empty, heading, link, link_button, rows, table, time
-from assisters_app.ui.parts.privacy import PrivacySignal
+from assisters_app.ui.parts import badge, card, empty, heading, link, link_button, rows, table, time
+from assisters_app.ui.parts.privacy import FreshLink, PrivacySignal
 from assisters_app.ui.parts.switches import switch
 from assisters_app.ui.privacy.trail import EntryRow, cells
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
 
 HERE = "/dashboard/privacy"
+_LINK = (
+    "inline-flex items-center justify-center gap-2 rounded-lg font-medium h-9 px-3.5 text-sm border border-line bg-surface "
+    "shadow-card hover:bg-raised"
+)
 LATELY = 5  # looks by others that this page shows; the rest has a page of its own
 IN_THE_EXPORT = (
     "Every table that holds something of yours, as JSON Lines and as CSV",
@@ -62,31 +65,19 @@ class RightsState(AppState):
     training: bool = False
     asked: list[RequestView] = []
     looks: list[EntryRow] = []
+    fresh_until: str = ""
 
     @rx.event
     @access("member")
     async def load(self) -> None:
         """Read what this page shows."""
         async with loading(self) as (tx, me):
+            self.fresh_until = (me.reauthenticated_at + reauthentication.RECENT).isoformat()
             given = {choice.purpose.id: choice.given for choice in await consents.choices(tx, me)}
             self.marketing, self.training = given["marketing"], given["training"]
             self.asked = [RequestView.of(request) for request in await requests.mine(tx, me)]
             looked = await trails.mine(tx, me, others=True)
             self.looks = [EntryRow.of(entry) for entry in looked.entries[:LATELY]]
-
-    @rx.event
-    @access("member")
-    async def export(self) -> Any:
-        """Start the download, or have the person prove who they are first."""
-        try:
-            async with signed_in() as (_, me):
-                reauthentication.require_recent(me)
-        except Refused as refused:
-            if refused.code != "reauthenticate":
-                raise
-            return rx.redirect(f"/confirm?next={HERE}")
-        self._tell("The download has started. It is entered below, under your requests.")
-        return rx.download(url="/download/export", filename="")
 
     @rx.event
     @access("member")
@@ -161,8 +152,13 @@ def _export() -> rx.Component:
         "Export",
         "6.4",
         "The same for machines: a ZIP that another service, or your own code, can read.",
-        button(
-            rx.icon("download", size=16, aria_hidden="true"), "Export", kind="secondary", on_click=RightsState.export
+        FreshLink.create(
+            rx.icon("download", size=16, aria_hidden="true"),
+            "Export",
+            href="/download/export",
+            until=RightsState.fresh_until,
+            otherwise=f"/confirm?next={HERE}",
+            class_name=_LINK,
         ),
         inside,
     )
@@ -184,7 +180,7 @@ def _delete() -> rx.Component:
         "Delete",
         "6.3",
         "See first what goes and what the law makes us keep. Then close with 30 days to undo, or erase at once.",
-        link_button("Close or erase account", to=f"{HERE}/delete"),
+        link_button("Delete account", to=f"{HERE}/delete"),
     )
 
 
