@@ -44,8 +44,7 @@ class Limited(Refused):
     """A limit is reached or the wallet is empty. `wait` is in seconds; None when waiting does not help."""
 
     def __init__(self, sentence: str, *, code: str, wait: int | None, standing: Standing) -> None:
-        super().__init__(sentence, code=code, status=429)
-        self.wait = wait
+        super().__init__(sentence, code=code, status=429, retry_after=wait)
         self.standing = standing
 
 
@@ -74,6 +73,7 @@ async def admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> No
     call.standing = Standing(grant.requests_per_minute, requests_used, grant.tokens_per_minute, tokens_used)
     if what != "ok":
         raise _limited(what, call.standing, tokens, wait)
+    call.admitted = True
 
 
 async def _ask_to_admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:

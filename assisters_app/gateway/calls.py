@@ -74,7 +74,8 @@ class Call:
     began: float = field(default_factory=time.perf_counter)
     waited: float = 0.0  # seconds spent waiting for the upstream
     first_token: float | None = None  # seconds from the beginning to the first token
-    standing: Standing | None = None  # set by admission
+    standing: Standing | None = None  # set by admission, whatever it decides
+    admitted: bool = False
     caller_gone: bool = False  # set by whoever notices that nobody listens any more
 
     @property

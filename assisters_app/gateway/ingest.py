@@ -21,7 +21,7 @@ from uuid import UUID
 
 import redis
 from redis.exceptions import ResponseError
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from assisters_app.base import db
 from assisters_app.base.valkey import valkey
@@ -37,7 +37,7 @@ BATCH = 500
 WAIT = 1.0  # seconds to wait for a first record
 ABANDONED = 30.0  # seconds after which a record that a worker took and did not finish is another's
 TROUBLE = 2.0  # seconds to wait after the database or Valkey was away
-POISON = (DataError, IntegrityError, ProgrammingError)  # what the database says of a record that it will never take
+POISON = (DataError, IntegrityError)  # what the database says of a record that it will never take
 
 logger = logging.getLogger(__name__)
 _scripts = Scripts()
@@ -165,7 +165,7 @@ async def _acknowledge(records: Sequence[_Record]) -> None:
 async def _park(entry: str, fields: dict[str, str], reason: str) -> None:
     logger.error("A record could not be written and was parked (%s).", reason, extra={"handle": entry})
     async with valkey().pipeline(transaction=True) as both:
-        both.xadd(PARKED, {**fields, "reason": reason, "from": entry})
+        both.xadd(PARKED, dict([*fields.items(), ("reason", reason), ("from", entry)]))
         both.xack(RECORDS, GROUP, entry)
         both.xdel(RECORDS, entry)
         await both.execute()

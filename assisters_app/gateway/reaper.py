@@ -1,6 +1,7 @@
 """The reaper: ends calls that nobody ended, because the process that answered them died.
 
     run_once() -> int          how many it ended
+    end(name) -> bool          one of them, at once: the organization is being erased
     run_forever(stop)          until `stop` is set; what the worker runs
 
 A call whose hold has run out gets the record `interrupted` and costs nothing: nobody knows what was produced. When its
@@ -11,6 +12,7 @@ import asyncio
 import logging
 import math
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -45,7 +47,7 @@ async def run_once() -> int:
     ended = 0
     while names := await _overdue():
         for name in names:
-            ended += await _end(name)
+            ended += await end(name)
     return ended
 
 
@@ -54,11 +56,17 @@ async def _overdue() -> list[str]:
     return list(await valkey().zrangebyscore(OPEN, "-inf", latest, start=0, num=AT_ONCE))
 
 
-async def _end(name: str) -> bool:
+async def end(name: str) -> bool:
+    """End one open call by its name in `open`, whether or not its hold has run out; False when it was settled."""
     organization_id, _, request_id = name.partition("|")
-    held = await valkey().hget(Keys.of(UUID(organization_id)).holds, request_id)
+    [held] = await _ask(valkey().hmget(Keys.of(UUID(organization_id)).holds, [request_id]))
     if held is None:  # settled between our two questions
         await valkey().zrem(OPEN, name)
         return False
     event = Event.from_json(held.split(":", 3)[3])
     return await admission.record(_scripts, event)
+
+
+async def _ask(answer: Any) -> list[str | None]:  # noqa: ANN401 (the client's types mix its two ways of answering)
+    found: list[str | None] = await answer
+    return found

@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import text
 
 from assisters_app.base.clock import now
-from assisters_app.base.db import Tx
+from assisters_app.base.db import Tx, transaction
+from assisters_app.base.jobs import job
 from assisters_app.base.marks import REQUEST_LOGS
 
 PREFIX = "usage_event_"
@@ -72,6 +73,14 @@ async def drop_expired(tx: Tx) -> list[date]:
     for day in expired:
         await (await tx.connection()).execute(text(drop_sql(day)))
     return expired
+
+
+@job("usage.days", every="10 0 * * *")
+async def keep_days() -> None:
+    """Make the coming days' partitions and drop those whose 30 days are over."""
+    async with transaction() as tx:
+        await ahead(tx)
+        await drop_expired(tx)
 
 
 async def existing(tx: Tx) -> list[date]:

@@ -10,6 +10,7 @@
     key_sparklines(tx, whose, period) -> dict[UUID, Series]
     log(tx, whose, log_filter, after=cursor, size=50) -> LogPage the request log, newest first
     request(tx, whose, request_id) -> LogRow                     raises NotFound
+    table(tx, whose, period, by, only) -> list[Row]              buckets split by any of the dimensions
     csv_rows(tx, whose, period, only) -> AsyncIterator[tuple]    the table behind the charts, header first
     lag(tx) -> Lag                                               how far the charts are behind
 
@@ -137,6 +138,15 @@ class Share:
 
     key: str
     label: str
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table behind the charts: `at` is the bucket's start (UTC), `values` one text per dimension."""
+
+    at: datetime
+    values: tuple[str, ...]
     sums: Sums
 
 
@@ -389,16 +399,22 @@ async def csv_rows(
 
     `from` is the bucket's start in the viewer's zone; costs are whole nano-USD.
     """
-    starts = edges(period)
-    bucket = _bucket(starts)
-    parts = (TALLY.c.key_id, TALLY.c.model, TALLY.c.endpoint, TALLY.c.mode)
-    read = select(bucket, *parts, *_sums()).where(_within(whose, period, only)).group_by(bucket, *parts)
-    rows = (await _read(tx, read.order_by(bucket, *parts))).all()
-    names = await _labels(tx, "key", sorted({str(row[1]) for row in rows}))
+    rows = await table(tx, whose, period, ("key", "model", "endpoint", "mode"), only)
+    names = await _labels(tx, "key", sorted({row.values[0] for row in rows}))
     yield ("from", "key", "key_id", "model", "endpoint", "mode", *SUMS)
-    for number, key_id, model, endpoint, mode, *amounts in rows:
-        at = starts[number - 1].astimezone(period.zone).isoformat()
-        yield (at, names.get(str(key_id), ""), str(key_id), model, endpoint, mode, *(int(value) for value in amounts))
+    for row in rows:
+        at = row.at.astimezone(period.zone).isoformat()
+        yield (at, names.get(row.values[0], ""), *row.values, *(getattr(row.sums, name) for name in SUMS))
+
+
+async def table(tx: Tx, whose: Whose, period: Period, by: Sequence[Dimension], only: Filter = Filter()) -> list[Row]:
+    """Return what was used in each bucket, split by every dimension in `by`; buckets without usage have no row."""
+    starts = edges(period)
+    bucket, parts = _bucket(starts), [COLUMN[one] for one in by]
+    read = select(bucket, *parts, *_sums()).where(_within(whose, period, only)).group_by(bucket, *parts)
+    found = await _read(tx, read.order_by(bucket, *parts))
+    split = 1 + len(parts)
+    return [Row(starts[row[0] - 1], tuple(map(str, row[1:split])), _sums_of(row[split:])) for row in found]
 
 
 async def lag(tx: Tx) -> Lag:

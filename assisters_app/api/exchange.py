@@ -1,0 +1,186 @@
+"""One request and its answer over bare ASGI: no middleware stands between the socket and the gateway."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from assisters_app.accounts.client import client_of
+from assisters_app.api.errors import Header
+from assisters_app.base.clock import now
+from assisters_app.base.errors import Refused
+from assisters_app.base.ids import new_id
+from assisters_app.gateway.calls import Call, Standing
+from assisters_app.gateway.gate import Gate
+from assisters_app.gateway.grants import Grant
+from assisters_app.usage.events import handle
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LARGEST_BODY = 20 * 2**20  # bytes; room for a few images
+WINDOW = b"60"  # seconds after which, with no further request, a limit is whole again
+JSON = (b"content-type", b"application/json")
+
+
+class GoneError(Exception):
+    """The caller hung up before we had the whole request."""
+
+
+class Exchange:
+    """A request being answered. `call` is set once its key is known and it may cost something."""
+
+    def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        self.gate = gate
+        self.scope = scope
+        self.call: Call | None = None
+        self.started = False
+        self.request_id: UUID = new_id()
+        self.began = time.perf_counter()
+        self._at = now()
+        self._receive = receive
+        self._send = send
+
+    @property
+    def handle(self) -> str:
+        """Return the request's id as callers see it."""
+        return handle(self.request_id)
+
+    def header(self, name: bytes) -> str:
+        """Return a header by its lower-case name, '' when it is missing."""
+        for found, value in self.scope["headers"]:
+            if found == name:
+                return str(value.decode("latin-1"))
+        return ""
+
+    async def enter(self) -> Grant:
+        """Return what the presented key may do; raise Refused (401) without one that works."""
+        scheme, _, presented = self.header(b"authorization").partition(" ")
+        if scheme.lower() != "bearer" or not presented.strip():
+            raise Refused(
+                "You didn't provide an API key. Send it in the Authorization header: Bearer ask_…",
+                code="missing_api_key",
+                status=401,
+            )
+        return await self.gate.enter(presented.strip())
+
+    async def begin(self, endpoint: str) -> Call:
+        """Let in a request that will be recorded; raise Refused (401) without a key that works."""
+        grant = await self.enter()
+        peer = (self.scope.get("client") or ("", 0))[0]
+        client = client_of(peer, self.header(b"x-forwarded-for"), self.header(b"user-agent"))
+        self.call = Call(
+            grant,
+            endpoint,
+            ip=client.ip,
+            user_agent=client.user_agent,
+            request_id=self.request_id,
+            at=self._at,
+            began=self.began,
+        )
+        return self.call
+
+    async def json(self) -> dict[str, Any]:
+        """Return the body as a JSON object; raise Refused (400, 413) when it is not one, or GoneError."""
+        try:
+            body = orjson.loads(await self._body())
+        except orjson.JSONDecodeError:
+            raise Refused("We could not parse the JSON body of your request.", code="invalid_json") from None
+        if not isinstance(body, dict):
+            raise Refused("The body of your request must be a JSON object.", code="invalid_json")
+        return body
+
+    async def _body(self) -> bytes:
+        announced = self.header(b"content-length")
+        if announced.isdigit() and int(announced) > LARGEST_BODY:
+            raise _too_large()
+        parts, size, more = [], 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > LARGEST_BODY:
+                raise _too_large()
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+    async def until_gone(self) -> None:
+        """Return when the caller has hung up; the whole body must have been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def reply(self, status: int, body: bytes, headers: Iterable[Header] = ()) -> None:
+        """Send a whole JSON answer."""
+        await self._start(status, [JSON, (b"content-length", str(len(body)).encode()), *headers])
+        await self._send({"type": "http.response.body", "body": body if self.scope["method"] != "HEAD" else b""})
+
+    async def stream(self, data: bytes) -> None:
+        """Send one server-sent event, after the head of the answer when it is the first."""
+        if not self.started:
+            await self._start(200, [(b"content-type", b"text/event-stream; charset=utf-8"), NO_BUFFER])
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        """End a stream."""
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _start(self, status: int, headers: Iterable[Header]) -> None:
+        self.started = True
+        every = [*headers, (b"cache-control", b"no-store"), *self._facts()]
+        await self._send({"type": "http.response.start", "status": status, "headers": every})
+
+    def _facts(self) -> list[Header]:
+        elapsed = time.perf_counter() - self.began
+        facts = [
+            (b"x-request-id", self.handle.encode()),
+            (b"x-processing-time-ms", str(round(elapsed * 1000)).encode()),
+        ]
+        if self.call is not None:
+            overhead = max(0.0, elapsed - self.call.waited) * 1000
+            facts.append((b"x-overhead-ms", f"{overhead:.3f}".encode()))
+            if self.call.standing is not None:
+                facts += limits(self.call.standing)
+        return facts
+
+
+NO_BUFFER = (b"x-accel-buffering", b"no")  # a proxy in between hands events on as they come
+
+
+def limits(standing: Standing) -> list[Header]:
+    """Return what is left of the limits. Reset is in seconds, until all of it is back if nothing more is sent."""
+    return [
+        (b"x-ratelimit-limit-rpm", str(standing.requests_limit).encode()),
+        (b"x-ratelimit-remaining-rpm", str(standing.requests_left).encode()),
+        (b"x-ratelimit-reset-rpm", WINDOW if standing.requests_used else b"0"),
+        (b"x-ratelimit-limit-tpm", str(standing.tokens_limit).encode()),
+        (b"x-ratelimit-remaining-tpm", str(standing.tokens_left).encode()),
+        (b"x-ratelimit-reset-tpm", WINDOW if standing.tokens_used else b"0"),
+    ]
+
+
+async def whether_gone(exchange: Exchange, call: Call) -> None:
+    """Note on `call` when its caller hangs up; cancelled once it is answered."""
+    await exchange.until_gone()
+    call.caller_gone = True
+
+
+async def watched(exchange: Exchange, call: Call, work: Awaitable[Any]) -> Any:  # noqa: ANN401 (what the work returns)
+    """Return what `work` returns, while `call` learns whether its caller is still there."""
+    watch = asyncio.ensure_future(whether_gone(exchange, call))
+    try:
+        return await work
+    finally:
+        watch.cancel()
+
+
+def _too_large() -> Refused:
+    return Refused(
+        f"The body of your request is larger than {LARGEST_BODY // 2**20} MB.", code="body_too_large", status=413
+    )
