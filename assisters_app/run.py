@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from assisters_app import front_end
+from assisters_app import front_end, opening
 from assisters_app.base import local_servers, processes
 from assisters_app.base.settings import ROOT, Settings, SettingsError, read_settings, settings
 
@@ -140,6 +140,7 @@ def migrate() -> None:
     from alembic import command
 
     command.upgrade(Config(ROOT / "alembic.ini"), "head")
+    opening.open_house()
 
 
 def _migrated(url: str) -> bool:

@@ -61,15 +61,12 @@ async def seed() -> None:
         raise Refused("Pretend people belong into development only.", code="development_only")
     chance = random.Random(20)  # noqa: S311 (the same history every time, not a secret)
     today = clock.now()
-    async with transaction() as tx:
-        await rating.ensure_first_prices(tx)
     for character in CAST:
         with clock.frozen(today - timedelta(days=DAYS)):
             async with transaction() as tx:
                 person = await _arrive(tx, character)
         await _live(person, character, today, chance)
     async with transaction() as tx:
-        await ddl.ahead(tx)
         await ddl.drop_expired(tx)
 
 

@@ -11,12 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import redis
-from alembic.config import Config
 
-from alembic import command
+from assisters_app import run
 from assisters_app.base import db, jobs, local_servers, settings, valkey
 
-ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = "assisters_template"
 PEPPER = base64.b64encode(b"a pepper for tests, 32 bytes long").decode()
 
@@ -47,7 +45,7 @@ def _make_template(postgres: str) -> None:
     _administer(postgres, f"CREATE DATABASE {TEMPLATE}")
     with pytest.MonkeyPatch.context() as patch:
         _use(patch, {"DATABASE_URL": with_database(postgres, TEMPLATE), "REDIS_URL": "redis://127.0.0.1:1"})
-        command.upgrade(Config(ROOT / "alembic.ini"), "head")
+        run.migrate()
     settings.settings.cache_clear()
 
 
