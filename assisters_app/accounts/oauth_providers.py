@@ -18,13 +18,13 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from assisters_app.accounts import outside
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import OAuthClient
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")  # never a shared secret, never "none"
 CLOCKS_APART = 60  # seconds a provider's clock may differ from ours
-PATIENCE = 10.0  # seconds for one answer
 FRESH = timedelta(minutes=5)  # how long ago a provider may have seen the person, when they are to prove themselves anew
 GITHUB = "https://github.com"
 GITHUB_API = "https://api.github.com"
@@ -195,7 +195,7 @@ async def _json(http: httpx.AsyncClient, where: str, token: str | None = None) -
 @asynccontextmanager
 async def _http() -> AsyncIterator[httpx.AsyncClient]:
     """Open a client for one errand; a provider that does not answer, or not in JSON, is said to be out of reach."""
-    async with httpx.AsyncClient(timeout=PATIENCE, headers={"User-Agent": "Assisters"}) as http:
+    async with outside.http() as http:
         try:
             yield http
         except (httpx.HTTPError, ValueError):

@@ -9,19 +9,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 from sqlmodel import select
 from supabase import AsyncClient, AsyncClientOptions
 from supabase_auth import AsyncGoTrueAdminAPI
 from supabase_auth.errors import AuthApiError, AuthRetryableError, AuthUnknownError, AuthWeakPasswordError
 
+from assisters_app.accounts import outside
 from assisters_app.accounts.passwords import same_everywhere
 from assisters_app.accounts.tables import Account, ExternalIdentity
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 
-PATIENCE = 10.0  # seconds for one answer
 SOONEST = 0.6  # seconds before any password is judged: Supabase answers sooner for addresses that nobody has
 NOBODY = "nobody@assisters.invalid"
 PAGE = 1000  # users to a page, when one has to be looked for
@@ -172,7 +171,7 @@ async def _admin() -> AsyncIterator[AsyncGoTrueAdminAPI]:
 @asynccontextmanager
 async def _supabase(key: str | None) -> AsyncIterator[AsyncClient]:
     """Open a client for one errand (it remembers who signed in last), and say its troubles in our words."""
-    async with httpx.AsyncClient(timeout=PATIENCE) as http:
+    async with outside.http() as http:
         options = AsyncClientOptions(auto_refresh_token=False, persist_session=False, httpx_client=http)
         try:
             yield AsyncClient(settings().supabase_url or "", key or "", options)
