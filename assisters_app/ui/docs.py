@@ -23,7 +23,10 @@ LIMITS = (
     ("503", "upstream_unavailable", "The model did not answer. Nothing was billed."),
 )
 STREAM = f"""for part in client.chat.completions.create(
-    model="{MODEL}", messages=[{{"role": "user", "content": "Count to five."}}], stream=True):
+    model="{MODEL}",
+    messages=[{{"role": "user", "content": "Count."}}],
+    stream=True,
+):
     print(part.choices[0].delta.content or "", end="")"""
 
 

@@ -50,7 +50,7 @@ def price_list() -> rx.Component:
     return table(
         PricesState.rows,
         lambda row: (
-            rx.el.code(row.model, class_name="font-mono text-[0.8125rem]"),
+            rx.el.code(row.model, class_name="font-mono text-[0.8125rem] whitespace-nowrap"),
             row.input,
             row.cached,
             row.output,

@@ -14,6 +14,7 @@ from assisters_app.ui.pages import PAGES, Page
 from assisters_app.ui.parts import link_button, post_form
 from assisters_app.ui.parts.browser import Drawer, Message, Palette
 from assisters_app.ui.session import AppState
+from assisters_app.ui.undoing import closing_banner
 from assisters_app.ui.words import COMPANY, NAME
 
 _ICON_BUTTON = "grid place-items-center size-9 rounded-lg text-muted hover:bg-raised hover:text-ink"
@@ -39,6 +40,7 @@ def shell(*children: Any, wide: bool = False) -> rx.Component:
         ),
         rx.el.div(
             _header(),
+            closing_banner(),
             rx.el.main(
                 *children,
                 id="main",
@@ -124,12 +126,12 @@ def footer() -> rx.Component:
                     ReactRouterLink.create(
                         page.title, to=page.route, class_name="hover:text-ink underline-offset-2 hover:underline"
                     )
-                    for page in _listed("Legal")
+                    for page in (*_listed("Top"), *_listed("Legal"))
                 ],
-                aria_label="Privacy",
+                aria_label="More",
                 class_name="flex flex-wrap gap-x-5 gap-y-2",
             ),
-            class_name="max-w-6xl mx-auto px-4 sm:px-6 lg:px-8 py-6 flex flex-col sm:flex-row justify-between gap-4 text-xs text-faint",
+            class_name="max-w-6xl mx-auto px-4 sm:px-6 py-6 flex flex-col sm:flex-row justify-between gap-4 text-xs text-faint",
         ),
         class_name="border-t border-line",
     )
@@ -299,7 +301,7 @@ def _doors() -> rx.Component:
     return rx.cond(
         AppState.email == "",
         rx.fragment(
-            link_button("Sign in", to="/sign-in", kind="ghost", class_name="hidden sm:inline-flex"),
+            link_button("Sign in", to="/sign-in", kind="ghost"),
             link_button("Get started", to="/sign-up", kind="primary"),
         ),
         link_button("Dashboard", to="/dashboard", kind="primary"),

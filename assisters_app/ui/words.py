@@ -15,5 +15,7 @@ def first_call_python(key: str = YOUR_KEY) -> str:
 
 client = OpenAI(base_url="{BASE}/v1", api_key="{key}")
 answer = client.chat.completions.create(
-    model="{MODEL}", messages=[{{"role": "user", "content": "Say hello."}}])
+    model="{MODEL}",
+    messages=[{{"role": "user", "content": "Say hello."}}],
+)
 print(answer.choices[0].message.content)"""

@@ -1,0 +1,77 @@
+"""Ada's first page: the way to a first call, then what she spent and what needs attention."""
+
+from uses import calls, has_credit, has_key
+
+from assisters_app.base.db import transaction
+from assisters_app.keys import keys
+from assisters_app.ui.overview import OverviewState
+
+
+async def live(who):
+    async with transaction() as tx:
+        return await keys.live(tx, who.person)
+
+
+async def test_ada_without_a_key_is_offered_one(ada, tab):
+    shown = (await tab(ada).send(OverviewState.load, zone="Europe/Paris")).of(OverviewState)
+    assert (shown["phase"], shown["has_keys"], shown["zone"]) == ("ready", False, "Europe/Paris")
+
+
+async def test_one_click_makes_a_test_key_while_there_is_no_credit(ada, tab):
+    page = tab(ada)
+    shown = (await page.send(OverviewState.first_key)).of(OverviewState)
+    assert shown["secret"].startswith("ask_")
+    assert shown["test_key"] is True
+    (key,) = await live(ada)
+    assert (key.name, key.mode) == ("primary", "test")
+    assert (await page.state(OverviewState)).secret == ""
+
+
+async def test_one_click_makes_a_live_key_once_there_is_credit(ada, tab):
+    await has_credit(ada)
+    await tab(ada).send(OverviewState.first_key)
+    assert [key.mode for key in await live(ada)] == ["live"]
+
+
+async def test_a_second_click_makes_no_second_key(ada, tab):
+    page = tab(ada)
+    await page.send(OverviewState.first_key)
+    again = (await page.send(OverviewState.first_key)).of(OverviewState)
+    assert "secret" not in again
+    assert len(await live(ada)) == 1
+
+
+async def test_adas_day_is_what_she_called_and_paid(ada, tab):
+    key = await has_key(ada)
+    await has_credit(ada, "10")
+    await calls(ada, key, 3, cost_nano=500_000_000)
+    await calls(ada, key, 1, status=500, outcome="failed", cost_nano=0)
+    shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
+    day = shown["day"]
+    assert (day.spent_today, day.requests_today, day.error_rate) == ("$1.50", "4", "25.0%")
+    assert shown["balance"] == "$8.50"
+    assert len(shown["calls"]) == 4
+    assert shown["line_label"] == "4 requests in the last 30 days"
+
+
+async def test_many_failures_need_attention(ada, tab):
+    key = await has_key(ada)
+    await calls(ada, key, 20, status=503, outcome="failed", cost_nano=0)
+    shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
+    assert "100% of today's requests failed." in [one.text for one in shown["attention"]]
+
+
+async def test_a_nearly_used_plan_needs_attention(ada, tab):
+    key = await has_key(ada)
+    await calls(ada, key, input_tokens=85_000, output_tokens=0)
+    shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
+    assert "85% of your plan's tokens of this month are used." in [one.text for one in shown["attention"]]
+
+
+async def test_mallory_sees_nothing_of_adas_day(ada, mallory, tab):
+    key = await has_key(ada)
+    await calls(ada, key, 3)
+    shown = (await tab(mallory).send(OverviewState.load, zone="UTC")).of(OverviewState)
+    assert shown["day"].requests_today == "0"
+    assert shown.get("calls", []) == []
+    assert shown["has_keys"] is False
