@@ -86,7 +86,7 @@ async def test_without_javascript_the_browser_follows_a_redirect(ada, http, paym
     assert answer.headers["location"].startswith(payments_on.url)
 
 
-@pytest.mark.parametrize("amount", ["", "-5000", "5e3", "١٠٠٠", "999", "50000"])
+@pytest.mark.parametrize("amount", ["", "-5000", "5e3", "١٠٠٠", "999", "50000"])  # noqa: RUF001 (digits of another script)
 async def test_an_amount_that_is_not_offered_is_refused(ada, http, payments_on, amount):
     answer = await http.post("/billing/top-up", data={"amount": amount}, headers=cookie(ada) | OURS)
     assert (answer.status_code, answer.json()["field"]) == (400, "amount")
@@ -123,7 +123,9 @@ async def test_a_weak_password_is_refused(ada, http):
     assert answer.json()["code"] == "weak_password"
 
 
-@pytest.mark.parametrize(("route", "form"), [("change-password", {"password": PASSWORD}), ("change-email", {"email": "a@b.example"})])
+@pytest.mark.parametrize(
+    ("route", "form"), [("change-password", {"password": PASSWORD}), ("change-email", {"email": "a@b.example"})]
+)
 async def test_after_a_while_ada_confirms_first(ada, http, route, form):
     with clock.frozen(clock.now() + timedelta(minutes=11)):
         answer = await http.post(f"/auth/{route}", data=form, headers=cookie(ada) | OURS)

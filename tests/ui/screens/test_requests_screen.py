@@ -34,7 +34,9 @@ async def test_failed_calls_stand_alone(ada, tab):
 async def test_one_call_is_found_by_the_id_its_answer_carried(ada, tab):
     key = await has_key(ada)
     (made,) = await calls(ada, key, cost_nano=7_000, first_token_ms=80)
-    shown = (await tab(ada).send(RequestsState.find, sent={"request_id": f" req_{made.request_id.hex} "})).of(RequestsState)
+    shown = (await tab(ada).send(RequestsState.find, sent={"request_id": f" req_{made.request_id.hex} "})).of(
+        RequestsState
+    )
     one = shown["one"]
     assert (shown["open"], one.key_name, one.cost, one.first_token) == (True, "Server", "$0.000007", "80 ms")
 

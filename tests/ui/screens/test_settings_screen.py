@@ -6,7 +6,6 @@ from cast import ADA
 
 from assisters_app.accounts import sessions
 from assisters_app.base import clock
-from assisters_app.base.db import transaction
 from assisters_app.ui.settings import SettingsState
 
 

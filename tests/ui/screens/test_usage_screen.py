@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from uses import calls, has_key
 
+from assisters_app.accounts import profile, sessions
 from assisters_app.base import clock
 from assisters_app.base.db import transaction
-from assisters_app.accounts import profile, sessions
 from assisters_app.ui.usage import UsageState
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
