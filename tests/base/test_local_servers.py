@@ -12,6 +12,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from endings import all_gone
 
 from assisters_app.base import local_servers, processes
 from assisters_app.base.local_servers import LocalServerError, start_postgres, start_valkey
@@ -80,15 +81,6 @@ def another(tmp_path):
     for other in others:
         with other:
             other.kill()
-
-
-def wait_until_gone(pid):
-    try:
-        psutil.Process(pid).wait(30)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired:
-        assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_owner_of_the_database_is_no_superuser(postgres):
@@ -183,10 +175,9 @@ def test_what_was_not_to_last_is_gone_after_it_is_stopped(tmp_path, start):
 @pytest.mark.parametrize("what", ["start_postgres", "start_valkey"])
 def test_a_server_ends_when_its_starter_is_killed(another, what):
     other, found = another(what)
-    assert psutil.pid_exists(found["server"])
-    other.send_signal(signal.SIGKILL)
-    wait_until_gone(found["server"])
-    wait_until_gone(found["watcher"])
+    family = [psutil.Process(found["server"]), psutil.Process(found["watcher"])]
+    other.kill()
+    assert all_gone(family)
 
 
 def test_a_server_whose_watcher_was_killed_too_is_ended_by_the_next_start(another, tmp_path):
@@ -280,8 +271,8 @@ def test_a_child_takes_its_own_children_with_it(tmp_path):
     grandchildren = psutil.Process(child.mark.pid).children()
     child.end()
     assert not child.mark.alive()
-    for grandchild in grandchildren:
-        wait_until_gone(grandchild.pid)
+    assert grandchildren
+    assert all_gone(grandchildren)
 
 
 def test_a_process_number_used_again_is_not_mistaken_for_the_process():
