@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
-from assisters_app.gateway import admission, sandbox, wallets
+from assisters_app.gateway import admission, sandbox, tokens, wallets
 from assisters_app.gateway.admission import Unavailable
 from assisters_app.gateway.calls import Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
@@ -55,7 +55,8 @@ class Gate:
         self._upstream = Upstream()
 
     async def open(self) -> None:
-        """Begin to keep keys and models fresh."""
+        """Begin to keep keys and models fresh, and read the tokenizer before a caller has to wait for it."""
+        tokens.encoding()
         await self.known.open()
 
     async def close(self) -> None:

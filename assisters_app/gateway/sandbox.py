@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 
 from assisters_app.base.clock import now
+from assisters_app.base.errors import Refused
 from assisters_app.gateway import tokens
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.upstream import Reply, broken
@@ -36,14 +37,15 @@ async def chat(body: Mapping[str, Any], offer: Offer) -> Reply:
     """Answer a chat request, whose shape has been checked, as an upstream would."""
     question = _question(body)
     if "sandbox:rate-limit" in question:
-        return _reply(429, _error("The sandbox was asked for a rate limit.", "rate_limit_error"), retry_after="1")
+        sentence = "The sandbox was asked for a rate limit. Please retry after 1 seconds."
+        raise Refused(sentence, code="rate_limit_exceeded", status=429, retry_after=1)
     if "sandbox:error" in question:
-        return _reply(500, _error("The sandbox was asked for an error.", "server_error"))
+        raise Refused("The sandbox was asked for an error.", code="sandbox_error", status=500)
     if "sandbox:slow" in question:
         await asyncio.sleep(SLOW)
     if body.get("stream"):
         return Reply(200, _stream(body, offer, question), _nothing)
-    return _reply(200, _completion(body, offer, question))
+    return _reply(_completion(body, offer, question))
 
 
 async def embeddings(body: Mapping[str, Any], offer: Offer) -> Reply:
@@ -57,7 +59,7 @@ async def embeddings(body: Mapping[str, Any], offer: Offer) -> Reply:
     ]
     used = tokens.of_embeddings(body["input"])
     usage = {"prompt_tokens": used, "total_tokens": used}
-    return _reply(200, {"object": "list", "data": data, "model": offer.upstream_model, "usage": usage})
+    return _reply({"object": "list", "data": data, "model": offer.upstream_model, "usage": usage})
 
 
 def _completion(body: Mapping[str, Any], offer: Offer, question: str) -> Chunk:
@@ -178,15 +180,11 @@ def _packed(vector: Sequence[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def _error(sentence: str, kind: str) -> Chunk:
-    return {"error": {"message": sentence, "type": kind, "param": None, "code": None}}
-
-
-def _reply(status: int, body: Chunk, retry_after: str | None = None) -> Reply:
+def _reply(body: Chunk) -> Reply:
     async def whole() -> AsyncIterator[bytes]:
         yield orjson.dumps(body)
 
-    return Reply(status, whole(), _nothing, retry_after)
+    return Reply(200, whole(), _nothing)
 
 
 def _event(chunk: Chunk) -> bytes:

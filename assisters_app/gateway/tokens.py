@@ -4,10 +4,10 @@ The counts follow OpenAI's o200k encoding and its documented overhead per messag
 """
 
 import functools
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import bpe_openai
 import orjson
 
 SLICE = 50_000  # characters encoded at once; the encoder refuses a million
@@ -18,9 +18,13 @@ PER_IMAGE = 1_105  # a picture of 1024 by 1024 dots in high detail
 
 
 @functools.cache
-def encoding() -> bpe_openai.Encoding:
-    """Return the o200k encoding, read at first use."""
-    return bpe_openai.get_encoding("o200k_base")
+def encoding() -> Any:  # noqa: ANN401 (the encoder carries no types)
+    """Return the o200k encoding, read at first use (a fifth of a second)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it opens its data in an old way
+        import bpe_openai
+
+        return bpe_openai.get_encoding("o200k_base")
 
 
 def count(text: str) -> int:

@@ -28,7 +28,6 @@ class Reply:
     status: int
     content: AsyncIterator[bytes]
     close: Callable[[], None]
-    retry_after: str | None = None
 
 
 class Upstream:
@@ -57,7 +56,7 @@ class Upstream:
             raise silent() from problem
         except aiohttp.ClientError as problem:
             raise broken() from problem
-        return Reply(response.status, _content(response), response.close, response.headers.get("Retry-After"))
+        return Reply(response.status, _content(response), response.close)
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:

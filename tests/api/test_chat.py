@@ -1,0 +1,270 @@
+"""The official client talks to us as it talks to OpenAI, in the sandbox and through to an upstream."""
+
+import asyncio
+
+import openai
+import pytest
+
+from assisters_app.api import exchange
+from assisters_app.gateway import tokens
+
+HELLO = [{"role": "user", "content": "Hello"}]
+ASK = {"model": "assisters-chat-v1", "messages": HELLO}
+PRICE = {"input": 100, "output": 400}  # nano-USD per token
+
+
+def says(text, **more):
+    return {**ASK, "messages": [{"role": "user", "content": text}], **more}
+
+
+async def heard(stream):
+    chunks = [chunk async for chunk in stream]
+    return chunks, "".join(one.choices[0].delta.content or "" for one in chunks if one.choices)
+
+
+# The sandbox
+
+
+async def test_the_sandbox_answers_says_what_it_is_and_is_free(test_mode, records):
+    raw = await test_mode.chat.completions.with_raw_response.create(**ASK)
+    answer = raw.parse()
+    assert "sandbox" in answer.choices[0].message.content
+    assert (answer.choices[0].finish_reason, answer.model) == ("stop", "assisters-chat-v1")
+    assert answer.usage.completion_tokens == tokens.count(answer.choices[0].message.content)
+    assert raw.headers["x-cost-usd"] == "0.000000000"
+    [event] = await records()
+    assert (event.mode, event.cost_nano, event.outcome) == ("test", 0, "completed")
+    assert (event.input_tokens, event.output_tokens) == (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    assert raw.headers["x-request-id"] == f"req_{event.request_id.hex}"
+
+
+async def test_the_sandbox_streams_what_it_answers_as_a_whole(test_mode):
+    whole = await test_mode.chat.completions.create(**ASK)
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks, text = await heard(await test_mode.chat.completions.create(**ASK, **options))
+    assert text == whole.choices[0].message.content
+    assert chunks[-1].usage == whole.usage
+    assert [one.choices[0].finish_reason for one in chunks if one.choices][-1] == "stop"
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+async def test_the_sandbox_stops_where_it_was_told_to(test_mode, name):
+    answer = await test_mode.chat.completions.create(**says("sandbox:long", **{name: 7}))
+    assert (answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("length", 7)
+
+
+async def test_the_sandbox_calls_a_tool_and_speaks_json_when_asked(test_mode):
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+    answer = await test_mode.chat.completions.create(**says("sandbox:tool", tools=[tool]))
+    assert answer.choices[0].message.tool_calls[0].function.name == "weather"
+    chunks, _ = await heard(await test_mode.chat.completions.create(**says("sandbox:tool", tools=[tool], stream=True)))
+    assert chunks[0].choices[0].delta.tool_calls[0].function.name == "weather"
+    answer = await test_mode.chat.completions.create(**says("Hello", response_format={"type": "json_object"}))
+    assert answer.choices[0].message.content == '{"sandbox":true,"you_said":"Hello"}'
+
+
+async def test_the_sandbox_fails_in_each_way_a_client_must_handle(test_mode, records):
+    with pytest.raises(openai.RateLimitError) as limited:
+        await test_mode.chat.completions.create(**says("sandbox:rate-limit"))
+    assert (limited.value.code, limited.value.response.headers["retry-after"]) == ("rate_limit_exceeded", "1")
+    with pytest.raises(openai.InternalServerError):
+        await test_mode.chat.completions.create(**says("sandbox:error"))
+    stream = await test_mode.chat.completions.create(**says("sandbox:cut", stream=True))
+    with pytest.raises(openai.APIError):
+        await heard(stream)
+    assert [(one.outcome, one.status) for one in await records()] == [("failed", 429), ("failed", 500), ("failed", 502)]
+
+
+async def test_without_an_upstream_live_keys_reach_the_sandbox_and_pay_nothing(live, records):
+    answer = await live.chat.completions.create(**ASK)
+    assert "sandbox" in answer.choices[0].message.content
+    [event] = await records()
+    assert (event.mode, event.cost_nano) == ("live", 0)
+
+
+async def test_pictures_and_emoji_are_taken(test_mode):
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    content = [{"type": "text", "text": "What is this? 👩‍👩‍👧‍👦"}, picture]
+    ask = {"model": "assisters-vision-v1", "messages": [{"role": "user", "content": content}]}
+    _, text = await heard(await test_mode.chat.completions.create(**ask, stream=True))
+    assert "👩‍👩‍👧‍👦" in text
+
+
+# An upstream
+
+
+async def test_an_answer_passes_through_and_is_charged_by_the_upstreams_usage(upstream, live, records):
+    raw = await live.chat.completions.with_raw_response.create(**ASK, temperature=0.5, extra_body={"top_k": 3})
+    answer = raw.parse()
+    assert answer.choices[0].message.content == "Hello from the upstream."
+    assert answer.model == "assisters-chat-v1"
+    [asked] = upstream.asked
+    assert (asked["temperature"], asked["top_k"], asked["model"]) == (0.5, 3, "assisters-chat-v1")
+    assert asked["max_tokens"] == 4_096
+    assert upstream.credentials == ["Bearer upstream-credential"]
+    cost = 11 * PRICE["input"] + 5 * PRICE["output"]
+    assert raw.headers["x-cost-usd"] == f"0.{cost:09d}"
+    [event] = await records()
+    assert (event.cost_nano, event.price_version, event.estimated) == (cost, 1, False)
+    assert (event.endpoint, event.model, event.status) == ("/v1/chat/completions", "assisters-chat-v1", 200)
+    assert (event.ip, event.user_agent[:11]) == ("127.0.0.1", "AsyncOpenAI")
+
+
+async def test_tools_are_passed_through(upstream, live):
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+    answer = await live.chat.completions.create(**ASK, tools=[tool])
+    assert upstream.asked[0]["tools"] == [tool]
+    assert answer.choices[0].message.tool_calls[0].function.arguments == '{"city":"Oslo"}'
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+async def test_a_stream_is_metered_although_nobody_asked_for_usage(upstream, live, records, continuous):
+    upstream.continuous = continuous
+    chunks, text = await heard(await live.chat.completions.create(**ASK, stream=True))
+    assert text == "Hello from the upstream."
+    assert all(one.usage is None and one.choices for one in chunks)
+    assert {one.model for one in chunks} == {"assisters-chat-v1"}
+    assert upstream.asked[0]["stream_options"] == {"include_usage": True}
+    [event] = await records()
+    assert (event.input_tokens, event.output_tokens, event.stream, event.estimated) == (11, 5, True, False)
+    assert event.first_token_ms is not None
+
+
+async def test_a_caller_who_asks_for_usage_gets_it(upstream, live):
+    chunks, _ = await heard(
+        await live.chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True})
+    )
+    assert (chunks[-1].usage.prompt_tokens, chunks[-1].choices) == (11, [])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_upstream_without_usage_is_counted_by_us_and_said_so(upstream, live, records, stream):
+    upstream.usage = None
+    answer = await live.chat.completions.create(**ASK, stream=stream)
+    if stream:
+        await heard(answer)
+    [event] = await records()
+    assert event.estimated
+    assert event.input_tokens == tokens.of_chat(ASK)
+    assert event.output_tokens >= tokens.count("Hello from the upstream.")
+
+
+async def test_cached_tokens_cost_less(upstream, live, records):
+    upstream.usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 1,
+        "prompt_tokens_details": {"cached_tokens": 80},
+    }
+    await live.chat.completions.create(**ASK)
+    [event] = await records()
+    assert (event.cached_tokens, event.cost_nano) == (80, 20 * 100 + 80 * 50 + 400)
+
+
+@pytest.mark.parametrize(("status", "seen"), [(500, 502), (503, 502), (401, 502), (302, 502), (429, 503)])
+async def test_an_upstreams_trouble_is_told_without_its_details_and_is_free(upstream, live, records, status, seen):
+    upstream.status = status
+    upstream.error = {"error": {"message": "secret detail of upstream-credential"}}
+    for stream in (False, True):
+        with pytest.raises(openai.InternalServerError) as failed:
+            await live.chat.completions.create(**ASK, stream=stream)
+        assert failed.value.status_code == seen
+        assert "secret" not in str(failed.value)
+    assert [(one.outcome, one.cost_nano, one.status) for one in await records()] == [("failed", 0, seen)] * 2
+
+
+async def test_an_upstreams_word_on_the_callers_mistake_reaches_the_caller(upstream, live):
+    upstream.status = 400
+    upstream.error = {"error": {"message": "Too long.", "code": "context_length_exceeded", "param": "messages"}}
+    with pytest.raises(openai.BadRequestError) as failed:
+        await live.chat.completions.create(**ASK)
+    assert (failed.value.code, failed.value.param) == ("context_length_exceeded", "messages")
+    assert "Too long." in str(failed.value)
+
+
+async def test_an_upstream_that_talks_nonsense_is_a_bad_gateway(upstream, live):
+    upstream.status, upstream.error = 400, b"<html>"
+    with pytest.raises(openai.InternalServerError):
+        await live.chat.completions.create(**ASK)
+
+
+async def test_a_stream_cut_by_the_upstream_ends_with_an_error_and_is_free(upstream, live, records):
+    upstream.cut_after = 2
+    stream = await live.chat.completions.create(**ASK, stream=True)
+    with pytest.raises(openai.APIError) as failed:
+        await heard(stream)
+    assert failed.value.code == "upstream_error"
+    [event] = await records()
+    assert (event.outcome, event.status, event.cost_nano) == ("failed", 502, 0)
+
+
+async def test_an_upstream_that_is_not_there_is_a_bad_gateway(upstream, live, monkeypatch):
+    from assisters_app.base import settings
+
+    monkeypatch.setenv("UPSTREAM_BASE_URL", "http://127.0.0.1:9/v1")
+    settings.settings.cache_clear()
+    with pytest.raises(openai.InternalServerError) as failed:
+        await live.chat.completions.create(**ASK)
+    assert (failed.value.status_code, failed.value.code) == (502, "upstream_error")
+
+
+# Hanging up
+
+
+async def hang_up_after(upstream, live, words):
+    upstream.gate, upstream.pause_after = asyncio.Event(), words
+    stream = await live.chat.completions.create(**ASK, stream=True)
+    for _ in range(words):
+        await anext(stream)
+    await stream.close()
+    await asyncio.wait_for(upstream.hung_up.wait(), 10)
+
+
+async def test_a_caller_who_hangs_up_pays_for_what_was_produced(upstream, live, records):
+    upstream.continuous = True
+    await hang_up_after(upstream, live, 2)
+    event = await first(records)
+    assert (event.outcome, event.input_tokens, event.output_tokens) == ("client_disconnected", 11, 2)
+    assert (event.estimated, event.cost_nano) == (False, 11 * 100 + 2 * 400)
+
+
+async def test_what_a_caller_who_hangs_up_got_is_counted_by_us_when_the_upstream_did_not(upstream, live, records):
+    await hang_up_after(upstream, live, 3)
+    event = await first(records)
+    assert (event.outcome, event.estimated) == ("client_disconnected", True)
+    assert event.output_tokens == tokens.count("Hello from the")
+
+
+async def test_a_caller_who_hangs_up_before_the_first_token_pays_nothing(upstream, live, records):
+    upstream.words = ()
+    upstream.gate, upstream.pause_after = asyncio.Event(), None
+    asking = asyncio.ensure_future(live.chat.completions.create(**ASK, stream=True))
+    await asyncio.wait_for(upstream.heard.wait(), 10)
+    asking.cancel()
+    event = await first(records)
+    assert (event.outcome, event.cost_nano, event.output_tokens) == ("client_disconnected", 0, 0)
+
+
+async def test_a_caller_who_hangs_up_on_a_whole_answer_pays_for_it(upstream, live, records, monkeypatch):
+    noticed, notice = asyncio.Event(), exchange.whether_gone
+
+    async def noticing(*words):
+        await notice(*words)
+        noticed.set()
+
+    monkeypatch.setattr(exchange, "whether_gone", noticing)
+    upstream.gate = asyncio.Event()
+    asking = asyncio.ensure_future(live.chat.completions.create(**ASK))
+    await asyncio.wait_for(upstream.heard.wait(), 10)
+    asking.cancel()
+    await asyncio.wait_for(noticed.wait(), 10)
+    upstream.gate.set()
+    event = await first(records)
+    assert (event.outcome, event.output_tokens, event.cost_nano) == ("client_disconnected", 5, 3_100)
+
+
+async def first(records):
+    async with asyncio.timeout(10):
+        while not (found := await records()):
+            await asyncio.sleep(0.01)
+    [event] = found
+    return event

@@ -1,0 +1,132 @@
+"""A stand-in for an OpenAI-compatible upstream: it answers as told, remembers what it is asked, fails on request."""
+
+import asyncio
+import base64
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+WORDS = ("Hello", " from", " the", " upstream", ".")
+
+
+@dataclass
+class Upstream:
+    """What the next answers are like. Usage is what it says it is, whatever was asked."""
+
+    url: str = ""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)  # set once anything was asked
+    credentials: list[str] = field(default_factory=list)
+    status: int = 200
+    error: dict[str, Any] | bytes = field(default_factory=lambda: {"error": {"message": "No.", "code": "no"}})
+    usage: dict[str, Any] | None = field(
+        default_factory=lambda: {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+    )
+    continuous: bool = False  # cumulative usage on every chunk, as vLLM sends it
+    cut_after: int | None = None  # hang up after so many words
+    gate: asyncio.Event | None = None  # wait for it before the first word
+    pause_after: int | None = None  # wait for `gate` after so many words instead
+    words: tuple[str, ...] = WORDS
+    model: str = "the-upstreams-own-name"
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)  # set when our client went away
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        body = await self._heard(request)
+        if self.status != 200:
+            return self._failing()
+        if self.gate is not None and self.pause_after is None:
+            await self.gate.wait()
+        if body.get("stream"):
+            return await self._stream(request, body)
+        message = {"role": "assistant", "content": "".join(self.words)}
+        if body.get("tools"):
+            call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
+            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return web.json_response(self._with_usage({**self._head("chat.completion"), "choices": [choice]}))
+
+    async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            await self._speak(response, body)
+        except (ConnectionResetError, asyncio.CancelledError):
+            self.hung_up.set()
+            raise
+        return response
+
+    async def _speak(self, response: web.StreamResponse, body: dict[str, Any]) -> None:
+        head = self._head("chat.completion.chunk")
+        for number, word in enumerate(self.words):
+            if number == self.cut_after:
+                assert response._req.transport is not None
+                response._req.transport.abort()
+                return
+            if number == self.pause_after and self.gate is not None:
+                await self.gate.wait()
+            chunk = {**head, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
+            if self.continuous:
+                chunk["usage"] = {"prompt_tokens": 11, "completion_tokens": number + 1, "total_tokens": number + 12}
+            await self._event(response, chunk)
+        await self._event(response, {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        if (body.get("stream_options") or {}).get("include_usage") and self.usage is not None:
+            await self._event(response, {**head, "choices": [], "usage": self.usage})
+        await response.write(b"data: [DONE]\n\n")
+
+    async def embeddings(self, request: web.Request) -> web.Response:
+        body = await self._heard(request)
+        if self.status != 200:
+            return self._failing()
+        vector = [0.6, 0.8]
+        packed = base64.b64encode(struct.pack("<2f", *vector)).decode()
+        as_text = body.get("encoding_format") == "base64"
+        count = 1 if isinstance(body["input"], str) else len(body["input"])
+        data = [
+            {"object": "embedding", "index": index, "embedding": packed if as_text else vector}
+            for index in range(count)
+        ]
+        return web.json_response({"object": "list", "data": data, "model": self.model, "usage": self.usage})
+
+    async def _heard(self, request: web.Request) -> dict[str, Any]:
+        body: dict[str, Any] = orjson.loads(await request.read())
+        self.asked.append(body)
+        self.heard.set()
+        self.credentials.append(request.headers.get("Authorization", ""))
+        return body
+
+    def _failing(self) -> web.Response:
+        body = self.error if isinstance(self.error, bytes) else orjson.dumps(self.error)
+        return web.Response(status=self.status, body=body, content_type="application/json")
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": "chatcmpl-1", "object": kind, "created": 1_700_000_000, "model": self.model}
+
+    def _with_usage(self, answer: dict[str, Any]) -> dict[str, Any]:
+        return answer if self.usage is None else {**answer, "usage": self.usage}
+
+    @staticmethod
+    async def _event(response: web.StreamResponse, chunk: dict[str, Any]) -> None:
+        await response.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Upstream]:
+    """Serve on a free loopback port; `url` ends in /v1."""
+    upstream = Upstream()
+    app = web.Application(client_max_size=64 * 2**20)
+    app.router.add_post("/v1/chat/completions", upstream.chat)
+    app.router.add_post("/v1/embeddings", upstream.embeddings)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield upstream
+    finally:
+        await runner.cleanup()
