@@ -88,6 +88,7 @@ async def carry_out(erasure_id: str) -> None:
     for table, rows in reversed(inventory.personal_tables()):
         if rows.on_erase is OnErase.DELETE and table.name not in LAST:
             await _empty(erasure.id, table, rows, subject)
+    await remains.forget_in_valkey(subject)  # once more: what had been cached while the tables were emptied
     await _finish(erasure.id, subject)
 
 
@@ -120,6 +121,7 @@ async def _read_subject(account_id: UUID) -> Subject:
 def _steps() -> dict[str, Reach]:
     """Return what is reached outside the tables, in order: what could still arrive is written down first."""
     return {
+        "calls": remains.take_in_waiting_calls,
         "stripe": _forget_at_stripe,
         "sign-in": _forget_sign_in,
         "valkey": remains.forget_in_valkey,

@@ -6,18 +6,22 @@ forget_jobs(tx, subject) -> int           deletes jobs whose arguments name them
 scan(tx, identifiers) -> dict[table, rows]  every table of the schema, from the database's own catalogue
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlmodel import col, select
 
 from assisters_app.base.db import SCHEMA, Tx, transaction
 from assisters_app.base.valkey import valkey
+from assisters_app.gateway import ingest, reaper
+from assisters_app.gateway.scripts import RECORDS, Keys, open_name
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy.belonging import Subject
 
 AT_ONCE = 500  # keys or records in one round trip
+PATIENCE = 60.0  # seconds to wait for records that another worker has taken
 
 COLUMNS = text(
     """
@@ -31,6 +35,23 @@ COLUMNS = text(
     GROUP BY c.relname ORDER BY c.relname
     """
 )
+
+
+async def take_in_waiting_calls(subject: Subject) -> str:
+    """End the person's open calls and ingest their records, so that the books are complete before they are closed.
+
+    Raises TimeoutError when another worker holds on to a record; the purge is tried again then.
+    """
+    ended = 0
+    for organization_id in subject.organization_ids:
+        held = valkey().hscan_iter(Keys.of(organization_id).holds)
+        for request_id in [name async for name, _ in held]:
+            ended += await reaper.end(open_name(organization_id, UUID(request_id)))
+    async with asyncio.timeout(PATIENCE):
+        while await _wait_in_stream(subject):
+            if not await ingest.run_once():
+                await asyncio.sleep(0.2)  # another worker has taken them
+    return f"{ended} open calls ended; none left to write down"
 
 
 async def forget_in_valkey(subject: Subject) -> str:
@@ -71,7 +92,7 @@ async def scan(tx: Tx, identifiers: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _search(table_name: str, column_names: Sequence[str]) -> Any:  # noqa: ANN401 (a TextClause)
+def _search(table_name: str, column_names: Sequence[str]) -> TextClause:
     """Return the question over one table; both names come from the catalogue and are quoted."""
     anywhere = " OR ".join(f"lower({_as_text(name)}) LIKE ANY(:patterns)" for name in column_names)
     return text(f"SELECT count(*) FROM {SCHEMA}.{_quoted(table_name)} WHERE {anywhere}")  # noqa: S608 (see above)
@@ -101,7 +122,7 @@ async def _key_names(subject: Subject) -> list[str]:
         return [str(name) for row in found for name in row]
 
 
-async def _all_keys() -> Any:  # noqa: ANN401 (an async iterator of lists)
+async def _all_keys() -> AsyncIterator[list[str]]:
     cursor = 0
     while True:
         cursor, batch = await valkey().scan(cursor, count=AT_ONCE)
@@ -110,14 +131,23 @@ async def _all_keys() -> Any:  # noqa: ANN401 (an async iterator of lists)
             return
 
 
+async def _wait_in_stream(subject: Subject) -> bool:
+    async for _ in _own_records(RECORDS, tuple(map(str, subject.organization_ids))):
+        return True
+    return False
+
+
 async def _forget_in_stream(key: str, names: Sequence[str]) -> int:
-    first, forgotten = "-", 0
-    while records := await valkey().xrange(key, min=first, count=AT_ONCE):
+    return sum([await valkey().xdel(key, *own) async for own in _own_records(key, names)])
+
+
+async def _own_records(stream: str, names: Sequence[str]) -> AsyncIterator[list[str]]:
+    first = "-"
+    while records := await valkey().xrange(stream, min=first, count=AT_ONCE):
         own = [record for record, fields in records if _names_any(str(fields), names)]
         if own:
-            forgotten += await valkey().xdel(key, *own)
+            yield own
         first = f"({records[-1][0]}"
-    return forgotten
 
 
 def _names_any(text_: str, names: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, Table, and_, delete, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col
 from sqlmodel import select as select_rows
 
@@ -24,6 +25,7 @@ from assisters_app.privacy.tables import Erasure, Sweep
 from assisters_app.usage import ddl
 from assisters_app.usage.tables import UsageEvent
 
+LEDGER = ("ledger_entry", "ledger_transaction")
 LATE = timedelta(hours=1)  # a sweep runs every hour: a row may be this much older than promised
 ARRIVING = timedelta(days=7)  # how long after an erasure something of it could still arrive: a spool of calls, a retry
 SETTLED = timedelta(days=1)  # an orphan younger than this may belong to a sign-up still under way
@@ -54,14 +56,17 @@ class Gauge:
 
 async def sweep(tx: Tx) -> tuple[Swept, ...]:
     """Remove what is too old from every table, and what belongs to nobody any more; write a Sweep for each."""
-    swept = []
+    removed: dict[Table, int] = {}
     erased_lately = await _erased_lately(tx)
     for table in reversed(inventory.all_tables()):  # those that refer before those that are referred to
         rows = rows_of(table)
-        removed = await _sweep_orphans(tx, table, rows) if erased_lately else 0
+        removed[table] = await _sweep_orphans(tx, table, rows) if erased_lately else 0
         if rows.retention.ends:
-            removed += await _sweep_table(tx, table, rows)
-            swept.append(Swept(rows.retention.id, table.name, removed, await _oldest(tx, table, rows)))
+            removed[table] += await _sweep_table(tx, table, rows)
+    ended = [(table, rows_of(table)) for table in removed if rows_of(table).retention.ends]
+    swept = [
+        Swept(rows.retention.id, table.name, removed[table], await _oldest(tx, table, rows)) for table, rows in ended
+    ]
     for one in swept:
         await _write_down(tx, one)
     return tuple(swept)
@@ -69,7 +74,7 @@ async def sweep(tx: Tx) -> tuple[Swept, ...]:
 
 async def gauges(tx: Tx) -> tuple[Gauge, ...]:
     """Return the state of every rule that ends, from the last sweep: when sweeping stops, promises turn false."""
-    latest = select_rows(Sweep.table_name, Sweep.oldest_left_at).distinct(col(Sweep.table_name))
+    latest = select_rows(Sweep.table_name, Sweep.oldest_left_at).ext(distinct_on(col(Sweep.table_name)))
     found = await tx.exec(latest.order_by(col(Sweep.table_name), col(Sweep.created_at).desc()))
     oldest: dict[str, datetime | None] = dict(found.all())
     gauges = []
@@ -91,8 +96,8 @@ async def sweep_hourly() -> None:
 
 async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
     cutoff = rows.retention.cutoff(now())
-    if table.name == "ledger_transaction":  # balances are carried forward; the entries go with their transaction
-        return await ledger.sweep(tx, cutoff)
+    if table.name in LEDGER:  # balances are carried forward, and the entries go with their transaction
+        return await ledger.sweep(tx, cutoff) if table.name == "ledger_transaction" else 0
     if table.name == "usage_event":
         await ddl.drop_expired(tx)  # whole days; what is left is the part of a day that has just become too old
     return await _delete(tx, table, _too_old(table, rows, cutoff))

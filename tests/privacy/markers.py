@@ -4,12 +4,12 @@ A table or column added tomorrow is filled too: nothing here names one, but for 
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Table, insert, select, text, update
+from sqlalchemy import Column, Table, insert, text, update
 
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.clock import now
@@ -61,50 +61,39 @@ class Filled:
 
 async def fill(tx: Tx, person: Person, *, other: UUID, at: datetime | None = None) -> Filled:
     """Put one row into every table that leads to a person; mentions name `other`."""
-    filled, made = Filled(person), {"account": person.account_id, "organization": person.organization_id}
+    filled, ids = Filled(person), {"account": person.account_id, "organization": person.organization_id}
     await ddl.ahead(tx)
     for table, rows in inventory.personal_tables():
-        values = {column.name: _value(column, filled, rows, other, made, at or now()) for column in table.c}
+        known = _known(table, rows, person, other, ids)
+        blank = [column for column in table.c if column.name not in known]
+        fillings = {column.name: _filling(column, filled, rows, other, at or now()) for column in blank}
         if table.name in OPENED_BY_SIGNING_UP:
-            await _mark_existing(tx, table, rows, person, values)
+            await _mark_existing(tx, table, rows, person, fillings)
             filled.markers = [m for m in filled.markers if m.table is not table or m.column.name in _free(table, rows)]
         else:
-            await _insert(tx, table, values)
-        made[table.name] = values.get("id")
+            await _insert(tx, table, {**fillings, **known})
+        ids.setdefault(table.name, fillings.get("id"))
     return filled
 
 
-def _value(column: Column[Any], filled: Filled, rows: Rows, other: UUID, made: dict[str, Any], at: datetime) -> Any:  # noqa: ANN401, PLR0913
-    if column.name == rows.account:
-        return filled.person.account_id
-    if column.name == rows.organization:
-        return filled.person.organization_id
-    if column.name in rows.mentions:
-        return other
-    for key in column.foreign_keys:
-        return made[key.column.table.name]
-    whose = other if mark_of(column).about else filled.person.account_id
-    return _filling(column, filled, rows, whose, at)
+def _known(table: Table, rows: Rows, person: Person, other: UUID, ids: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns whose value is not free: whose row it is, who is mentioned, which rows it refers to."""
+    refers = {key.parent.name: ids[key.column.table.name] for key in table.foreign_keys}
+    owner = {name: ids[kind] for kind, name in (("account", rows.account), ("organization", rows.organization)) if name}
+    return {**refers, **dict.fromkeys(rows.mentions, other), **owner}
 
 
-def _filling(column: Column[Any], filled: Filled, rows: Rows, whose: UUID, at: datetime) -> Any:  # noqa: ANN401
+def _filling(column: Column[Any], filled: Filled, rows: Rows, other: UUID, at: datetime) -> Any:
     kind = inventory.kind_of(column)
-    if kind is datetime:
-        return at
-    if kind is UUID:
-        return new_id()
-    if kind is bool:
-        return True
-    if kind in (int, float):
-        return kind(next(_number))
-    if kind.__name__ == "date":
-        return at.date()
-    room = getattr(column.type, "length", None)
-    if kind is str and room and room < SHORTEST:
-        return "usd"
-    marker = f"zq{next(_number):05d}"
-    filled.markers.append(Marker(marker, column.table, column, mark_of(column), rows, whose))
-    return {str: marker, dict: {"seen": marker}, bytes: marker.encode()}[kind]
+    if kind in (str, dict, bytes) and getattr(column.type, "length", None) not in range(1, SHORTEST):
+        text_ = f"zq{next(_number):05d}"
+        whose = other if mark_of(column).about else filled.person.account_id
+        filled.markers.append(Marker(text_, column.table, column, mark_of(column), rows, whose))
+        return {str: text_, dict: {"seen": text_}, bytes: text_.encode()}[kind]
+    number = next(_number)
+    return {
+        str: "usd", datetime: at, date: at.date(), UUID: new_id(), bool: True, int: number, float: float(number)
+    }[kind]  # fmt: skip
 
 
 def _free(table: Table, rows: Rows) -> list[str]:
@@ -153,11 +142,3 @@ def _readable(row: str) -> str:
 def _hexadecimal(text_: str) -> str:
     end = next((i for i, c in enumerate(text_) if c not in "0123456789abcdef"), len(text_))
     return text_[:end]
-
-
-async def rows_of_person(tx: Tx, table: Table, column: str, value: UUID) -> list[Any]:
-    """Return the rows of `table` whose `column` is `value`."""
-    return list((await tx.sql(select(table).where(table.c[column] == value))).mappings())
-
-
-LONG_AGO = timedelta(days=3650)

@@ -1,0 +1,101 @@
+"""The policy's words, and whether the software is what they say."""
+
+from dataclasses import replace
+
+import pytest
+
+from assisters_app.base import marks
+from assisters_app.privacy import cookies, gpc, inventory, policy, processors
+
+PUBLISHED = {"2026-01": "8f3898ea17cba92760d94531f08d419d71e46bc951a96238f3dcd3a549a3e201"}  # never changed, only added
+
+
+@pytest.mark.parametrize(("version", "sha256"), PUBLISHED.items())
+def test_a_published_version_is_never_edited(version, sha256):
+    assert policy.read(version).sha256 == sha256
+
+
+def test_the_current_version_is_published_and_each_sentence_has_its_own_id():
+    assert policy.CURRENT.version in PUBLISHED
+    ids = [part.id for section in policy.CURRENT.sections for part in section.parts if part.id]
+    assert len(ids) == len(set(ids)) > 50
+    assert policy.CURRENT.sentence("4.2") == "API request logs: 30 days"
+    assert [section.number for section in policy.CURRENT.sections] == list(range(11))
+
+
+def test_sections_1_to_4_say_what_the_marks_say():
+    assert policy.differences() == ()
+
+
+def test_a_column_collected_under_an_unknown_line_shows(monkeypatch):
+    monkeypatch.setattr(policy, "COLLECTED_LINES", policy.COLLECTED_LINES - {"1.7"})
+    assert policy.differences() == ("Columns are collected under 1.7, which section 1 does not list as stored data.",)
+
+
+def test_a_line_without_a_column_shows(monkeypatch):
+    monkeypatch.setattr(policy, "NOT_IN_TABLES", {"1.9"})
+    assert policy.differences() == ("Section 1 lists 1.8, but no column is marked as collected under it.",)
+
+
+def test_a_sixth_processor_shows_until_the_policy_names_it(monkeypatch):
+    sixth = replace(processors.PROCESSORS[0], id="sixth", name="Sixth")
+    monkeypatch.setattr(policy, "PROCESSORS", (*processors.PROCESSORS, sixth))
+    assert policy.differences() == ("Sixth receives data, but section 3 does not say so in these words.",)
+
+
+def test_rows_kept_longer_than_promised_show(monkeypatch):
+    table = inventory.tables.metadata.tables["usage_event"]
+    longer = replace(marks.REQUEST_LOGS, sentence="60 days")
+    monkeypatch.setitem(table.info, "rows", replace(marks.rows_of(table), retention=longer))
+    assert policy.differences() == ("Rows stay 60 days, but 4.2 promises 30 days.",)
+
+
+def test_the_registry_is_section_3_with_a_safeguard_for_each():
+    assert [f"{p.name} - {p.purpose}" for p in processors.PROCESSORS] == [
+        policy.CURRENT.sentence(f"3.{number}") for number in range(1, 6)
+    ]
+    assert all(p.safeguard and p.country and p.terms.startswith("https://") for p in processors.PROCESSORS)
+    assert processors.received_by("sentry") == ()
+    assert "user.contact.email" in processors.received_by("stripe")
+    assert "user.device.ip_address" in processors.received_by("vercel")
+
+
+def test_hosts_are_the_registry_and_what_is_configured(house, monkeypatch):
+    from assisters_app.base import settings
+
+    monkeypatch.setenv("UPSTREAM_BASE_URL", "https://models.example.com/v1")
+    monkeypatch.setenv("GITHUB_CLIENT_ID", "x")
+    monkeypatch.setenv("GITHUB_CLIENT_SECRET", "y")
+    settings.settings.cache_clear()
+    hosts = processors.allowed_hosts()
+    assert {"127.0.0.1", "models.example.com", "api.stripe.com", "github.com"} <= hosts
+    assert "telemetry.example.com" not in hosts
+
+
+def test_the_inventory_says_of_every_column_what_becomes_of_it():
+    entries = {entry.name: entry for entry in inventory.inventory()}
+    top_up = {column.name: column for column in entries["top_up"].columns}
+    assert top_up["organization_id"].on_erase == "unlink"
+    assert top_up["payment_intent_id"].on_erase == "clear"
+    assert top_up["currency"].on_erase == "keep"
+    assert {column.on_erase for column in entries["session"].columns} == {"delete"}
+    said = inventory.as_json()
+    assert {purpose["id"] for purpose in said["purposes"]} == {f"2.{n}" for n in range(1, 9)}
+    assert len(said["tables"]) == len(inventory.all_tables())
+
+
+def test_only_what_is_strictly_necessary_is_stored_on_a_device_so_there_is_no_banner(house):
+    assert not cookies.needs_banner()
+    assert {one["identifier"] for one in cookies.as_json()["disclosures"]} == {
+        "session", "token", "reflex_last_reloaded_on_error", "theme", "last_compiled_theme"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "on"),
+    [(["1"], True), (["0"], False), (["true"], False), ([" 1 ,1"], False), ([""], False), ([], False),
+     (["0", "1"], True)],
+)  # fmt: skip
+def test_global_privacy_control_is_an_exact_1(sent, on):
+    assert gpc.signalled(sent) is on
+    assert gpc.well_known()["gpc"] is True

@@ -1,0 +1,157 @@
+"""What grows too old goes in time, not before it, and the gauges say so."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from markers import fill
+from sqlalchemy import func, insert, select
+
+from assisters_app.base import jobs
+from assisters_app.base.clock import frozen, months_later
+from assisters_app.base.db import transaction
+from assisters_app.base.ids import new_id
+from assisters_app.base.marks import rows_of
+from assisters_app.billing import ledger
+from assisters_app.privacy import consents, erasure, inventory, retention
+from assisters_app.usage import ddl
+from assisters_app.usage.tables import UsageEvent
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SWEPT = {table.name: table for table in inventory.all_tables() if rows_of(table).retention.ends}
+A_MOMENT = timedelta(hours=1)
+
+
+async def sweep_at(at):
+    with frozen(at):
+        async with transaction() as tx:
+            return {one.table: one for one in await retention.sweep(tx)}
+
+
+async def count(name):
+    async with transaction() as tx:
+        return (await tx.sql(select(func.count()).select_from(inventory.tables.metadata.tables[name]))).scalar_one()
+
+
+async def filled(ada, bob, at):
+    """Put a row of Ada's, as old as `at`, into every table that is swept."""
+    with frozen(at):
+        async with transaction() as tx:
+            await ddl.ensure(tx, [at.date()])
+            return await fill(tx, ada, other=bob.account_id, at=at)
+
+
+@pytest.mark.parametrize("name", sorted(set(SWEPT) - {"ledger_entry"}))
+async def test_a_row_stays_until_its_time_is_over_and_not_an_hour_longer(name, ada, bob):
+    rule = rows_of(SWEPT[name]).retention
+    written = NOW - timedelta(days=40)
+    over = rule.end(written)
+    await filled(ada, bob, written)
+    before = await count(name)
+    await sweep_at(over - A_MOMENT)
+    assert await count(name) == before >= 1
+    await sweep_at(over + timedelta(days=3) if rule.months else over + A_MOMENT)  # short months end up to 3 days late
+    assert await count(name) == 0
+
+
+@pytest.mark.parametrize(("age", "stays"), [(timedelta(days=29, hours=23), 1), (timedelta(days=30, hours=1), 0)])
+async def test_the_request_log_is_kept_thirty_days(age, stays, ada, bob):
+    await filled(ada, bob, NOW - age)
+    await sweep_at(NOW)
+    assert await count("usage_event") == stays
+
+
+async def test_whole_days_of_the_request_log_are_dropped_not_deleted(ada, bob):
+    await filled(ada, bob, NOW - timedelta(days=40))
+    await sweep_at(NOW)
+    async with transaction() as tx:
+        assert (NOW - timedelta(days=40)).date() not in await ddl.existing(tx)
+
+
+@pytest.mark.parametrize(("later", "stays"), [(timedelta(), 1), (timedelta(days=1), 0)])
+async def test_usage_analytics_are_kept_thirteen_calendar_months(later, stays, ada, bob):
+    written = datetime(2026, 2, 14, 9, 0, tzinfo=UTC)
+    await filled(ada, bob, written)
+    await sweep_at(months_later(written, 13) + later)
+    assert await count("usage_tally") == stays
+
+
+async def test_billing_records_are_kept_seven_years_to_the_day(ada, bob):
+    await filled(ada, bob, NOW)
+    await sweep_at(NOW.replace(year=2033))
+    assert await count("top_up") == 1
+    swept = await sweep_at(NOW.replace(year=2033) + timedelta(days=1))
+    assert swept["top_up"].removed == 1
+    assert await count("top_up") == 0
+
+
+async def test_a_wallet_keeps_its_balance_when_its_oldest_movements_go(ada):
+    with frozen(NOW):
+        async with transaction() as tx:
+            await ledger.post(tx, ledger.Movement(ada.organization_id, "topup", "topup:1", {"wallet": 7, "stripe": -7}))
+    await sweep_at(NOW.replace(year=2034))
+    entry = inventory.tables.metadata.tables["ledger_entry"]
+    async with transaction() as tx:
+        wallet = select(func.sum(entry.c.amount_nano)).where(entry.c.account == "wallet")
+        assert (await tx.sql(wallet)).scalar_one() == 7
+
+
+async def test_a_consent_in_force_is_never_swept_and_an_ended_one_after_24_months(ada):
+    with frozen(NOW):
+        async with transaction() as tx:
+            await consents.choose(tx, ada, "marketing", given=True)
+    with frozen(NOW.replace(year=2029)):
+        async with transaction() as tx:
+            await retention.sweep(tx)
+            assert await consents.given(tx, ada.account_id, "marketing")
+            await consents.choose(tx, ada, "marketing", given=False)
+    await sweep_at(NOW.replace(year=2032))
+    assert await count("consent") == 1
+
+
+async def test_what_arrived_after_an_erasure_is_swept_as_nobodys(ada, bob):
+    with frozen(NOW):
+        async with transaction() as tx:
+            await erasure.erase_now(tx, _fresh(ada))
+        await jobs.run_waiting()
+        await filled(bob, bob, NOW)
+        async with transaction() as tx:
+            late = {
+                "request_id": new_id(), "at": NOW, "organization_id": ada.organization_id, "key_id": new_id(),
+                "mode": "live", "endpoint": "/v1/embeddings", "model": "m", "status": 200, "outcome": "completed",
+            }  # fmt: skip
+            await tx.sql(insert(UsageEvent).values(late))
+    assert await count("usage_event") == 2
+    await sweep_at(NOW + timedelta(days=1, hours=1))
+    assert await count("usage_event") == 1
+
+
+def _fresh(person):
+    from dataclasses import replace
+
+    return replace(person, reauthenticated_at=NOW)
+
+
+async def test_the_gauges_show_each_promise_and_turn_false_when_nothing_is_swept(ada, bob):
+    await filled(ada, bob, NOW)
+    await sweep_at(NOW)
+    with frozen(NOW):
+        async with transaction() as tx:
+            now_kept = await retention.gauges(tx)
+    with frozen(NOW + timedelta(days=31)):
+        async with transaction() as tx:
+            later = {gauge.table: gauge.kept for gauge in await retention.gauges(tx)}
+    assert {gauge.promise for gauge in now_kept} >= {"4.2", "4.4", "4.5"}
+    assert all(gauge.kept for gauge in now_kept)
+    assert later["usage_event"] is False
+    assert later["top_up"] is True
+
+
+async def test_sweeps_are_written_down_without_filling_the_table(ada, bob):
+    await filled(ada, bob, NOW - timedelta(days=40))
+    for hour in range(3):
+        await sweep_at(NOW + timedelta(hours=hour))
+    async with transaction() as tx:
+        sweep = inventory.tables.metadata.tables["sweep"]
+        rows = (await tx.sql(select(sweep.c.table_name, sweep.c.removed))).all()
+    assert len([row for row in rows if row.removed == 0]) == len(SWEPT)
+    assert ("usage_event", 0) in [tuple(row) for row in rows]
