@@ -174,3 +174,11 @@ async def test_made_up_cookies_fill_no_memory(joins):
     for turn in range(20):
         await sessions.resolve(f"made up {turn}")
     assert len(sessions._known) == before
+
+
+async def test_a_session_that_was_left_of_a_suspended_account_is_nobodys(joins):
+    cookie, _ = await joins(ADA)
+    async with transaction() as tx:
+        await (await tx.connection()).execute(text("UPDATE account SET suspended_at = now()"))
+    sessions.forget(crypto.fingerprint(cookie))
+    assert await sessions.resolve(cookie) is None
