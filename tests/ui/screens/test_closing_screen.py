@@ -1,0 +1,154 @@
+"""Ada closes her account, changes her mind, and erases it; nobody does it for her."""
+
+import json
+
+import pytest
+from cast import ADA, MALLORY
+from routes import OURS, SCRIPT, client
+from sqlmodel import select
+from test_privacy_screen import proved_long_ago
+from uses import has_key
+
+from assisters_app.accounts import sessions
+from assisters_app.accounts.tables import Account
+from assisters_app.base.db import transaction
+from assisters_app.privacy import erasure, purge, receipts
+from assisters_app.privacy.tables import Erasure
+from assisters_app.ui.closing import ClosingState
+from assisters_app.ui.receipt import ReceiptState
+from assisters_app.ui.undoing import UndoingState
+
+
+async def close(who, email, how, **headers):
+    async with client(who.cookie, **(headers or SCRIPT)) as http:
+        answer = await http.post("/privacy/close", data={"email": email, "how": how})
+    sessions._known.clear()
+    return answer
+
+
+async def closings():
+    async with transaction() as tx:
+        return (await tx.exec(select(Erasure))).all()
+
+
+async def carried_out():
+    (asked,) = await closings()
+    await purge.carry_out(str(asked.id))
+
+
+async def test_ada_sees_what_goes_and_what_stays_before_anything_is_decided(ada, tab):
+    await has_key(ada)
+    shown = (await tab(ada).send(ClosingState.load)).of(ClosingState)
+    assert shown["phase"] == "ready"
+    assert {line.table: line.goes for line in shown["going"]}["api_key"] == 1
+    kept = {line.table: line for line in shown["staying"]}
+    assert "Art. 5(2)" in kept["trail_entry"].ground
+    assert all(line.until and line.ground for line in kept.values())
+    assert await closings() == []  # it was a rehearsal
+    assert await sessions.resolve(ada.cookie) is not None
+
+
+async def test_the_plan_is_shown_only_to_who_has_just_proven_who_they_are(ada, tab):
+    await proved_long_ago(ada)
+    shown = (await tab(ada).send(ClosingState.load)).of(ClosingState)
+    assert shown["phase"] == "confirm"
+    assert (shown.get("going", []), shown.get("goes", 0)) == ([], 0)
+
+
+async def test_closing_asks_for_the_address_of_the_account(ada):
+    answer = await close(ada, MALLORY, "now")
+    assert (answer.status_code, answer.json()["field"]) == (400, "email")
+    assert await closings() == []
+
+
+async def test_closing_asks_for_a_choice(ada):
+    answer = await close(ada, ADA, "")
+    assert answer.json()["field"] == "how"
+    assert await closings() == []
+
+
+async def test_a_session_left_open_cannot_close_the_account(ada):
+    await proved_long_ago(ada)
+    answer = await close(ada, ADA, "now")
+    assert answer.json() == {"next": "/confirm?next=/dashboard/privacy/delete"}
+    assert await closings() == []
+
+
+async def test_another_site_cannot_close_the_account(ada):
+    answer = await close(ada, ADA, "now", **{"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 403
+    assert await closings() == []
+
+
+async def test_nobody_closes_adas_account_without_her_cookie(ada):
+    async with client(**SCRIPT) as http:
+        answer = await http.post("/privacy/close", data={"email": ADA, "how": "now"})
+    assert answer.status_code == 401
+    assert await closings() == []
+
+
+async def test_closing_signs_ada_out_and_the_banner_takes_it_back(ada, signs_in, tab):
+    answer = await close(ada, ADA.upper(), "later")
+    assert answer.json() == {"next": "/closed"}
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert await sessions.resolve(ada.cookie) is None
+    page = tab(await signs_in(ADA))
+    banner = (await page.send(UndoingState.look, zone="UTC")).of(UndoingState)
+    (asked,) = await closings()
+    assert banner["erased_at"] == asked.carry_out_at.isoformat()
+    undone = await page.send(UndoingState.undo)
+    assert undone.of(UndoingState)["erased_at"] == ""
+    assert "open again" in undone.said()
+    assert (await closings())[0].withdrawn_at is not None
+
+
+async def test_an_open_account_has_no_banner(ada, tab):
+    shown = (await tab(ada).send(UndoingState.look, zone="UTC")).of(UndoingState)
+    assert shown.get("erased_at", "") == ""
+    assert (await tab(ada).send(UndoingState.undo)).said() == "There is nothing to undo."
+
+
+async def test_erasing_now_leads_to_a_receipt_that_verifies_and_counts_what_was_shown(ada, tab):
+    await has_key(ada)
+    plan = (await tab(ada).send(ClosingState.load)).of(ClosingState)
+    answer = await close(ada, ADA, "now", **SCRIPT)
+    path = answer.json()["next"]
+    assert path.startswith("/receipts/rcp_")
+    await carried_out()
+    shown = (await tab().send(ReceiptState.load, path=path)).of(ReceiptState)
+    assert (shown["phase"], shown["genuine"]) == ("ready", True)
+    assert {(one.table, one.goes) for one in shown["gone"]} == {(one.table, one.goes) for one in plan["going"]}
+    async with client() as http:
+        saved = (await http.get("/download" + path)).json()
+    facts = receipts.verify(saved["body"], saved["signature"], saved["public_key"])
+    assert facts["receipt"] == path.rpartition("/")[2]
+    assert ADA not in json.dumps(saved)
+    async with transaction() as tx:
+        assert (await tx.exec(select(Account).where(Account.email == ADA))).first() is None
+
+
+async def test_a_receipt_that_is_still_to_come_is_waited_for(ada, tab, monkeypatch):
+    monkeypatch.setattr("assisters_app.ui.receipt.LOOKS", (0,))
+    shown = (await tab().send(ReceiptState.load, path="/receipts/rcp_000000000000")).of(ReceiptState)
+    assert shown["phase"] == "none"
+
+
+async def test_without_scripts_the_browser_is_led_on_by_itself(ada):
+    answer = await close(ada, ADA, "later", **OURS)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/closed")
+
+
+async def test_no_receipt_is_handed_out_that_does_not_exist(house):
+    async with client() as http:
+        answer = await http.get("/download/receipts/rcp_000000000000")
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("how", ["later", "now"])
+async def test_mallory_closes_only_her_own_account(ada, mallory, how):
+    await close(mallory, MALLORY, how)
+    (asked,) = await closings()
+    assert asked.account_id == mallory.person.account_id
+    async with transaction() as tx:
+        assert await erasure.pending(tx, ada.person.account_id) is None
+    assert await sessions.resolve(ada.cookie) is not None

@@ -1,0 +1,232 @@
+"""Ada exercises her rights; nobody exercises them for her."""
+
+import io
+import json
+import re
+import zipfile
+from datetime import timedelta
+
+import pytest
+from cast import ADA, GRACE, MALLORY
+from routes import OURS, client
+from sqlmodel import select, update
+
+from assisters_app.accounts import people, sessions
+from assisters_app.accounts.tables import Session
+from assisters_app.base.clock import now
+from assisters_app.base.db import transaction
+from assisters_app.privacy import consents, opting_out, requests
+from assisters_app.privacy.tables import PrivacyRequest
+from assisters_app.ui.privacy.consents import ConsentsState
+from assisters_app.ui.privacy.rights import RightsState
+from assisters_app.ui.privacy.trail import TrailState
+
+
+@pytest.fixture
+async def grace(signs_in):
+    return await signs_in(GRACE, role="staff")
+
+
+async def looks_at(staff, who):
+    async with transaction() as tx:
+        await people.view(tx, staff.person, who.person.account_id)
+
+
+async def proved_long_ago(who):
+    """Let it be a day since somebody last proved who they are."""
+    async with transaction() as tx:
+        long_ago = now() - timedelta(days=1)
+        theirs = Session.account_id == who.person.account_id
+        await tx.exec(update(Session).where(theirs).values(reauthenticated_at=long_ago))
+    sessions._known.clear()
+
+
+async def choices(who):
+    async with transaction() as tx:
+        return {choice.purpose.id: choice.given for choice in await consents.choices(tx, who.person)}
+
+
+async def test_nothing_is_given_before_ada_chooses_and_she_withdraws_as_easily(ada, tab):
+    page = tab(ada)
+    shown = (await page.send(RightsState.load)).of(RightsState)
+    assert shown["phase"] == "ready"
+    assert await choices(ada) == {"marketing": False, "training": False}
+    given = await page.send(RightsState.opt, purpose="marketing")
+    assert given.of(RightsState)["marketing"] is True
+    assert await choices(ada) == {"marketing": True, "training": False}
+    withdrawn = await page.send(RightsState.opt, purpose="marketing")
+    assert withdrawn.said() == "Withdrawn, and written down."
+    assert await choices(ada) == {"marketing": False, "training": False}
+
+
+async def test_a_purpose_that_does_not_exist_cannot_be_consented_to(ada, tab):
+    shown = await tab(ada).send(RightsState.opt, purpose="selling")
+    assert shown.said() == "That choice does not exist."
+
+
+async def test_every_choice_leaves_a_receipt_with_the_words_that_were_seen(ada, tab):
+    page = tab(ada)
+    await page.send(ConsentsState.choose, purpose="training", given=True)
+    shown = (await page.send(ConsentsState.choose, purpose="training", given=False)).of(ConsentsState)
+    assert [(one.given, bool(one.ended)) for one in shown["history"]] == [(False, False), (True, True)]
+    assert "train its models" in shown["history"][0].text
+
+
+async def test_ada_reads_that_staff_looked_at_her_account_and_not_who(ada, grace, tab):
+    await looks_at(grace, ada)
+    shown = (await tab(ada).send(RightsState.load)).of(RightsState)
+    assert [(one.words, one.by) for one in shown["looks"]] == [("Account viewed", "our staff")]
+    assert GRACE not in repr(shown["looks"])
+
+
+async def test_mallory_does_not_read_adas_trail(ada, mallory, grace, tab):
+    await looks_at(grace, ada)
+    shown = (await tab(mallory).send(TrailState.load)).of(TrailState)
+    assert [one.words for one in shown["rows"]] == ["Session opened"]
+    assert {one.by for one in shown["rows"]} == {"you"}
+
+
+async def test_the_whole_trail_holds_what_ada_did_herself(ada, grace, tab):
+    await looks_at(grace, ada)
+    page = tab(ada)
+    everything = (await page.send(TrailState.load)).of(TrailState)["rows"]
+    assert {one.by for one in everything} == {"you", "our staff"}
+    others = (await page.send(TrailState.narrow, others=True)).of(TrailState)["rows"]
+    assert [one.by for one in others] == ["our staff"]
+
+
+async def test_nobody_sees_anything_of_privacy(house, tab):
+    for handler, state in (
+        (RightsState.load, RightsState),
+        (TrailState.load, TrailState),
+        (ConsentsState.load, ConsentsState),
+    ):
+        assert (await tab().send(handler)).of(state) == {}
+
+
+async def test_ada_downloads_her_export_and_it_is_entered_as_a_request(ada, tab):
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get("/download/export")
+    assert answer.status_code == 200
+    assert re.fullmatch(r'attachment; filename="assisters-export-[\d-]+\.zip"', answer.headers["content-disposition"])
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    account = json.loads(archive.read("data/account.jsonl"))
+    assert account["email"] == ADA
+    shown = (await tab(ada).send(RightsState.load)).of(RightsState)
+    assert [(one.kind, one.state) for one in shown["asked"]] == [("Export", "done")]
+
+
+async def test_mallory_cannot_export_adas_data(ada, mallory):
+    async with client(mallory.cookie, **OURS) as http:
+        answer = await http.get(f"/download/export?account_id={ada.person.account_id}")
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    everything = b"".join(archive.read(name) for name in archive.namelist())
+    assert MALLORY.encode() in everything
+    assert ADA.encode() not in everything
+    assert str(ada.person.account_id).encode() not in everything
+
+
+async def test_another_site_cannot_start_an_export(ada):
+    async with client(ada.cookie, **{"sec-fetch-site": "cross-site"}) as http:
+        answer = await http.get("/download/export")
+    assert answer.status_code == 403
+    async with transaction() as tx:
+        assert (await tx.exec(select(PrivacyRequest))).all() == []
+
+
+@pytest.mark.parametrize("path", ["/download/export", "/download/copy"])
+async def test_who_is_not_signed_in_is_led_to_the_sign_in_page(house, path):
+    async with client(**OURS) as http:
+        answer = await http.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path}")
+
+
+@pytest.mark.parametrize("path", ["/download/export", "/download/copy"])
+async def test_a_session_that_was_left_open_must_prove_itself_first(ada, path):
+    await proved_long_ago(ada)
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/confirm?next={path}")
+
+
+async def test_the_page_knows_until_when_the_export_is_handed_out(ada, tab):
+    shown = (await tab(ada).send(RightsState.load)).of(RightsState)
+    assert shown["fresh_until"] == (ada.person.reauthenticated_at + timedelta(minutes=10)).isoformat()
+
+
+async def test_adas_copy_reads_as_a_document_with_what_the_law_wants_said(ada):
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get("/download/copy")
+    assert answer.status_code == 200
+    assert ADA in answer.text
+    for said in ("GDPR Art. 77", "Standard Contractual Clauses", "Provide and maintain our API services", "30 days"):
+        assert said in answer.text
+    assert "argon2" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_name_that_is_a_script_is_shown_and_not_run(ada):
+    from assisters_app.accounts import profile
+
+    async with transaction() as tx:
+        await profile.correct(tx, ada.person, "<script>alert(1)</script>", "UTC")
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get("/download/copy")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
+    assert "<script>alert" not in answer.text
+    assert "unsafe-inline" not in answer.headers["content-security-policy"]
+
+
+async def test_ada_unsubscribes_without_cookies_by_one_post(ada):
+    async with transaction() as tx:
+        await consents.choose(tx, ada.person, "marketing", given=True)
+    path = opting_out.unsubscribe_address(ADA).removeprefix("http://localhost:3000")
+    async with client() as http:
+        answer = await http.post(path, data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 200
+    assert "a…@example.com" in answer.text
+    assert ADA not in answer.text
+    async with transaction() as tx:
+        assert not await opting_out.may_mail_marketing(tx, ADA)
+        assert [(one.kind, one.state) for one in await requests.mine(tx, ada.person)] == [("opt-out", "done")]
+
+
+async def test_a_program_that_follows_the_link_unsubscribes_nobody(ada):
+    async with transaction() as tx:
+        await consents.choose(tx, ada.person, "marketing", given=True)
+    path = opting_out.unsubscribe_address(ADA).removeprefix("http://localhost:3000")
+    async with client() as http:
+        answer = await http.get(path)
+    assert '<form method="post">' in answer.text
+    async with transaction() as tx:
+        assert await opting_out.may_mail_marketing(tx, ADA)
+
+
+async def test_a_made_up_link_unsubscribes_nobody(house):
+    async with client() as http:
+        answer = await http.post("/unsubscribe/AAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+    assert answer.status_code == 400
+    assert "not one of ours" in answer.text
+
+
+async def test_programs_read_what_is_stored_by_whom_and_until_when(house):
+    async with client() as http:
+        inventory = (await http.get("/download/inventory.json")).json()
+        cookies = (await http.get("/download/cookies.json")).json()
+        processors = (await http.get("/download/processors.json")).json()
+        policy = (await http.get("/download/policy.json")).json()
+        gpc = (await http.get("/.well-known/gpc.json")).json()
+    assert {"account", "usage_event", "consent"} <= {table["name"] for table in inventory["tables"]}
+    assert "session" in [one["identifier"] for one in cookies["disclosures"]]
+    assert [one["name"] for one in processors] == ["Supabase", "Stripe", "Vercel", "Upstash", "Sentry"]
+    assert any(one["id"] == "4.2" for one in policy["sentences"])
+    assert gpc["gpc"] is True
+
+
+@pytest.mark.parametrize(
+    ("sent", "signalled"), [(["1"], True), (["0"], False), (["true"], False), ([], False), (["0", "1"], True)]
+)
+async def test_the_opt_out_signal_is_read_as_its_specification_writes_it(house, sent, signalled):
+    async with client() as http:
+        answer = await http.get("/download/gpc.json", headers=[("sec-gpc", value) for value in sent])
+    assert answer.json() == {"signalled": signalled}
