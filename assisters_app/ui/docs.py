@@ -65,7 +65,7 @@ def _make_a_key() -> rx.Component:
             ),
             rx.fragment(
                 rx.el.p("A key is shown once, when it is made, with these calls ready to paste."),
-                link_button("Make a key", to="/keys", kind="primary"),
+                link_button("Make a key", to="/dashboard/api-keys", kind="primary"),
             ),
         ),
         class_name="flex flex-col items-start gap-3",

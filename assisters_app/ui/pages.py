@@ -5,6 +5,7 @@ Nothing is imported here, so that the shell can read the table that lists the sc
 """
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,9 +29,9 @@ class Page:
     words: str = ""
     alone: bool = False
 
-    def draw(self) -> Any:
-        """Return the page's component."""
-        return self._module().page()
+    def draw(self) -> Callable[[], Any]:
+        """Return the function that draws the page. Its module names the file that the page's visitor downloads."""
+        return self._module().page
 
     def load(self) -> list[Any]:
         """Return the handlers that run when the page is opened: the module's `load`, one or a list."""
