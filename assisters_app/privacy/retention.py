@@ -1,4 +1,4 @@
-"""Retention (policy section 4): what has grown too old goes, every hour, by the rules that the tables' marks name.
+"""Retention (policy section 4): what has grown too old goes, twice an hour, by the rules that the tables' marks name.
 
     sweep(tx) -> tuple[Swept, …]          runs every rule over every table; a Sweep row each
     gauges(tx) -> tuple[Gauge, …]         for the public page: the oldest row of each table against its limit
@@ -23,10 +23,11 @@ from assisters_app.billing import ledger
 from assisters_app.privacy import inventory
 from assisters_app.privacy.tables import Erasure, Sweep
 from assisters_app.usage import ddl
+from assisters_app.usage.events import QUARTER
 from assisters_app.usage.tables import UsageEvent
 
 LEDGER = ("ledger_entry", "ledger_transaction")
-LATE = timedelta(hours=1)  # a sweep runs every hour: a row may be this much older than promised
+LATE = timedelta(hours=1)  # how much older than promised a row may be found before the promise counts as broken
 ARRIVING = timedelta(days=7)  # how long after an erasure something of it could still arrive: a spool of calls, a retry
 SETTLED = timedelta(days=1)  # an orphan younger than this may belong to a sign-up still under way
 
@@ -87,8 +88,8 @@ async def gauges(tx: Tx) -> tuple[Gauge, ...]:
     return tuple(gauges)
 
 
-@jobs.job("privacy.sweep", every="23 * * * *")
-async def sweep_hourly() -> None:
+@jobs.job("privacy.sweep", every="15,45 * * * *")
+async def sweep_by_the_clock() -> None:
     """Sweep, in a transaction of its own."""
     async with transaction() as tx:
         await sweep(tx)
@@ -100,6 +101,7 @@ async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
         return await ledger.sweep(tx, cutoff) if table.name == "ledger_transaction" else 0
     if table.name == "usage_event":
         await ddl.drop_expired(tx)  # whole days; what is left is the part of a day that has just become too old
+        cutoff -= (cutoff - datetime.min.replace(tzinfo=UTC)) % QUARTER  # whole tallies: the books stay comparable
     return await _delete(tx, table, _too_old(table, rows, cutoff))
 
 

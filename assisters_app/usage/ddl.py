@@ -5,7 +5,9 @@
     ahead(tx)                                 makes today's and the next days'
     drop_expired(tx) -> list[date]            drops days that the request log's 30 days have passed
 
-A dropped partition is gone at once and leaves no bloat; rows are never deleted one by one.
+A dropped partition is gone at once and leaves no bloat. Rows are deleted one by one only in the day that is just
+growing too old (`privacy.retention`, by quarter hours, so that events and tallies stay comparable), and when a person
+is erased.
 """
 
 from collections.abc import Iterable

@@ -176,12 +176,12 @@ def _amounts(event: Event) -> tuple[int, ...]:
 
 
 async def invariants(tx: Tx) -> list[Invariant]:
-    """Compare events with tallies over the whole days that events are kept for."""
+    """Compare events with tallies over the whole quarter hours that events are kept for."""
     found = (
         await (await tx.connection()).execute(
             text(
                 """
-                WITH kept AS (SELECT min(date_trunc('day', at, 'UTC')) AS since FROM usage_event),
+                WITH kept AS (SELECT date_bin('15 minutes', min(at), '2000-01-01 00:00+00') AS since FROM usage_event),
                 events AS (SELECT count(*) n, coalesce(sum(cost_nano), 0) cost,
                                   coalesce(sum(input_tokens + output_tokens), 0) tokens FROM usage_event),
                 tallies AS (SELECT coalesce(sum(requests), 0) n, coalesce(sum(cost_nano), 0) cost,
