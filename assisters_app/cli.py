@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assisters_app import front_end, run
@@ -53,14 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     key = add("issue-key", _issue_key, "Issue an API key for an account and print it, once.")
     key.add_argument("email", metavar="EMAIL")
     key.add_argument("--name", default="from the command line", help="what the key is called on the keys page")
+    receipt = add("verify-receipt", _verify_receipt, "Check a downloaded erasure receipt; no network, no database.")
+    receipt.add_argument("file", metavar="FILE", type=Path)
+    receipt.add_argument("--public-key", help="the published key (base64), if you do not trust the one in the file")
     key.add_argument("--test", action="store_true", help="a test key: it always reaches the sandbox and costs nothing")
     return parser
 
 
 def _worker(_: argparse.Namespace) -> int:
-    from assisters_app import worker
+    from assisters_app import opening, worker
 
     _use_what_runs()
+    opening.open_house()  # after a long rest the coming days are missing, and their timetable comes by night
     worker.main()
     return 0
 
@@ -127,6 +133,22 @@ def _issue_key(chosen: argparse.Namespace) -> int:
 
     _use_what_runs()
     return _in_the_house(issue())
+
+
+def _verify_receipt(chosen: argparse.Namespace) -> int:
+    from assisters_app.privacy import receipts
+
+    try:
+        receipt = json.loads(chosen.file.read_text())
+        public_key = chosen.public_key or receipt["public_key"]
+        facts = receipts.verify(receipt["body"], receipt["signature"], public_key)
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise Refused(f"{chosen.file} is not a receipt that can be read: {problem}.", code="bad_receipt") from None
+    except receipts.NotGenuine as problem:
+        raise Refused(str(problem), code="not_genuine") from None
+    print(json.dumps(facts, indent=2, ensure_ascii=False))
+    print(f"Genuine: nothing in it was changed since it was signed with the key {public_key}")
+    return 0
 
 
 async def _owner_of(tx: "Tx", email: str) -> "Person":

@@ -18,13 +18,15 @@ from assisters_app import front_end, tables
 from assisters_app.base import db, log, marks
 from assisters_app.base.settings import ROOT, settings
 from assisters_app.base.valkey import valkey
-from assisters_app.billing import invariants
-from assisters_app.usage import events
+from assisters_app.billing import invariants as money
+from assisters_app.gateway import invariants as calls
+from assisters_app.privacy import receipts
+from assisters_app.usage.events import Invariant
 
 PATIENCE = 10  # seconds for one dependency to answer
 
 Check = Callable[[], Awaitable[str]]
-Invariants = Callable[[db.Tx], Awaitable[list[events.Invariant]]]
+Invariants = Callable[[db.Tx], Awaitable[list[Invariant]]]
 
 
 class IllError(Exception):
@@ -163,6 +165,14 @@ async def _books(books: Invariants) -> str:
     return "; ".join(one.name for one in found)
 
 
+async def _receipts(tx: db.Tx) -> list[Invariant]:
+    try:
+        sentence, holds = f"{receipts.verify_chain(await receipts.chain(tx))} receipts", True
+    except receipts.NotGenuine as problem:
+        sentence, holds = str(problem), False
+    return [Invariant("Every erasure receipt follows the one before it", holds, sentence)]
+
+
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("Marks", _marks),
     ("Database", _postgres),
@@ -176,4 +186,4 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Disk", _disk),
     ("Front end", _pages),
 )
-INVARIANTS: tuple[Invariants, ...] = (events.invariants, invariants.check)
+INVARIANTS: tuple[Invariants, ...] = (calls.check, money.check, _receipts)

@@ -5,6 +5,7 @@ compiles (seconds), and only when what it compiled differs from before does Node
 sees none of our settings: what is served to browsers holds no secret and is the same for every deployment.
 """
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -39,6 +40,12 @@ class BuildError(Exception):
 
 def build() -> bool:
     """Bring the built front end up to date; return whether anything had to be bundled. Raises BuildError."""
+    with (ROOT / "rxconfig.py").open() as held:  # any file of the checkout would do
+        fcntl.flock(held, fcntl.LOCK_EX)  # tests and a run may ask at the same time
+        return _build()
+
+
+def _build() -> bool:
     before = json.loads(STAMP.read_text()) if STAMP.exists() and BUILT.is_dir() else {}
     sources, lock = _fingerprint(SOURCES), _fingerprint(LOCK)
     if (before.get("sources"), before.get("lock")) == (sources, lock):

@@ -1,7 +1,8 @@
 """`run`: the whole product from one command. In development each part whose address is not given is started here.
 
 What was started is written to `.local/run.json`, readable by us alone, so that other commands in a second terminal find
-it. However this process ends, nothing it started outlives it (`base.processes`).
+it; ASSISTERS_LOCAL_DIR names another place than `.local` for a second run of one checkout. However this process ends,
+nothing it started outlives it (`base.processes`).
 """
 
 import base64
@@ -24,11 +25,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from assisters_app import front_end, opening
+from assisters_app import front_end
 from assisters_app.base import local_servers, processes
 from assisters_app.base.settings import ROOT, Settings, SettingsError, read_settings, settings
 
-LOCAL = Path(os.environ.get("ASSISTERS_LOCAL_DIR") or ROOT / ".local")  # another for a second run of one checkout
+LOCAL = Path(os.environ.get("ASSISTERS_LOCAL_DIR") or ROOT / ".local").absolute()  # another for a second run
 RECORD = LOCAL / "run.json"
 RECORDED = (  # the settings that other commands need to see the same product
     "ASSISTERS_",
@@ -138,6 +139,7 @@ def migrate() -> None:
     from alembic.config import Config
 
     from alembic import command
+    from assisters_app import opening
 
     command.upgrade(Config(ROOT / "alembic.ini"), "head")
     opening.open_house()
@@ -164,6 +166,7 @@ def _migrated(url: str) -> bool:
 
 def _start_parts(run: Run, chosen: Settings) -> None:
     run.env.setdefault("ASSISTERS_PEPPER", _pepper())
+    run.env.setdefault("ASSISTERS_DATA_DIR", str(LOCAL / "data"))
     _start_postgres(run)
     _start_valkey(run)
     _start_mailbox(run)
@@ -210,7 +213,9 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunError("This checkout is already running. Stop that run first (Ctrl-C in its terminal).") from None
+            raise RunError(
+                f"It runs already, on the data in {_shown(LOCAL)}. Stop that run first (Ctrl-C in its terminal)."
+            ) from None
         yield
 
 
@@ -229,7 +234,7 @@ def _start_postgres(run: Run) -> None:
     server = local_servers.start_postgres(LOCAL / "postgres", durable=True)
     run.keep(server.process)
     run.env["DATABASE_URL"] = server.url
-    run.lines.append(("PostgreSQL", f"127.0.0.1:{server.port}, data in .local/postgres"))
+    run.lines.append(("PostgreSQL", f"127.0.0.1:{server.port}, data in {_shown(LOCAL / 'postgres')}"))
 
 
 def _start_valkey(run: Run) -> None:
@@ -239,7 +244,7 @@ def _start_valkey(run: Run) -> None:
     server = local_servers.start_valkey(LOCAL / "valkey", durable=True)
     run.keep(server.process)
     run.env["REDIS_URL"] = server.url
-    run.lines.append(("Valkey", f"127.0.0.1:{server.port}, data in .local/valkey"))
+    run.lines.append(("Valkey", f"127.0.0.1:{server.port}, data in {_shown(LOCAL / 'valkey')}"))
 
 
 def _start_mailbox(run: Run) -> None:
@@ -273,6 +278,10 @@ def _start_stripe(run: Run, port: int) -> None:
     )
     run.awaited.append((double, own))
     run.lines.append(("Payments", f"{run.env['STRIPE_API_BASE']} (a stand-in for Stripe: no money moves)"))
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def _place(url: str) -> str:

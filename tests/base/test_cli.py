@@ -1,5 +1,6 @@
 """The commands, as people type them: in a process of their own, judged by what they print and return."""
 
+import json
 import os
 import socket
 import subprocess
@@ -14,9 +15,10 @@ from assisters_app import cli
 from assisters_app.accounts.tables import Account
 from assisters_app.base.db import transaction
 from assisters_app.keys.tables import ApiKey
+from assisters_app.privacy import receipts
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("run", "worker", "migrate", "build", "seed", "create-account", "issue-key", "doctor")
+COMMANDS = ("run", "worker", "migrate", "build", "seed", "create-account", "issue-key", "verify-receipt", "doctor")
 PRODUCT = ("ASSISTERS_", "DATABASE_", "MAIL", "PORT", "PUBLIC_", "REDIS_", "SENTRY_", "SMTP_", "STRIPE_", "SUPABASE_")
 
 
@@ -144,3 +146,18 @@ def test_the_doctor_shows_no_password(typed):
     examined = typed("doctor", REDIS_URL="redis://:hunter2secret@127.0.0.1:1/0")
     assert "ILL Valkey" in examined.stdout
     assert "hunter2secret" not in examined.stdout + examined.stderr
+
+
+async def test_a_stranger_checks_a_receipt_with_nothing_set_and_sees_when_it_was_altered(house, tmp_path):
+    async with transaction() as tx:
+        issued = await receipts.issue(tx, "rcp_TEST", {"deleted": 7})
+        body, signature, key = issued.body, issued.signature, receipts.public_key()
+    file = tmp_path / "receipt.json"
+    file.write_text(json.dumps({"body": body, "signature": signature, "public_key": key}))
+    genuine = command("verify-receipt", str(file))
+    assert genuine.returncode == 0, genuine.stderr
+    assert '"deleted": 7' in genuine.stdout
+    file.write_text(json.dumps({"body": body.replace("7", "8", 1), "signature": signature, "public_key": key}))
+    assert "was altered" in said_in_one_sentence(command("verify-receipt", str(file)))
+    file.write_text("[]")
+    assert "not a receipt" in said_in_one_sentence(command("verify-receipt", str(file)))

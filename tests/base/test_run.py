@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -21,39 +21,53 @@ from assisters_app import front_end
 from assisters_app.base import processes
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = (".git", ".venv", ".local", ".states", "node_modules", "tests", "docs", "__pycache__", "*_cache")
-PRODUCT = ("ASSISTERS_", "DATABASE_", "MAIL", "PORT", "PUBLIC_", "REDIS_", "SENTRY_", "SMTP_", "STRIPE_", "SUPABASE_")
+PRODUCT = (
+    "ASSISTERS_",
+    "DATABASE_",
+    "MAIL",
+    "PORT",
+    "PUBLIC_",
+    "REDIS_",
+    "SENTRY_",
+    "SMTP_",
+    "STRIPE_",
+    "SUPABASE_",
+    "UPSTREAM_",
+)
 pytestmark = pytest.mark.timeout(600)  # the first start of a checkout may have to build the front end
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of the checkout with the built front end, and data of its own."""
+def place(tmp_path_factory):
+    """Where this run of the checkout keeps its data, and a port of its own: a person may be running it beside us."""
     front_end.build()
-    copy = tmp_path_factory.mktemp("run") / "checkout"
-    shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    yield copy
-    for link in filter(Path.is_symlink, (copy / ".local").iterdir()):
+    local = tmp_path_factory.mktemp("run") / "local"
+    yield Place(local, free_port())
+    for link in filter(Path.is_symlink, local.iterdir()):
         processes.remove(link.readlink().parent)
 
 
-@pytest.fixture(scope="module")
-def port():
-    return free_port()
+@dataclass(frozen=True)
+class Place:
+    """A directory for data, and a port."""
 
+    local: Path
+    port: int
 
-def environment(port):
-    env = {name: value for name, value in os.environ.items() if not name.startswith((*PRODUCT, "UPSTREAM_"))}
-    return {**env, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    @property
+    def env(self):
+        """The environment of a terminal in which nothing of the product is set but these two."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith(PRODUCT)}
+        return {**env, "PORT": str(self.port), "ASSISTERS_LOCAL_DIR": str(self.local), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
-def running(checkout, port):
+def running(place):
     """Run the product for the length of the block; yield the process and what it printed until it was ready."""
     run = subprocess.Popen(
         [sys.executable, "-m", "assisters_app", "run"],
-        cwd=checkout,
-        env=environment(port),
+        cwd=ROOT,
+        env=place.env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -74,12 +88,11 @@ def printed_until(run, sentence):
     pytest.fail("It ended before it was ready:\n" + "".join(lines))
 
 
-def command(checkout, *arguments):
-    env = {name: value for name, value in environment(0).items() if name != "PORT"}
+def command(place, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "assisters_app", *arguments],
-        cwd=checkout,
-        env=env,
+        cwd=ROOT,
+        env=place.env,
         capture_output=True,
         text=True,
         check=False,
@@ -91,13 +104,13 @@ def answer(url):
         return answered.status, answered.read().decode()
 
 
-def test_one_command_runs_it_all_and_ctrl_c_ends_it_all(checkout, port):
-    with running(checkout, port) as (run, printed):
+def test_one_command_runs_it_all_and_ctrl_c_ends_it_all(place):
+    with running(place) as (run, printed):
         family = psutil.Process(run.pid).children(recursive=True)
-        record = checkout / ".local" / "run.json"
+        record = place.local / "run.json"
         settings = json.loads(record.read_text())["env"]
 
-        assert f"http://localhost:{port}" in printed
+        assert f"http://localhost:{place.port}" in printed
         assert settings["MAILBOX_URL"] in printed
         assert settings["STRIPE_API_BASE"] in printed
         assert "create-account you@example.com --staff" in printed
@@ -107,16 +120,16 @@ def test_one_command_runs_it_all_and_ctrl_c_ends_it_all(checkout, port):
         assert [secret for secret in secrets if secret in printed] == []
         assert stat.S_IMODE(record.stat().st_mode) == 0o600
 
-        assert answer(f"http://127.0.0.1:{port}/readyz")[0] == 200
-        assert "<title>" in answer(f"http://127.0.0.1:{port}/sign-in")[1]
+        assert answer(f"http://127.0.0.1:{place.port}/readyz")[0] == 200
+        assert "<title>" in answer(f"http://127.0.0.1:{place.port}/sign-in")[1]
         assert answer(settings["MAILBOX_URL"])[0] == 200
 
-        examined = command(checkout, "doctor")
+        examined = command(place, "doctor")
         assert examined.returncode == 0, examined.stdout + examined.stderr
-        assert command(checkout, "create-account", ADA, "--staff").returncode == 0
-        again = command(checkout, "run")
+        assert command(place, "create-account", ADA, "--staff").returncode == 0
+        again = command(place, "run")
         assert (again.returncode, again.stdout) == (1, "")
-        assert again.stderr.startswith("This checkout is already running.")
+        assert again.stderr.startswith("It runs already")
 
         run.send_signal(signal.SIGINT)
         assert run.stdout.read().splitlines()[-1] == "Stopped. Nothing is left running."
@@ -125,28 +138,28 @@ def test_one_command_runs_it_all_and_ctrl_c_ends_it_all(checkout, port):
     assert all_gone(family)
 
 
-def test_nothing_outlives_a_run_that_was_killed_and_its_data_are_there_again(checkout, port):
-    with running(checkout, port) as (run, _):
+def test_nothing_outlives_a_run_that_was_killed_and_its_data_are_there_again(place):
+    with running(place) as (run, _):
         family = psutil.Process(run.pid).children(recursive=True)
         run.kill()
         assert all_gone(family)
-    with running(checkout, port):
-        key = command(checkout, "issue-key", ADA)
+    with running(place):
+        key = command(place, "issue-key", ADA)
         assert key.stdout.startswith("ask_"), key.stderr
 
 
-def test_what_outlived_the_watcher_too_is_ended_by_the_next_start(checkout, port):
-    with running(checkout, port) as (run, _):
+def test_what_outlived_the_watcher_too_is_ended_by_the_next_start(place):
+    with running(place) as (run, _):
         family = psutil.Process(run.pid).children(recursive=True)
         (watcher,) = [process for process in family if process.cmdline()[-1].endswith("base/processes.py")]
         watcher.kill()
         run.kill()
-    with running(checkout, port):
+    with running(place):
         assert all_gone(family)
 
 
-def test_the_death_of_one_part_ends_the_others_with_a_sentence(checkout, port):
-    with running(checkout, port) as (run, _):
+def test_the_death_of_one_part_ends_the_others_with_a_sentence(place):
+    with running(place) as (run, _):
         family = psutil.Process(run.pid).children(recursive=True)
         (worker,) = [process for process in family if process.cmdline()[-2:] == ["assisters_app", "worker"]]
         worker.kill()
