@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from assisters_app.accounts.oauth import LASTING as OAUTH_LIFE
 from assisters_app.accounts.sessions import AT_MOST
 from assisters_app.base.settings import settings
 
@@ -24,6 +25,7 @@ class Stored:
     why_exempt: str
 
 
+LINK_LIFE = timedelta(minutes=10)
 STRICTLY = "Strictly necessary for what you asked for (ePrivacy Directive, Art. 5(3))"
 ASKED_FOR = "Remembers a choice of yours about how the product looks, at your request"
 
@@ -38,6 +40,24 @@ def stored() -> tuple[Stored, ...]:
             "Keeps you signed in. Holds a random value that only our server can read; scripts cannot.",
             AT_MOST,
             f"{AT_MOST.days} days, or until you sign out",
+            exempt=True,
+            why_exempt=STRICTLY,
+        ),
+        Stored(
+            "link",
+            "cookie",
+            "Holds a link that we mailed you from the moment you follow it until you press its button.",
+            LINK_LIFE,
+            "10 minutes, or until it is used",
+            exempt=True,
+            why_exempt=STRICTLY,
+        ),
+        Stored(
+            "oauth",
+            "cookie",
+            "Recognises this browser when it comes back from a sign-in provider that you chose.",
+            OAUTH_LIFE,
+            "10 minutes, or until you are back",
             exempt=True,
             why_exempt=STRICTLY,
         ),
