@@ -18,7 +18,7 @@ from assisters_app.base import clock, ids, money
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
-from assisters_app.billing import ledger, rating
+from assisters_app.billing import ledger, plans, rating
 from assisters_app.keys import keys
 from assisters_app.usage import ddl, events
 from assisters_app.usage.events import Event
@@ -83,7 +83,7 @@ async def _arrive(tx: Tx, character: Character) -> Person:
     organization = (await tx.exec(select(Organization).where(Organization.owner_id == account.id))).one()
     organization.name = character.organization
     if character.top_up_cents:
-        organization.plan = "developer"
+        organization.plan = plans.earned(character.top_up_cents).id
         amount = money.from_cents(character.top_up_cents)
         await ledger.post(
             tx,

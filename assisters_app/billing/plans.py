@@ -12,13 +12,13 @@ from assisters_app.base.money import from_dollars
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A tier. Limits are counts per minute; `monthly_tokens` is the tier's token limit per calendar month (UTC)."""
+    """A tier, with its limits as counts per minute. An organization is on it once it has paid in `from_paid_cents`."""
 
     id: str
     title: str
     requests_per_minute: int
     tokens_per_minute: int
-    monthly_tokens: int
+    from_paid_cents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class ListPrice:
 PLANS = {
     plan.id: plan
     for plan in (
-        Plan("free", "Free", 10, 100_000, 100_000),
-        Plan("developer", "Developer", 100, 1_000_000, 5_000_000),
-        Plan("startup", "Startup", 500, 5_000_000, 25_000_000),
+        Plan("free", "Free", 10, 100_000, 0),
+        Plan("developer", "Developer", 100, 1_000_000, 1_000),
+        Plan("startup", "Startup", 500, 5_000_000, 25_000),
     )
 }
 
@@ -60,6 +60,16 @@ TOP_UPS = (1_000, 2_500, 5_000, 10_000, 25_000)  # cents, as offered
 LEAST_TOP_UP = 1_000  # cents
 SALES_FROM = 50_000  # cents: from here on one talks to sales
 BONUSES = ((25_000, 15), (10_000, 10), (5_000, 5))  # cents from which, percent
+
+
+def earned(paid_cents: int) -> Plan:
+    """Return the plan of an organization that has paid in so many cents, refunds not counted."""
+    return max((plan for plan in PLANS.values() if plan.from_paid_cents <= paid_cents), key=lambda p: p.from_paid_cents)
+
+
+def after(plan: Plan) -> Plan | None:
+    """Return the next plan up, or None."""
+    return next((other for other in PLANS.values() if other.from_paid_cents > plan.from_paid_cents), None)
 
 
 def bonus_cents(amount_cents: int) -> int:

@@ -16,7 +16,7 @@ from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, text
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import trail
@@ -29,7 +29,7 @@ from assisters_app.base.money import from_cents
 from assisters_app.base.settings import settings
 from assisters_app.billing import ledger, stripe
 from assisters_app.billing.ledger import Movement
-from assisters_app.billing.plans import LEAST_TOP_UP, SALES_FROM, bonus_cents
+from assisters_app.billing.plans import LEAST_TOP_UP, SALES_FROM, bonus_cents, earned
 from assisters_app.billing.tables import TopUp
 
 logger = logging.getLogger(__name__)
@@ -218,8 +218,17 @@ async def _grant(tx: Tx, placed: TopUp, paid: stripe.Payment) -> tuple[str, UUID
     if bonus:
         await ledger.post(tx, Movement(owner, "bonus", f"bonus:{paid.id}", {"wallet": bonus, "bonus": -bonus}))
     placed.state, placed.payment_intent_id, placed.paid_at = "paid", paid.id, now()
+    await tx.flush()
+    organization.plan = earned(await _paid_in(tx, owner)).id
     trail.write(tx, "topup:paid", account_id=organization.owner_id, topup=placed.handle)
     return "granted", owner
+
+
+async def _paid_in(tx: Tx, organization_id: UUID) -> int:
+    paid = select(func.coalesce(func.sum(TopUp.amount_cents), 0)).where(
+        TopUp.organization_id == organization_id, TopUp.state == "paid"
+    )
+    return int((await tx.exec(paid)).one())
 
 
 RETURNED_BONUS = text("""

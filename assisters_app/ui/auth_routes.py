@@ -32,6 +32,7 @@ from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
+from assisters_app.billing import customers
 from assisters_app.ui.cookie import clear_cookie, read_cookie, set_cookie
 from assisters_app.ui.serving import HOME, LINK_COOKIE
 
@@ -155,7 +156,8 @@ async def judge(request: Request, form: FormData) -> Response:
 async def confirm_email(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
     """Make a new address count, its owner having followed the link sent there."""
     async with transaction() as tx:
-        await profile.confirm_email_change(tx, _link(request))
+        changed = await profile.confirm_email_change(tx, _link(request))
+        await customers.tell_stripe(tx, changed.account_id)
     return _forget_link(_go(request, HOME))
 
 

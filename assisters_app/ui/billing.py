@@ -16,6 +16,7 @@ from assisters_app.billing.months import Month
 from assisters_app.billing.rating import TOKENS
 from assisters_app.billing.topups import TopUpRow
 from assisters_app.billing.wallet import MovementRow
+from assisters_app.ui.amounts import Amount, amount
 from assisters_app.ui.parts import (
     badge,
     button,
@@ -33,9 +34,8 @@ from assisters_app.ui.parts import (
 )
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
-from assisters_app.usage import periods, reports
-from assisters_app.usage.reports import Filter
 
+FIRST_FEW = 25  # movements shown before all of a month are asked for
 FIRST_MONTH = Month(2025, 1)  # before it nothing was sold
 KINDS = {
     "topup": "Top-up",
@@ -136,14 +136,12 @@ class BillingState(AppState):
 
     phase: str = "loading"
     payments: bool = False
-    balance: str = ""
-    balance_tone: str = "good"
+    balance: Amount = Amount()
+    in_debt: bool = False
     plan: str = ""
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
-    monthly_tokens: int = 0
-    tokens_used: int = 0
-    tokens_percent: int = 0
+    next_plan: str = ""
     month: str = ""
     month_title: str = ""
     newer: bool = False
@@ -154,7 +152,9 @@ class BillingState(AppState):
     rounded: str = ""
     holds: bool = True
     movements: list[Moved] = []
+    hidden: int = 0
     top_ups: list[Paid] = []
+    _whole: bool = False
 
     @rx.event
     @access("member")
@@ -175,7 +175,15 @@ class BillingState(AppState):
         """Show the month after or before the one that is shown."""
         shown = _month(self.month)
         wanted = months.of(shown.ends) if later else _before(shown)
+        self._whole = False
         await self._read(min(max(wanted, FIRST_MONTH), months.current()))
+
+    @rx.event
+    @access("member")
+    async def show_all(self) -> None:
+        """Show every movement of the month."""
+        self._whole = True
+        await self._read(_month(self.month))
 
     async def _welcome_back(self) -> None:
         handle = str(self.router.url.query_parameters.get("top_up", ""))
@@ -192,21 +200,22 @@ class BillingState(AppState):
     async def _read(self, month: Month) -> None:
         async with loading(self) as (tx, me):
             left = await wallet.balance(tx, me.organization_id)
-            self.balance, self.balance_tone = dollars(left), "plain" if left > 0 else "bad"
+            self.balance, self.in_debt = Amount.of(left), left <= 0
             self.payments = stripe.switched_on()
             await self._read_plan(tx, me)
             self._show_month(await invoices.bill(tx, me.organization_id, month))
             moved = await wallet.movements(tx, me.organization_id, month)
-            self.movements = [Moved.of(number, row) for number, row in enumerate(moved)]
+            self._show_movements([Moved.of(number, row) for number, row in enumerate(moved)])
             self.top_ups = [Paid.of(row) for row in await topups.listed(tx, me.organization_id)]
 
     async def _read_plan(self, tx: Tx, me: Person) -> None:
         plan = plans.PLANS[(await organizations.view(tx, me)).plan]
-        this_month = periods.month(periods.zone_named("UTC"))
-        used = await reports.totals(tx, reports.own(me), this_month, Filter(mode="live"))
-        self.plan, self.monthly_tokens, self.tokens_used = plan.title, plan.monthly_tokens, used.tokens
+        self.plan, self.next_plan = plan.title, _next_plan(plan)
         self.requests_per_minute, self.tokens_per_minute = plan.requests_per_minute, plan.tokens_per_minute
-        self.tokens_percent = min(100, used.tokens * 100 // plan.monthly_tokens)
+
+    def _show_movements(self, moved: list[Moved]) -> None:
+        shown = moved if self._whole else moved[:FIRST_FEW]
+        self.movements, self.hidden = shown, len(moved) - len(shown)
 
     def _show_month(self, bill: Bill) -> None:
         self.month, self.month_title = str(bill.month), f"{bill.month.begins:%B %Y}"
@@ -214,6 +223,11 @@ class BillingState(AppState):
         self.bill = [BillRow.of(line) for line in bill.lines]
         self.total, self.rounded = dollars(bill.total_nano), dollars(from_cents(bill.total_cents))
         self.growing, self.holds = bill.growing, bill.holds
+
+
+def _next_plan(plan: plans.Plan) -> str:
+    following = plans.after(plan)
+    return f"{following.title} from ${following.from_paid_cents // 100:,} topped up" if following else ""
 
 
 load = BillingState.load
@@ -248,21 +262,21 @@ def _portal() -> rx.Component:
 def _now() -> rx.Component:
     ready = BillingState.phase == "ready"
     limits = rx.fragment(
-        number(BillingState.requests_per_minute),
-        " requests, ",
+        "requests and ",
         number(BillingState.tokens_per_minute, compact=True),
         " tokens a minute",
     )
-    used = rx.fragment("of ", number(BillingState.monthly_tokens, compact=True), " tokens this month (UTC)")
     return stats(
         stat(
             "Balance",
-            BillingState.balance,
-            rx.cond(BillingState.balance_tone == "bad", "live calls are refused", ""),
+            amount(BillingState.balance),
+            rx.cond(
+                BillingState.in_debt, "live calls are refused", rx.fragment("exactly ", BillingState.balance.exact)
+            ),
             ready=ready,
         ),
-        stat("Used of your plan", number(BillingState.tokens_used, compact=True), used, ready=ready),
-        stat("This plan", BillingState.plan, limits, ready=ready),
+        stat("Plan", BillingState.plan, BillingState.next_plan, ready=ready),
+        stat("Limits", number(BillingState.requests_per_minute), limits, ready=ready),
         stat(
             rx.fragment("Bill of ", BillingState.month_title),
             BillingState.rounded,
@@ -404,10 +418,16 @@ def _movements() -> rx.Component:
             empty=empty("Nothing moved", "No money went in or out in this month.", icon="arrow-left-right"),
             retry=BillingState.again,
             key=lambda row: row.key,
+            more=rx.cond(BillingState.hidden > 0, _more()),
         ),
         title="Movements",
         lead="Everything that went into or out of your wallet in this month. Usage is one line for each day and model.",
     )
+
+
+def _more() -> rx.Component:
+    label = rx.fragment("Show ", BillingState.hidden, " more")
+    return rx.el.div(button(label, kind="secondary", size="small", on_click=BillingState.show_all), class_name="pt-3")
 
 
 def _orders() -> rx.Component:

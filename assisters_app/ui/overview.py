@@ -1,19 +1,18 @@
 """Overview: what was spent and called, what is left, what needs attention; before the first key, the way to a first call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
 import reflex as rx
 
-from assisters_app.accounts import organizations
-from assisters_app.accounts.sessions import Person
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.money import NANO, dollars
-from assisters_app.billing import plans, stripe, wallet
+from assisters_app.billing import stripe, wallet
 from assisters_app.keys import keys
 from assisters_app.keys.keys import KeyView, NewKey
+from assisters_app.ui.amounts import Amount, amount
 from assisters_app.ui.asked import whose_zone
 from assisters_app.ui.first_call import first_call
 from assisters_app.ui.parts import (
@@ -37,13 +36,12 @@ from assisters_app.ui.requests_log import Call
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
 from assisters_app.usage import periods, reports
-from assisters_app.usage.reports import Filter, Sums, Whose
+from assisters_app.usage.reports import Sums, Whose
 
 LAST_CALLS = 6
 LOW = NANO  # one dollar: from here down the balance needs attention
 SOON = timedelta(days=7)  # how early an ending key needs attention
 MANY_ERRORS, ENOUGH = 0.1, 20  # this share of failed requests, of at least so many today, needs attention
-NEARLY = 0.8  # of a plan's tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +58,25 @@ class Attention:
 class Day:
     """Sums as text. `line` draws thirty days of requests."""
 
-    spent_today: str = ""
-    spent_month: str = ""
+    spent_today: Amount = field(default_factory=Amount)
+    spent_month: Amount = field(default_factory=Amount)
     requests_today: str = ""
     requests_month: str = ""
     error_rate: str = ""
     failed: str = ""
-    mean: str = ""
 
     @classmethod
     def of(cls, today: Sums, month: Sums) -> Self:
         """Write today beside this month."""
         return cls(
-            spent_today=dollars(today.cost_nano),
-            spent_month=f"{dollars(month.cost_nano)} this month",
+            spent_today=Amount.of(today.cost_nano),
+            spent_month=Amount.of(month.cost_nano),
             requests_today=f"{today.requests:,}",
             requests_month=f"{month.requests:,} this month",
             error_rate=f"{today.error_rate:.1%}",
-            failed=f"{today.errors:,} of {today.requests:,} today",
-            mean=f"{today.mean_ms:,.0f} ms on average" if today.requests else "no calls today",
+            failed=f"{today.errors:,} of {today.requests:,}, {today.mean_ms:,.0f} ms on average"
+            if today.requests
+            else "no calls",
         )
 
 
@@ -91,7 +89,7 @@ class OverviewState(AppState):
     called: bool = False
     payments: bool = False
     day: Day = Day()
-    balance: str = ""
+    balance: Amount = Amount()
     in_debt: bool = False
     attention: list[Attention] = []
     calls: list[Call] = []
@@ -136,13 +134,12 @@ class OverviewState(AppState):
             month = await reports.totals(tx, whose, periods.month(zone))
             left, live = await wallet.balance(tx, me.organization_id), await keys.live(tx, me)
             self.zone, self.day = zone.key, Day.of(today, month)
-            self.balance, self.in_debt, self.payments = dollars(left), left <= 0, stripe.switched_on()
+            self.balance, self.in_debt, self.payments = Amount.of(left), left <= 0, stripe.switched_on()
             self.has_keys = bool(live)
             self.attention = [
                 *_about_money(left),
                 *_about_keys(live),
                 *_about_errors(today),
-                *await _about_plan(tx, me),
             ]
             await self._show_calls(tx, whose, zone.key)
 
@@ -225,13 +222,13 @@ def _figures() -> rx.Component:
     return stats(
         stat(
             "Balance",
-            OverviewState.balance,
+            amount(OverviewState.balance),
             rx.cond(OverviewState.in_debt, "live calls are refused", "prepaid"),
             ready=ready,
         ),
-        stat("Spent today", day.spent_today, day.spent_month, ready=ready),
+        stat("Spent today", amount(day.spent_today), rx.fragment(amount(day.spent_month), " this month"), ready=ready),
         stat("Requests today", day.requests_today, requests, ready=ready),
-        stat("Failed today", day.error_rate, rx.el.span(day.failed, " · ", day.mean), ready=ready),
+        stat("Failed today", day.error_rate, day.failed, ready=ready),
     )
 
 
@@ -289,15 +286,4 @@ def _about_errors(today: Sums) -> list[Attention]:
         return []
     return [
         Attention(f"{today.error_rate:.0%} of today's requests failed.", "/dashboard/requests", "See them", bad=True)
-    ]
-
-
-async def _about_plan(tx: Tx, me: Person) -> list[Attention]:
-    plan = plans.PLANS[(await organizations.view(tx, me)).plan]
-    used = await reports.totals(tx, reports.own(me), periods.month(periods.zone_named("UTC")), Filter(mode="live"))
-    if used.tokens < plan.monthly_tokens * NEARLY:
-        return []
-    share = used.tokens / plan.monthly_tokens
-    return [
-        Attention(f"{share:.0%} of your plan's tokens of this month are used.", "/dashboard/billing", "See the plan")
     ]

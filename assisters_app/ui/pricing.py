@@ -35,7 +35,6 @@ def _plan(plan: Plan) -> rx.Component:
     limits = (
         (f"{plan.requests_per_minute:,}", "requests a minute"),
         (f"{plan.tokens_per_minute:,}", "tokens a minute"),
-        (f"{plan.monthly_tokens:,}", "tokens a month"),
     )
     return card(
         rx.el.ul(
@@ -56,8 +55,15 @@ def _plan(plan: Plan) -> rx.Component:
             class_name="mt-4",
         ),
         title=plan.title,
+        lead=_how_to_get(plan),
         action=badge("no card asked for", tone="good") if plan.id == "free" else None,
     )
+
+
+def _how_to_get(plan: Plan) -> str:
+    if not plan.from_paid_cents:
+        return "From the start."
+    return f"By itself, once you have topped up ${plan.from_paid_cents // 100:,} in all."
 
 
 def _top_ups() -> rx.Component:

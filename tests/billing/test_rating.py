@@ -97,9 +97,9 @@ def test_a_larger_top_up_adds_more(cents, bonus):
 
 
 def test_the_plans_are_the_public_tiers():
-    limits = {p.id: (p.requests_per_minute, p.tokens_per_minute, p.monthly_tokens) for p in plans.PLANS.values()}
+    limits = {p.id: (p.requests_per_minute, p.tokens_per_minute, p.from_paid_cents) for p in plans.PLANS.values()}
     assert limits == {
-        "free": (10, 100_000, 100_000),
-        "developer": (100, 1_000_000, 5_000_000),
-        "startup": (500, 5_000_000, 25_000_000),
+        "free": (10, 100_000, 0),
+        "developer": (100, 1_000_000, 1_000),
+        "startup": (500, 5_000_000, 25_000),
     }

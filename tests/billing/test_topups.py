@@ -13,13 +13,13 @@ from sqlmodel import select
 from stripe import WebhookSignature
 from tills import SECRET, balance, orders, outcomes
 
-from assisters_app.accounts.tables import Organization
+from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, settings
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.money import from_dollars
 from assisters_app.base.tables import TrailEntry
-from assisters_app.billing import inbox, invariants, stripe, topups
+from assisters_app.billing import customers, inbox, invariants, stripe, topups
 from assisters_app.billing.tables import StripeEvent
 
 
@@ -398,3 +398,29 @@ async def test_an_event_left_behind_by_an_outage_is_taken_up_again(ada, postman,
     await inbox.handle_forgotten()
     await jobs.run_waiting()
     assert await balance(ada.organization_id) == from_dollars("52.50")
+
+
+async def plan_of(who):
+    async with transaction() as tx:
+        return (await tx.get(Organization, who.organization_id)).plan
+
+
+async def test_what_was_paid_in_decides_the_plan(ada, postman):
+    assert await plan_of(ada) == "free"
+    await pay(postman.double, ada, 1_000)
+    assert await plan_of(ada) == "free"
+    await postman.bring_all()
+    assert await plan_of(ada) == "developer"
+    await pay(postman.double, ada, 24_000)
+    await postman.bring_all()
+    assert await plan_of(ada) == "startup"
+
+
+async def test_a_new_address_reaches_stripe(ada, payments_on):
+    await order(ada)
+    async with transaction() as tx:
+        (await tx.get(Account, ada.account_id)).email = "countess@example.com"
+        await customers.tell_stripe(tx, ada.account_id)
+    await jobs.run_waiting()
+    (customer,) = payments_on.books.every("customer")
+    assert customer["email"] == "countess@example.com"

@@ -1,0 +1,19 @@
+"""The worker knows every job there is."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import assisters_app
+
+SOURCES = Path(assisters_app.__file__).parent
+JOB = re.compile(r"^@(?:jobs\.)?job\(\s*\"([^\"]+)\"", re.MULTILINE)
+ASK = "from assisters_app import worker; from assisters_app.base import jobs; print(*jobs._jobs)"
+
+
+def test_every_job_that_is_written_is_known_to_the_worker():
+    written = {name for path in SOURCES.rglob("*.py") for name in JOB.findall(path.read_text())}
+    known = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
+    assert len(written) > 8
+    assert set(known.stdout.split()) == written
