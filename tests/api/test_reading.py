@@ -1,0 +1,155 @@
+"""What a key can read: models, its limits, its usage; and what a probe can."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from cast import MALLORY
+from customers import customer, key_of
+
+from assisters_app.base import clock, settings, valkey
+from assisters_app.base.db import transaction
+from assisters_app.base.ids import new_id
+from assisters_app.gateway.tables import Model
+from assisters_app.usage import events
+from assisters_app.usage.events import Event
+
+ASK = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Hello"}]}
+NOON = datetime(2026, 3, 10, 12, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+async def web(api, ada):
+    key = (await key_of(ada, mode="test"))[2]
+    async with httpx.AsyncClient(base_url=api, headers={"Authorization": f"Bearer {key}"}) as client:
+        yield client
+
+
+async def test_models_are_listed_and_found(test_mode):
+    found = [one.id async for one in test_mode.models.list()]
+    assert found == ["assisters-chat-v1", "assisters-embed-v1", "assisters-vision-v1"]
+    one = await test_mode.models.retrieve("assisters-embed-v1")
+    assert (one.object, one.owned_by, one.dimensions) == ("model", "assisters", 1_024)
+
+
+async def test_a_retired_model_is_gone(web):
+    async with transaction() as tx:
+        (await tx.get(Model, "assisters-vision-v1")).retired_at = clock.now()
+        tx.afterwards(announce_model)
+    async with httpx.AsyncClient(base_url=web.base_url, headers=web.headers) as client:
+        for _ in range(200):
+            if (await client.get("/v1/models/assisters-vision-v1")).status_code == 404:
+                break
+        assert (await client.get("/v1/models/assisters-vision-v1")).json()["error"]["code"] == "model_not_found"
+
+
+async def announce_model():
+    await valkey.announce("model", "assisters-vision-v1")
+
+
+async def test_the_rate_limit_can_be_read_without_using_it_up(web):
+    with clock.frozen(NOON) as move:
+        assert (await web.get("/v1/rate-limit")).json() == {
+            "object": "rate_limit",
+            "limit": 10,
+            "remaining": 10,
+            "reset": 0,
+            "tokens": {"limit": 100_000, "remaining": 100_000},
+        }
+        used = (await web.post("/v1/chat/completions", json=ASK)).json()["usage"]["total_tokens"]
+        move(NOON + timedelta(seconds=20))
+        answer = (await web.get("/v1/rate-limit")).json()
+        assert (answer["remaining"], answer["reset"]) == (9, 40)
+        assert answer["tokens"]["remaining"] == 100_000 - used  # what was held beyond it has been given back
+
+
+def call(organization_id, at, **more):
+    return Event(
+        new_id(),
+        at,
+        organization_id,
+        new_id(),
+        "live",
+        "/v1/chat/completions",
+        **{"model": "assisters-chat-v1", "status": 200, "outcome": "completed", "input_tokens": 3, **more},
+    )
+
+
+async def test_usage_comes_in_buckets_grouped_as_asked(web, ada):
+    mallory = await customer(MALLORY)
+    async with transaction() as tx:
+        await events.insert(
+            tx,
+            [
+                call(ada.organization_id, NOON, output_tokens=2, cost_nano=9),
+                call(ada.organization_id, NOON, model="assisters-embed-v1"),
+                call(ada.organization_id, NOON + timedelta(days=1)),
+                call(mallory.organization_id, NOON),
+            ],
+        )
+    start = int(NOON.replace(hour=0, minute=0).timestamp())
+    asked = {"start_time": start, "end_time": start + 3 * 86_400, "group_by": "model"}
+    page = (await web.get("/v1/usage", params=asked)).json()
+    assert (page["object"], page["has_more"], page["next_page"]) == ("page", False, None)
+    assert [len(one["results"]) for one in page["data"]] == [2, 1, 0]
+    first = page["data"][0]["results"][0]
+    assert (first["model"], first["num_model_requests"], first["output_tokens"], first["cost_nano_usd"]) == (
+        "assisters-chat-v1",
+        1,
+        2,
+        9,
+    )
+    assert first["api_key_id"] is None
+    only = (await web.get("/v1/usage", params={**asked, "models": "assisters-embed-v1", "group_by": ""})).json()
+    assert sum(len(one["results"]) for one in only["data"]) == 1
+
+
+async def test_usage_is_read_page_by_page(web, ada):
+    start = int(NOON.replace(hour=0, minute=0).timestamp())
+    asked = {"start_time": start, "end_time": start + 5 * 3_600, "bucket_width": "1h", "limit": 2}
+    starts, page = [], None
+    for _ in range(5):
+        body = (await web.get("/v1/usage", params=asked if page is None else {**asked, "page": page})).json()
+        starts += [one["start_time"] for one in body["data"]]
+        page = body["next_page"]
+        if page is None:
+            break
+    assert starts == [start + n * 3_600 for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"bucket_width": "1w"}, "bucket_width"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 99}, "limit"),
+        ({"limit": "x"}, "limit"),
+        ({"start_time": "x"}, "start_time"),
+        ({"start_time": 10**12 - 1}, "start_time"),
+        ({"start_time": 200, "end_time": 100}, "start_time"),
+        ({"group_by": "colour"}, "group_by"),
+        ({"models": "a,b"}, "models"),
+    ],
+)
+async def test_a_question_about_usage_that_makes_no_sense_is_refused(web, asked, param):
+    answer = await web.get("/v1/usage", params=asked)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_usage_cannot_be_asked_for_all_the_time(web):
+    answers = [(await web.get("/v1/usage")).status_code for _ in range(61)]
+    assert answers == [200] * 60 + [429]
+
+
+async def test_probes_are_told_what_is_down_and_nothing_more(web, house, monkeypatch):
+    assert (await web.get("/healthz")).json() == {"status": "ok"}
+    ready = await web.get("/readyz")
+    assert ready.json() == {"status": "ready", "checks": {"postgresql": "ok", "valkey": "ok", "models": "sandbox"}}
+    await valkey.close()
+    monkeypatch.setenv("REDIS_URL", "redis://:hidden-password@127.0.0.1:9")
+    settings.settings.cache_clear()
+    ready = await web.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["valkey"]) == (503, "down")
+    assert "hidden" not in ready.text
+    assert (await web.get("/healthz")).status_code == 200
+    await valkey.close()
