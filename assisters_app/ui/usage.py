@@ -1,16 +1,20 @@
 """Usage: requests, tokens and cost over time, by key and model, in the viewer's own days."""
 
+import dataclasses
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import reflex as rx
 
 from assisters_app.accounts.sessions import Person
+from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.money import dollars
 from assisters_app.keys import keys
 from assisters_app.ui import figures
+from assisters_app.ui.amounts import Amount, amount
 from assisters_app.ui.asked import RANGES, Question, question, whose_zone
 from assisters_app.ui.parts import (
     button,
@@ -35,6 +39,7 @@ from assisters_app.usage import periods, reports
 from assisters_app.usage.reports import Comparison, Share, Sums
 
 BEHIND_MS = 10_000  # from here on the page says that its figures are late
+LATELY = timedelta(minutes=15)  # how recent a call must be to tell how long calls wait now
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Figures:
 
     requests: str = ""
     tokens: str = ""
-    cost: str = ""
+    cost: Amount = dataclasses.field(default_factory=Amount)
     errors: str = ""
     requests_change: str = ""
     tokens_change: str = ""
@@ -53,22 +58,22 @@ class Figures:
     @classmethod
     def of(cls, found: Comparison, *, compared: bool) -> Self:
         """Write both periods for a person."""
-        now = found.current
+        sums = found.current
 
         def change(name: str) -> str:
             return _change(found.change(name)) if compared else ""
 
         return cls(
-            requests=f"{now.requests:,}",
-            tokens=f"{now.tokens:,}",
-            cost=dollars(now.cost_nano),
-            errors=f"{now.error_rate:.1%}",
+            requests=f"{sums.requests:,}",
+            tokens=f"{sums.tokens:,}",
+            cost=Amount.of(sums.cost_nano),
+            errors=f"{sums.error_rate:.1%}",
             requests_change=change("requests"),
             tokens_change=change("tokens"),
             cost_change=change("cost_nano"),
             errors_change=f"{found.previous.error_rate:.1%} in the period before"
             if compared
-            else f"{now.errors:,} failed",
+            else f"{sums.errors:,} failed",
         )
 
 
@@ -282,7 +287,7 @@ def _day(label: str, what: str) -> rx.Component:
 def _sums() -> rx.Component:
     ready = UsageState.phase == "ready"
     return stats(
-        stat("Cost", UsageState.sums.cost, UsageState.sums.cost_change, ready=ready),
+        stat("Cost", amount(UsageState.sums.cost), UsageState.sums.cost_change, ready=ready),
         stat("Requests", UsageState.sums.requests, UsageState.sums.requests_change, ready=ready),
         stat("Tokens", UsageState.sums.tokens, UsageState.sums.tokens_change, ready=ready),
         stat("Failed", UsageState.sums.errors, UsageState.sums.errors_change, ready=ready),
@@ -349,8 +354,6 @@ def _change(change: float | None) -> str:
 
 
 def _behind(lag: reports.Lag) -> str:
-    if lag.waited_ms is None or lag.waited_ms < BEHIND_MS:
+    if lag.latest_at is None or lag.waited_ms is None or lag.waited_ms < BEHIND_MS or lag.latest_at < now() - LATELY:
         return ""
-    return (
-        f"The latest calls took {lag.waited_ms // 1000} seconds to be counted. Nothing is lost; the rest will follow."
-    )
+    return f"Calls take about {lag.waited_ms // 1000} seconds to be counted just now. None is lost."

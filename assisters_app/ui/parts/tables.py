@@ -110,4 +110,4 @@ def _head(label: str, columns: Sequence[str], right: Sequence[int]) -> rx.Compon
 
 def _scroll(label: str, inner: rx.Component) -> rx.Component:
     # A region that scrolls sideways must be reachable by keyboard.
-    return rx.el.div(inner, class_name="overflow-x-auto", role="region", aria_label=label, tab_index=0)
+    return rx.el.div(inner, class_name="relative overflow-x-auto", role="region", aria_label=label, tab_index=0)

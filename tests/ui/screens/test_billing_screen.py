@@ -77,7 +77,11 @@ async def test_months_are_turned_and_end_at_this_one(ada, tab):
 
 async def test_the_plan_and_its_limits_are_shown(ada, tab):
     shown = (await tab(ada).send(BillingState.load)).of(BillingState)
-    assert (shown["plan"], shown["requests_per_minute"], shown["next_plan"]) == ("Free", 10, "Developer from $10 topped up")
+    assert (shown["plan"], shown["requests_per_minute"], shown["next_plan"]) == (
+        "Free",
+        10,
+        "Developer from $10 topped up",
+    )
 
 
 async def test_without_stripe_top_ups_are_off(ada, tab):

@@ -48,8 +48,8 @@ async def test_adas_day_is_what_she_called_and_paid(ada, tab):
     await calls(ada, key, 1, status=500, outcome="failed", cost_nano=0)
     shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
     day = shown["day"]
-    assert (day.spent_today, day.requests_today, day.error_rate) == ("$1.50", "4", "25.0%")
-    assert shown["balance"] == "$8.50"
+    assert (day.spent_today.short, day.requests_today, day.error_rate) == ("$1.50", "4", "25.0%")
+    assert shown["balance"].exact == "$8.50"
     assert len(shown["calls"]) == 4
     assert shown["line_label"] == "4 requests in the last 30 days"
 
