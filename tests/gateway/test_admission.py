@@ -1,0 +1,197 @@
+"""A cap is a cap: any number of callers, on any number of processes, never get past a limit or below zero."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from assisters_app.base import clock
+from assisters_app.base.clock import now
+from assisters_app.base.db import transaction
+from assisters_app.base.ids import new_id
+from assisters_app.base.money import from_dollars
+from assisters_app.base.valkey import valkey
+from assisters_app.billing import wallet
+from assisters_app.gateway import admission, wallets
+from assisters_app.gateway.admission import Limited, admit, settle
+from assisters_app.gateway.calls import Call, Ending, Usage
+from assisters_app.gateway.scripts import OPEN, PUBLISH, RECORDS, Keys, Scripts
+
+DONE = Ending("completed", 200, Usage(10, 0, 5))
+COST = 10 * 100 + 5 * 400
+
+
+async def available(organization_id):
+    found = await valkey().hgetall(Keys.of(organization_id).wallet)
+    return int(found["ledger"]) - int(found["unposted"]) - int(found["held"])
+
+
+async def test_what_is_held_comes_back_but_for_what_was_used(calls):
+    scripts, call = Scripts(), calls()
+    await admit(scripts, call, 1_000, 400_000)
+    organization_id = call.grant.organization_id
+    assert await available(organization_id) == from_dollars("1") - 400_000
+    assert (call.standing.requests_used, call.standing.tokens_used) == (1, 1_000)
+    assert await settle(scripts, call, DONE) == COST
+    assert await available(organization_id) == from_dollars("1") - COST
+    standing, _ = await admission.standing(scripts, call.grant)
+    assert (standing.requests_used, standing.tokens_used) == (1, 15)
+    assert await valkey().zcard(OPEN) == 0
+
+
+async def test_settling_twice_leaves_one_record(calls):
+    scripts, call = Scripts(), calls()
+    await admit(scripts, call, 10, 10)
+    await asyncio.gather(*(settle(scripts, call, DONE) for _ in range(5)))
+    assert await valkey().xlen(RECORDS) == 1
+    assert await available(call.grant.organization_id) == from_dollars("1") - COST
+
+
+async def test_admitting_again_after_a_lost_answer_counts_once(calls):
+    scripts, call = Scripts(), calls()
+    for _ in range(3):
+        await admit(scripts, call, 10, 10)
+    assert call.standing.requests_used == 1
+    assert await available(call.grant.organization_id) == from_dollars("1") - 10
+
+
+async def test_the_limits_free_themselves_after_a_minute_and_leave_nothing_behind(calls):
+    scripts, at = Scripts(), now()
+    with clock.frozen(at) as move:
+        for second in range(10):
+            move(at + timedelta(seconds=second))
+            call = calls()
+            await admit(scripts, call, 10_000, 0)
+        with pytest.raises(Limited) as limited:
+            await admit(scripts, calls(), 1, 0)
+        assert limited.value.retry_after == 51
+        for second, room in ((59, 0), (60, 1), (65, 5), (69, 4)):
+            move(at + timedelta(seconds=second))
+            for _ in range(room):
+                await admit(scripts, calls(), 1, 0)
+            with pytest.raises(Limited):
+                await admit(scripts, calls(), 1, 0)
+    assert 0 < await valkey().ttl(Keys.of(call.grant.organization_id).limits) <= 60
+
+
+async def test_tokens_wait_for_the_tokens_before_them(calls):
+    scripts, at = Scripts(), now()
+    with clock.frozen(at) as move:
+        await admit(scripts, calls(), 60_000, 0)
+        move(at + timedelta(seconds=30))
+        await admit(scripts, calls(), 40_000, 0)
+        with pytest.raises(Limited) as limited:
+            await admit(scripts, calls(), 70_000, 0)
+        assert (limited.value.code, limited.value.retry_after) == ("rate_limit_exceeded", 60)
+        with pytest.raises(Limited) as limited:
+            await admit(scripts, calls(), 60_000, 0)
+        assert limited.value.retry_after == 30
+        with pytest.raises(Limited) as limited:
+            await admit(scripts, calls(), 100_001, 0)
+        assert (limited.value.code, limited.value.retry_after) == ("request_too_large", None)
+
+
+async def test_a_wallet_topped_up_unheard_is_read_again_before_anybody_is_refused(ada, calls):
+    scripts = Scripts()
+    await admit(scripts, calls(), 1, 1)
+    async with transaction() as tx:
+        await wallet.give(tx, ada.organization_id, from_dollars("5"), "unheard")
+    await admit(scripts, calls(), 1, from_dollars("5"))
+
+
+async def test_an_older_reading_of_the_ledger_changes_nothing(calls):
+    scripts, call = Scripts(), calls()
+    keys = Keys.of(call.grant.organization_id)
+    names = (keys.wallet, keys.holds, keys.unposted)
+    await scripts.run(PUBLISH, names, 7, 500, 60)
+    await scripts.run(PUBLISH, names, 6, 9_999, 60)
+    assert await available(call.grant.organization_id) == 500
+    await scripts.run(PUBLISH, names, 8, 400, 60)
+    assert await available(call.grant.organization_id) == 400
+
+
+async def test_a_wallet_that_valkey_lost_is_rebuilt_with_its_holds_and_what_is_not_posted(calls):
+    scripts, settled, open_ = Scripts(), calls(), calls()
+    organization_id = settled.grant.organization_id
+    await admit(scripts, settled, 20, 9_000)
+    await settle(scripts, settled, DONE)
+    await admit(scripts, open_, 20, 8_000)
+    await valkey().delete(Keys.of(organization_id).wallet)
+    await admit(scripts, calls(), 20, 7_000)
+    assert await available(organization_id) == from_dollars("1") - COST - 8_000 - 7_000
+    await valkey().delete(Keys.of(organization_id).wallet)
+    await settle(scripts, open_, DONE)
+    await wallets.publish(scripts, organization_id)
+    assert await available(organization_id) == from_dollars("1") - 2 * COST - 7_000
+
+
+async def test_when_valkey_is_down_callers_are_told_soon(calls, monkeypatch):
+    from assisters_app.base import settings as product_settings
+    from assisters_app.base import valkey as connection
+
+    await connection.close()
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9")
+    product_settings.settings.cache_clear()
+    began = now()
+    with pytest.raises(admission.Unavailable):
+        await admit(Scripts(), calls(), 1, 1)
+    assert now() - began < timedelta(seconds=5)
+    await connection.close()
+
+
+REQUESTS = some.lists(
+    some.tuples(
+        some.integers(1, 900),  # input tokens
+        some.integers(0, 900),  # most output tokens
+        some.integers(0, 100),  # percent of it that is produced
+        some.sampled_from(["settle", "settle", "settle", "abandon"]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(REQUESTS, some.integers(1, 12), some.integers(500, 6_000), some.integers(0, 3_000_000))
+async def test_no_crowd_gets_past_a_limit_or_below_zero(calls, requests, rpm, tpm, balance):
+    organization_id = new_id()
+    grant = replace(calls().grant, organization_id=organization_id, requests_per_minute=rpm, tokens_per_minute=tpm)
+    keys, processes = Keys.of(organization_id), [Scripts() for _ in range(3)]
+    await processes[0].run(PUBLISH, (keys.wallet, keys.holds, keys.unposted), 10**6, balance, 60)
+    admitted, reserved, spent, held = [], [], [0], [0]
+
+    async def one(number, given_tokens, most, percent, fate):
+        call = Call(grant, "/v1/chat/completions", model="m", price=calls().price)
+        scripts = processes[number % len(processes)]
+        hold = call.cost(Usage(given_tokens, 0, most))
+        try:
+            await admit(scripts, call, given_tokens + most, hold)
+        except Limited as limited:
+            assert limited.code in {"rate_limit_exceeded", "request_too_large", "insufficient_quota"}  # noqa: PT017 (which one depends on who came first)
+            return
+        admitted.append(call)
+        reserved.append(given_tokens + most)
+        if fate == "abandon":
+            held[0] += hold
+        else:
+            ending = Ending("completed", 200, Usage(given_tokens, 0, most * percent // 100))
+            spent[0] += await settle(scripts, call, ending)
+        assert spent[0] <= balance
+
+    with clock.frozen(now()):
+        await asyncio.gather(*(one(number, *request) for number, request in enumerate(requests)))
+    assert len(admitted) <= rpm
+    assert await available(organization_id) == balance - spent[0] - held[0] >= 0
+    used = await valkey().hgetall(keys.limits)
+    assert int(used["r"]) == len(admitted)
+    assert int(used["t"]) <= tpm
+    assert int(used["t"]) <= sum(reserved)
+    assert await valkey().hlen(keys.holds) == len(admitted) - await settled_count(organization_id)
+
+
+async def settled_count(organization_id):
+    entries = await valkey().xrange(RECORDS)
+    return sum(str(organization_id) in fields["record"] for _, fields in entries)
