@@ -6,7 +6,7 @@ from typing import Self
 import reflex as rx
 
 from assisters_app.privacy import cookies
-from assisters_app.ui.parts import badge, card, empty, heading, link, table
+from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, table
 from assisters_app.ui.parts.privacy import OnDevice, PrivacySignal
 from assisters_app.ui.session import AppState, access
 from assisters_app.ui.shell import public
@@ -121,7 +121,7 @@ def _signal() -> rx.Component:
     return rx.el.p(
         "We sell and share no personal data, so the signal has nothing to switch off here; we honour it all the same and "
         "say so. Our answer for programs is at ",
-        rx.el.a("/.well-known/gpc.json", href="/.well-known/gpc.json", class_name="text-accent underline"),
+        anchor("/.well-known/gpc.json", href="/.well-known/gpc.json", class_name="text-accent underline"),
         ".",
         class_name="mt-1.5 text-muted max-w-prose",
     )

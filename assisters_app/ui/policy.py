@@ -5,9 +5,10 @@ from typing import Any, Self
 
 import reflex as rx
 
+from assisters_app.base.marks import UNSTATED
 from assisters_app.privacy import policy, retention
 from assisters_app.privacy.policy import Part, Section
-from assisters_app.ui.parts import badge, card, empty, heading, link, notice, rows, table, time
+from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, notice, rows, table, time
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
 
@@ -42,10 +43,11 @@ class PolicyState(AppState):
         """Read how old the oldest row of each kind is."""
         try:
             async with for_anyone() as tx:
-                self.gauges = [GaugeView.of(gauge) for gauge in await retention.gauges(tx)]
+                found = [GaugeView.of(gauge) for gauge in await retention.gauges(tx)]
         except Exception:
             self.phase = "failed"
             raise
+        self.gauges = sorted(found, key=lambda gauge: (gauge.promise == UNSTATED, gauge.promise, gauge.title))
         self.phase = "ready"
 
 
@@ -62,7 +64,7 @@ def page() -> rx.Component:
             rx.el.article(
                 heading("Privacy Policy", lead="Each sentence has a number that stays, and can be linked to."),
                 rows(
-                    ("In force since", f"{now.effective_at:%d %B %Y}"),
+                    ("In force since", f"{now.effective_at.day} {now.effective_at:%B %Y}"),
                     ("Version", now.version),
                     ("SHA-256 of the text", rx.el.code(now.sha256, class_name="text-xs break-all")),
                     (
@@ -86,7 +88,7 @@ def _file(words: str, name: str) -> rx.Component:
 def _contents(sections: tuple[Section, ...]) -> rx.Component:
     lines = [
         rx.el.li(
-            rx.el.a(
+            anchor(
                 f"{section.number}. {section.title}",
                 href=f"#section-{section.number}",
                 class_name="block py-1 text-[0.8125rem] text-muted hover:text-ink",
@@ -137,7 +139,7 @@ def _promise(part: Part) -> Any:
 
 
 def _number(sentence: str) -> rx.Component:
-    return rx.el.a(
+    return anchor(
         sentence,
         href=f"#{sentence}",
         aria_label=f"Link to sentence {sentence}",
@@ -159,8 +161,14 @@ def _gauges() -> rx.Component:
         table(
             PolicyState.gauges,
             lambda gauge: (
-                rx.el.div(gauge.title, rx.el.code(gauge.table, class_name="block text-xs text-faint")),
-                rx.el.span(gauge.limit, rx.el.span(gauge.promise, class_name="block text-xs text-faint")),
+                rx.el.div(
+                    gauge.title, rx.el.code(gauge.table, class_name="block text-xs text-faint"), class_name="min-w-44"
+                ),
+                rx.el.span(
+                    gauge.limit,
+                    rx.el.span(gauge.promise, class_name="block text-xs text-faint"),
+                    class_name="block min-w-40",
+                ),
                 time(gauge.oldest, "date", "none"),
                 rx.cond(gauge.kept, badge("kept", tone="good"), badge("not currently true", tone="bad")),
             ),

@@ -4,13 +4,14 @@ import reflex as rx
 
 from assisters_app.privacy import processors
 from assisters_app.privacy.processors import Processor
-from assisters_app.ui.parts import badge, card, heading, link, rows
+from assisters_app.ui.parts import anchor, badge, card, heading, link, rows
 from assisters_app.ui.shell import public
 
 CATEGORIES = {  # fideslang's names, in words
     "user.authorization.password": "password, as a hash",
     "user.behavior": "what was called, when, with which result",
     "user.contact.email": "e-mail address",
+    "user.content": "names you gave to things",
     "user.device": "browser or program (user agent)",
     "user.device.ip_address": "IP address",
     "user.financial": "amounts and payments",
@@ -49,7 +50,7 @@ def _processor(processor: Processor) -> rx.Component:
             ("Where", processor.country),
             ("Safeguard", processor.safeguard),
             ("Hosts", rx.el.code(", ".join(processor.hosts), class_name="text-xs")),
-            ("Since", f"{processor.since:%d %B %Y}"),
+            ("Since", f"{processor.since.day} {processor.since:%B %Y}"),
             ("Its terms", _terms(processor.terms)),
         ),
         title=processor.name,
@@ -67,7 +68,7 @@ def _categories(names: tuple[str, ...]) -> rx.Component:
 
 
 def _terms(address: str) -> rx.Component:
-    return rx.el.a(
+    return anchor(
         address.removeprefix("https://"),
         href=address,
         rel="noreferrer",

@@ -9,7 +9,7 @@ import reflex as rx
 
 from assisters_app.base.errors import NotFound
 from assisters_app.privacy import receipts
-from assisters_app.ui.parts import card, copyable, empty, heading, notice, number, rows, skeleton, table, time
+from assisters_app.ui.parts import anchor, card, copyable, empty, heading, notice, number, rows, skeleton, table, time
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
 
@@ -162,7 +162,7 @@ def _receipt() -> rx.Component:
                 ("Carried out", time(ReceiptState.carried_out)),
             ),
             rx.el.div(
-                rx.el.a(
+                anchor(
                     "Download receipt",
                     href="/download/receipts/" + ReceiptState.handle,
                     download=ReceiptState.handle + ".json",

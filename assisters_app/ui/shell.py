@@ -11,7 +11,7 @@ from reflex_components_core.core.banner import has_too_many_connection_errors
 from reflex_components_core.react_router.dom import ReactRouterLink
 
 from assisters_app.ui.pages import PAGES, Page
-from assisters_app.ui.parts import link_button, post_form
+from assisters_app.ui.parts import anchor, link_button, post_form
 from assisters_app.ui.parts.browser import Drawer, Message, Palette
 from assisters_app.ui.session import AppState
 from assisters_app.ui.undoing import closing_banner
@@ -162,7 +162,7 @@ _TOP = "px-3 h-9 inline-flex items-center rounded-lg text-muted hover:text-ink h
 
 
 def _skip() -> rx.Component:
-    return rx.el.a(
+    return anchor(
         "Skip to content",
         href="#main",
         class_name="sr-only focus:not-sr-only focus:fixed focus:z-50 focus:left-3 focus:top-3 focus:bg-surface focus:px-3 focus:py-2 focus:rounded-lg focus:shadow-over",
@@ -283,7 +283,7 @@ def _account() -> rx.Component:
             rx.el.p(AppState.email, class_name="px-2.5 py-2 truncate text-muted border-b border-line mb-1.5"),
             *[ReactRouterLink.create(page.title, to=page.route, class_name=_ITEM) for page in _listed("Account")],
             rx.cond(
-                AppState.mailbox != "", rx.el.a("Caught mail (development)", href=AppState.mailbox, class_name=_ITEM)
+                AppState.mailbox != "", anchor("Caught mail (development)", href=AppState.mailbox, class_name=_ITEM)
             ),
             post_form(
                 rx.el.button("Sign out", type="submit", class_name=_ITEM + "w-full"),

@@ -17,6 +17,7 @@ from assisters_app.ui import figures
 from assisters_app.ui.amounts import Amount, amount
 from assisters_app.ui.asked import RANGES, Question, question, whose_zone
 from assisters_app.ui.parts import (
+    anchor,
     button,
     card,
     empty,
@@ -219,7 +220,7 @@ def page() -> rx.Component:
         heading(
             "Usage",
             link_button("Request log", to="/dashboard/requests"),
-            rx.el.a(
+            anchor(
                 rx.icon("download", size=16, aria_hidden="true"),
                 "CSV",
                 href=UsageState.csv,

@@ -1,6 +1,6 @@
 """The parts that screens are built of. Charts stand apart (`parts.charts`), because they bring a library with them."""
 
-from assisters_app.ui.parts.buttons import button, copy_button, link, link_button
+from assisters_app.ui.parts.buttons import anchor, button, copy_button, link, link_button
 from assisters_app.ui.parts.cards import badge, card, heading, notice, rows, skeleton, stat, stats
 from assisters_app.ui.parts.dialogs import confirm, dialog_actions, modal
 from assisters_app.ui.parts.fields import (
@@ -19,6 +19,7 @@ from assisters_app.ui.parts.tables import empty, failed, table
 from assisters_app.ui.parts.times import number, time, with_zone
 
 __all__ = [
+    "anchor",
     "area",
     "badge",
     "button",

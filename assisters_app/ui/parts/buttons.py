@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import reflex as rx
+from reflex_components_core.el.elements.inline import A
 from reflex_components_core.react_router.dom import ReactRouterLink
 
 from assisters_app.ui.parts.browser import Copy
@@ -43,6 +44,14 @@ def link(*children: Any, to: str | rx.Var[str], **props: Any) -> rx.Component:
     return _link(*children, to=to, class_name=look + props.pop("class_name", ""), **props)
 
 
+def anchor(*children: Any, href: str | rx.Var[str], **props: Any) -> rx.Component:
+    """Return a link that the browser follows by itself: to a download, a place on this page, another site.
+
+    Reflex's own `rx.el.a` looks for a page of ours instead, and would find none.
+    """
+    return A.create(*children, href=href, **props)
+
+
 def copy_button(text: str | rx.Var[str], label: str = "Copy", **props: Any) -> rx.Component:
     """Return a small button that copies `text`; `label` is what it is called, e.g. "Copy key"."""
     look = (
@@ -56,8 +65,5 @@ def _look(kind: Kind, size: str, more: str) -> str:
 
 
 def _link(*children: Any, to: str | rx.Var[str], **props: Any) -> rx.Component:
-    if (isinstance(to, str) and not to.startswith("/")) or (
-        isinstance(to, str) and to.startswith(("/auth/", "/v1/", "/download/"))
-    ):
-        return rx.el.a(*children, href=to, **props)
-    return ReactRouterLink.create(*children, to=to, **props)
+    leaves = isinstance(to, str) and (not to.startswith("/") or to.startswith(("/auth/", "/v1/", "/download/", "/.")))
+    return anchor(*children, href=to, **props) if leaves else ReactRouterLink.create(*children, to=to, **props)
