@@ -36,10 +36,9 @@ class Subject:
         return (self.account_id, *self.organization_ids)
 
     @property
-    def identifiers(self) -> tuple[str, ...]:
-        """Every text that must be found nowhere once the person is erased."""
-        texts = (*map(str, self.ids), *(one.hex for one in self.ids), self.email, *self.handles, *self.customer_ids)
-        return tuple(text for text in texts if text)
+    def names(self) -> tuple[str, ...]:
+        """What machines call the person: found nowhere once they are erased."""
+        return (*map(str, self.ids), *(one.hex for one in self.ids), *self.handles, *self.customer_ids)
 
 
 async def subject_of(tx: Tx, account_id: UUID) -> Subject:

@@ -15,9 +15,11 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from assisters_app.accounts import reauthentication
 from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.tables import Account
 from assisters_app.base import jobs, mail, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
@@ -71,7 +73,7 @@ async def plan(tx: Tx, who: Person) -> Plan:
     """Count what would go and what would stay, the records of the erasure itself included."""
     reauthentication.require_recent(who)
     async with tx.rehearsal():
-        await _ask(tx, who, now(), at_once=True)
+        await erase_now(tx, who)
         subject = await subject_of(tx, who.account_id)
         lines = [await purge.line(tx, table, rows, subject) for table, rows in inventory.personal_tables()]
     counted = tuple(line for line in lines if line.goes or line.stays)
@@ -81,7 +83,7 @@ async def plan(tx: Tx, who: Person) -> Plan:
 async def close(tx: Tx, who: Person) -> Closing:
     """Close the account: keys and sessions end now, everything else when the grace is over."""
     reauthentication.require_recent(who)
-    if await pending(tx, who.account_id):
+    if await _waiting(tx, who.account_id):
         raise Refused("Your account is being closed already.", code="closing", status=409)
     closing = await _ask(tx, who, carry_out_at(now()), at_once=False)
     await mail.send(tx, who.email, _goodbye(closing), account_id=who.account_id)
@@ -115,7 +117,7 @@ async def undo(tx: Tx, who: Person) -> None:
 
 async def pending(tx: Tx, account_id: UUID) -> Closing | None:
     """Return the closing under way for an account, for the banner with the countdown."""
-    waiting = await _waiting(tx, account_id)
+    waiting = (await tx.exec(_under_way(account_id))).first()
     return _closing(waiting) if waiting else None
 
 
@@ -138,16 +140,17 @@ async def _ask(tx: Tx, who: Person, at: datetime, *, at_once: bool) -> Closing:
 
 
 async def _waiting(tx: Tx, account_id: UUID) -> Erasure | None:
-    found = await tx.exec(
-        select(Erasure)
-        .where(
-            Erasure.account_id == account_id,
-            col(Erasure.withdrawn_at).is_(None),
-            col(Erasure.carried_out_at).is_(None),
-        )
-        .with_for_update()
+    """Return the closing under way, once nobody else decides about this account: two clicks do not make two."""
+    await tx.get_one(Account, account_id, with_for_update=True)
+    return (await tx.exec(_under_way(account_id))).first()
+
+
+def _under_way(account_id: UUID) -> SelectOfScalar[Erasure]:
+    return select(Erasure).where(
+        Erasure.account_id == account_id,
+        col(Erasure.withdrawn_at).is_(None),
+        col(Erasure.carried_out_at).is_(None),
     )
-    return found.first()
 
 
 def _closing(erasure: Erasure) -> Closing:
@@ -165,5 +168,5 @@ def _goodbye(closing: Closing) -> Message:
                 "After that everything is erased, except for what the law makes us keep, without your name on it."
             ),
         ),
-        ("Change your mind", f"{settings().public_url}/privacy"),
+        ("Change your mind", f"{settings().public_url}/dashboard/privacy/delete"),
     )

@@ -45,7 +45,7 @@ from assisters_app.base.settings import settings
 from assisters_app.billing import stripe
 from assisters_app.keys import keys
 from assisters_app.privacy import inventory, receipts, remains, requests
-from assisters_app.privacy.belonging import Subject, subject_of, theirs
+from assisters_app.privacy.belonging import EMAIL, Subject, subject_of, theirs
 from assisters_app.privacy.tables import Erasure
 
 AT_ONCE = 10_000  # rows deleted in one transaction
@@ -203,10 +203,11 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         await remains.forget_jobs(tx, subject)
         tx.expunge_all()  # rows go by table from here on, behind the session's back
         removed = await _delete_the_rest(tx, subject)
+        await _forget_address(tx, address)
         erasure = await tx.get_one(Erasure, erasure_id)
         for name, count in removed.items():
             _count(erasure, name, count)
-        found = await remains.scan(tx, (*subject.identifiers, address))
+        found = await remains.scan(tx, (*subject.names, address))
         if found:
             raise RuntimeError(f"The erasure is not complete: something is left in {', '.join(sorted(found))}.")
         await _hand_out_receipt(tx, erasure, lines, address)
@@ -256,6 +257,16 @@ async def _delete_the_rest(tx: Tx, subject: Subject) -> dict[str, int]:
             done = await tx.sql(delete(table).where(_doomed(table, rows, subject)))
             removed[table.name] = done.rowcount
     return removed
+
+
+async def _forget_address(tx: Tx, address: str) -> None:
+    """Take the address out of other people's rows: mail to it that somebody else caused, a change to it."""
+    for table, rows in inventory.personal_tables():
+        for column in table.c:
+            if mark_of(column).category == EMAIL:
+                here = func.lower(column) == address
+                keep = update(table).where(here).values({column: _blank(column)})
+                await tx.sql(keep if rows.on_erase is OnErase.KEEP else delete(table).where(here))
 
 
 async def _hand_out_receipt(tx: Tx, erasure: Erasure, kept: list[Line], address: str) -> None:

@@ -1,12 +1,15 @@
-"""What is left of a person outside the marked tables: waiting calls, Valkey, jobs; and the scan that trusts no mark.
+"""What is left of a person outside the marked tables: waiting calls, Valkey, jobs; and a scan that trusts no mark.
 
-take_in_waiting_calls(subject) -> str     writes down what still waits in the stream
-forget_in_valkey(subject) -> str          deletes every key and stream record that names them
-forget_jobs(tx, subject) -> int           deletes jobs whose arguments name them
-scan(tx, identifiers) -> dict[table, rows]  every table of the schema, from the database's own catalogue
+    take_in_waiting_calls(subject) -> str    ends what is open, and writes down what waits in the stream
+    forget_in_valkey(subject) -> str         deletes every key and stream record that names them
+    forget_jobs(tx, subject) -> int          deletes jobs whose arguments name them
+    scan(tx, texts) -> dict[table, rows]     every table of the schema, from the database's own catalogue
+
+The first two are steps of a purge: they return what they did, for the receipt.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from uuid import UUID
 
@@ -19,8 +22,10 @@ from assisters_app.gateway import ingest, reaper
 from assisters_app.gateway.scripts import RECORDS, Keys, open_name
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy.belonging import Subject
+from assisters_app.privacy.inventory import marked_columns
 
 AT_ONCE = 500  # keys or records in one round trip
+FREE = ("user.content", "user.name", "user.workplace", "user.device", "user.behavior", "user.location")
 PATIENCE = 60.0  # seconds to wait for records that another worker has taken
 
 COLUMNS = text(
@@ -56,7 +61,7 @@ async def take_in_waiting_calls(subject: Subject) -> str:
 
 async def forget_in_valkey(subject: Subject) -> str:
     """Delete every key whose name holds one of the person's identifiers, and their records in streams."""
-    names = (*subject.identifiers, *await _key_names(subject))
+    names = (*subject.names, *await _key_names(subject))
     keys, records = 0, 0
     async for batch in _all_keys():
         own = [key for key in batch if _names_any(key, names)]
@@ -73,19 +78,25 @@ async def forget_jobs(tx: Tx, subject: Subject) -> int:
     done = await tx.sql(
         text(
             "WITH gone AS (DELETE FROM procrastinate_jobs WHERE status <> 'doing' "
-            "AND lower(args::text) LIKE ANY(:patterns) RETURNING id) SELECT count(*) FROM gone"
+            "AND lower(args::text) ~ ANY(:patterns) RETURNING id) SELECT count(*) FROM gone"
         ),
-        {"patterns": _patterns(subject.identifiers)},
+        {"patterns": _patterns(subject.names)},
     )
     return int(done.scalar_one())
 
 
-async def scan(tx: Tx, identifiers: Iterable[str]) -> dict[str, int]:
-    """Return, for each table of the schema that still holds one of `identifiers` anywhere, how many rows do."""
-    patterns = _patterns(identifiers)
-    found = {}
+async def scan(tx: Tx, texts: Iterable[str]) -> dict[str, int]:
+    """Return, for each table of the schema that still holds one of `texts`, how many rows do.
+
+    Left out are the columns in which others may write what they like: nobody can stop somebody's erasure by calling a
+    key of their own by that person's address.
+    """
+    patterns, found, theirs = _patterns(texts), {}, _written_by_others()
     for table in (await tx.sql(COLUMNS, {"schema": SCHEMA})).all():
-        search = _search(table.table_name, table.column_names)
+        searched = [name for name in table.column_names if (table.table_name, name) not in theirs]
+        if not searched:
+            continue
+        search = _search(table.table_name, searched)
         count = (await tx.sql(search, {"patterns": patterns})).scalar_one()
         if count:
             found[table.table_name] = int(count)
@@ -94,7 +105,7 @@ async def scan(tx: Tx, identifiers: Iterable[str]) -> dict[str, int]:
 
 def _search(table_name: str, column_names: Sequence[str]) -> TextClause:
     """Return the question over one table; both names come from the catalogue and are quoted."""
-    anywhere = " OR ".join(f"lower({_as_text(name)}) LIKE ANY(:patterns)" for name in column_names)
+    anywhere = " OR ".join(f"lower({_as_text(name)}) ~ ANY(:patterns)" for name in column_names)
     return text(f"SELECT count(*) FROM {SCHEMA}.{_quoted(table_name)} WHERE {anywhere}")  # noqa: S608 (see above)
 
 
@@ -106,9 +117,13 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _patterns(identifiers: Iterable[str]) -> list[str]:
-    escaped = (one.lower().replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") for one in identifiers)
-    return sorted({f"%{one}%" for one in escaped if one})
+def _patterns(texts: Iterable[str]) -> list[str]:
+    """Return PostgreSQL patterns that find each text as a word of its own: `ada@…` is not found in `prada@…`."""
+    return sorted({rf"(?<![a-z0-9._%+-]){re.escape(one.lower())}(?![a-z0-9-]|\.[a-z0-9])" for one in texts})
+
+
+def _written_by_others() -> set[tuple[str, str]]:
+    return {(c.table.name, c.name) for c, mark in marked_columns() if (mark.category or "").startswith(FREE)}
 
 
 async def _key_names(subject: Subject) -> list[str]:

@@ -1,5 +1,6 @@
 """Erasure: what Ada is told before, what is left after, and what a stranger can check."""
 
+import asyncio
 import base64
 import json
 import re
@@ -7,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cast import ADA, PASSWORD
+from cast import ADA, MALLORY, PASSWORD
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from customers import customer
 from hypothesis import given
@@ -15,10 +16,10 @@ from hypothesis import strategies as st
 from markers import everything, fill
 from sqlmodel import col, select
 
-from assisters_app.accounts import sessions, signing_in
+from assisters_app.accounts import links, sessions, signing_in
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
-from assisters_app.accounts.tables import Account, Organization
+from assisters_app.accounts.tables import Account, MailToken, Organization
 from assisters_app.base import crypto, jobs, mail, tables, trail
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
@@ -269,6 +270,39 @@ async def test_something_left_behind_stops_the_receipt(ada, monkeypatch):
     with pytest.raises(RuntimeError, match="something is left in trail_entry"):
         await purge.carry_out(str(waiting.id))
     assert await _one(Account, Account.email == ADA)
+
+
+async def test_mallory_cannot_stop_adas_erasure_by_writing_her_address_into_her_own_things(ada):
+    mallory = await customer(MALLORY)
+    prada = await customer("prada@example.com")  # another person, whose address only ends like hers
+    async with transaction() as tx:
+        await keys.issue(tx, mallory, keys.NewKey(name=ADA))
+        await links.link(tx, mallory.account_id, "email-change", new_email=ADA)
+        await mail.send(tx, ADA, mail.Message("Confirm", ("Is this you?",)), account_id=mallory.account_id)
+        mallory_account = await tx.get_one(Account, mallory.account_id)
+        await sessions.open_session(tx, mallory_account, Client("192.0.2.9", f"Firefox for {ADA}"))
+    await receipt_of(await erased(ada))
+    async with transaction() as tx:
+        left = {account.email for account in await tx.exec(select(Account))}
+        assert (await tx.exec(select(MailToken))).all() == []
+    assert left == {mallory.email, prada.email}
+    assert [one["subject"] for one in await waiting_mail(ADA)] == ["Your account has been erased"]
+
+
+async def test_two_clicks_make_one_erasure(ada):
+    with pytest.raises(Refused, match="already"):
+        await asyncio.gather(ask(erasure.close, ada), ask(erasure.close, ada))
+    assert await _one(Erasure, Erasure.account_id == ada.account_id)
+
+
+async def test_the_plan_during_the_grace_counts_as_the_receipt_will(ada):
+    await ask(erasure.close, ada)
+    plan = await ask(erasure.plan, ada)
+    said = json.loads((await receipt_of(await erased(ada))).body)
+    planned = {line.table: (line.goes, line.stays) for line in plan.lines}
+    assert planned == {
+        line["table"]: (line["goes"], line["stays"]) for line in said["tables"] if line["goes"] or line["stays"]
+    }
 
 
 async def test_the_customer_at_stripe_is_deleted(ada, stripe):
