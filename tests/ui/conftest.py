@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,14 +113,14 @@ async def _until_answering(url, process, log):
     end = time.monotonic() + PATIENCE
     async with httpx.AsyncClient() as client:
         while True:
-            assert process.poll() is None and time.monotonic() < end, log.read_text()
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
             try:
                 await client.get(url)
             except httpx.TransportError:
                 await asyncio.sleep(0.1)  # it is starting: there is nothing to wait for yet
             else:
                 return
-
 
 
 def _administer(postgres, statement):

@@ -16,7 +16,7 @@ _marks = itertools.count(1)
 class Tab:
     """Speaks to the socket as Reflex's own client does, or not at all as it does."""
 
-    def __init__(self, base, *, token=None, cookie="", origin="", boot=True, path="/dashboard"):
+    def __init__(self, base, *, token=None, cookie="", origin="", boot=True, path="/dashboard"):  # noqa: PLR0913 (all a client chooses)
         self.base, self.token, self.boot, self.path = base, token or str(uuid.uuid4()), boot, path
         self.headers = {"Cookie": f"session={cookie}"} if cookie else {}
         if origin:

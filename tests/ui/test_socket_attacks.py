@@ -1,7 +1,7 @@
 """What a stranger, a thief and a careless script try on the socket, and what they get."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 import redis
@@ -157,10 +157,9 @@ async def test_the_cookie_goes_no_further_than_the_door(face, cookie_of):
 async def test_a_tab_that_floods_is_cut_off_and_another_is_not(face, cookie_of):
     cookie = await cookie_of(ADA)
     async with Tab(face.url, cookie=cookie) as calm, Tab(face.url, cookie=cookie) as flood:
-        with pytest.raises((socketio.exceptions.SocketIOError, asyncio.TimeoutError, ConnectionError)):
+        with suppress(socketio.exceptions.SocketIOError):  # it may be cut off before it has sent everything
             for _ in range(2_000):
                 await flood.send("add", by=1)
-            await asyncio.wait_for(asyncio.Event().wait(), 0.5)
         await asyncio.wait_for(flood.gone.wait(), 10)
         assert "private" in await calm.calls("load")
 
@@ -184,4 +183,6 @@ async def _holding(text):
     """Return the keys of Valkey whose value holds `text`."""
     async with redis.asyncio.from_url(valkey.settings().redis_url) as raw:
         keys = [key async for key in raw.scan_iter(count=1000)]
-        return [key for key in keys if await raw.type(key) == b"string" and text.encode() in (await raw.get(key) or b"")]
+        return [
+            key for key in keys if await raw.type(key) == b"string" and text.encode() in (await raw.get(key) or b"")
+        ]

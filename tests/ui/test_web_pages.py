@@ -117,9 +117,7 @@ async def test_a_page_names_this_address_wherever_the_build_named_another(visito
 async def test_a_mailed_token_goes_into_a_cookie_that_scripts_cannot_read(visitor):
     answer = await visitor.get("/verify?token=" + "t" * 43)
     assert (answer.status_code, answer.headers["location"]) == (303, "/verify")
-    assert re.fullmatch(
-        r"link=t{43}; Max-Age=600; Path=/auth; HttpOnly; SameSite=Lax", answer.headers["set-cookie"]
-    )
+    assert re.fullmatch(r"link=t{43}; Max-Age=600; Path=/auth; HttpOnly; SameSite=Lax", answer.headers["set-cookie"])
     odd = await visitor.get("/verify?token=a%0d%0aset-cookie:x")
     assert "set-cookie" not in odd.headers
 
@@ -147,7 +145,7 @@ def test_only_pages_with_a_chart_bring_the_chart_library(built):
 
 
 def _weight(built, html):
-    """Return the bytes on the wire of a page and all it loads at first, and of the chart library where it comes later."""
+    """Return the bytes on the wire of a page with all it loads at first, and those of a chart library loaded later."""
     text = html.read_text()
     at_first = set(re.findall(r'(?:href|src)="(/assets/[^"]+|/[\w.-]+\.(?:svg|css|js))"', text))
     wire = sum(_packed(built / path.lstrip("/")) for path in at_first) + _packed(html)
@@ -155,7 +153,9 @@ def _weight(built, html):
         name
         for path in at_first
         if path.endswith(".js")
-        for name in re.findall(r'import\(\s*[`"\']\./([\w.-]*plotly[\w.-]*\.js)', (built / path.lstrip("/")).read_text())
+        for name in re.findall(
+            r'import\(\s*[`"\']\./([\w.-]*plotly[\w.-]*\.js)', (built / path.lstrip("/")).read_text()
+        )
     }
     return wire, sum(_packed(built / "assets" / name) for name in later)
 
