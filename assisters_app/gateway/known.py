@@ -39,6 +39,7 @@ class Known:
         self._strangers: set[str] = set()
         self._lookups = asyncio.Semaphore(LOOKUPS)
         self._wallet_changed = wallet_changed
+        self._fresh = True
         self._changes = 0
         self._heard: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,7 +97,13 @@ class Known:
             async with asyncio.timeout(5 * REFRESH):
                 await self.refresh()
         except (SQLAlchemyError, DBAPIError, OSError, TimeoutError):
-            logger.warning("Keys could not be read again; going on with what is known.")
+            if self._fresh:
+                logger.warning("Keys cannot be read again; going on with what is known.")
+            self._fresh = False
+        else:
+            if not self._fresh:
+                logger.warning("Keys are read again.")
+            self._fresh = True
 
     async def refresh(self) -> None:
         """Read again all that is remembered; a key that was revoked meanwhile is gone after this."""

@@ -61,7 +61,7 @@ async def api(stocked):
 
 
 async def listening(port):
-    for _ in range(500):
+    for _ in range(6_000):
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()

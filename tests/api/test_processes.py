@@ -1,0 +1,105 @@
+"""Several processes of the API give one answer, and the death of one loses nothing."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import listening
+from customers import key_of
+from nets import free_port
+
+from assisters_app.base import clock
+from assisters_app.base.clock import now
+from assisters_app.base.db import transaction
+from assisters_app.gateway import admission, invariants, reaper
+from assisters_app.keys import keys
+
+ROOT = Path(__file__).resolve().parents[2]
+ASK = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@contextlib.asynccontextmanager
+async def process(port):
+    """Serve the API alone in a process of its own, as it is scaled."""
+    program = Path(sys.executable).with_name("granian")
+    served = "assisters_app.asgi:api_alone"
+    argv = [program, "--interface", "asgi", "--factory", served, "--port", str(port), "--workers", "1"]
+    child = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=ROOT,
+        env=os.environ,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        await listening(port)
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, 9)
+        await child.wait()
+
+
+@pytest.fixture
+async def two(upstream):
+    """Two processes, each with a client that talks to it alone."""
+    ports = free_port(), free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        children = [await stack.enter_async_context(process(port)) for port in ports]
+        clients = [
+            await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
+            for port in ports
+        ]
+        yield list(zip(children, clients, strict=True))
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_a_revoked_key_stops_working_on_every_process_within_a_second(ada, two):
+    _, handle, key = await key_of(ada)
+    clients = [client for _, client in two]
+    for client in clients:
+        assert (await client.get("/v1/models", headers=bearer(key))).status_code == 200
+    async with transaction() as tx:
+        await keys.revoke(tx, ada, handle)
+    revoked = now()
+    for client in clients:
+        while (await client.get("/v1/models", headers=bearer(key))).status_code != 401:
+            assert now() - revoked < timedelta(seconds=1)
+
+
+async def test_two_processes_count_one_limit(ada, two, upstream):
+    _, _, key = await key_of(ada)
+    clients = [client for _, client in two]
+    answers = await asyncio.gather(
+        *(clients[n % 2].post("/v1/chat/completions", json=ASK, headers=bearer(key)) for n in range(24))
+    )
+    codes = [one.status_code for one in answers]
+    assert (codes.count(200), codes.count(429)) == (10, 14)
+    assert len(upstream.asked) == 10
+
+
+async def test_a_process_killed_between_admission_and_settlement_leaves_one_record(ada, two, upstream, records):
+    _, _, key = await key_of(ada)
+    (victim, client), (_, other) = two
+    upstream.gate = asyncio.Event()
+    asking = asyncio.ensure_future(client.post("/v1/chat/completions", json=ASK, headers=bearer(key)))
+    await asyncio.wait_for(upstream.heard.wait(), 10)
+    os.killpg(victim.pid, 9)
+    with pytest.raises(httpx.HTTPError):
+        await asking
+    upstream.gate.set()
+    assert (await other.post("/v1/chat/completions", json=ASK, headers=bearer(key))).status_code == 200
+    with clock.frozen(now() + admission.HOLD):
+        assert await reaper.run_once() == 1
+    assert [(one.outcome, one.cost_nano) for one in await records()] == [("interrupted", 0), ("completed", 3_100)]
+    async with transaction() as tx:
+        assert all(one.holds for one in await invariants.check(tx))
