@@ -55,8 +55,8 @@ class ClosingState(AppState):
     going: list[LineView] = []
     staying: list[LineView] = []
     elsewhere: list[str] = []
-    goes: int = 0
-    stays: int = 0
+    goes: str = ""
+    stays: str = ""
     carry_out_at: str = ""
     closing_at: str = ""
 
@@ -79,7 +79,7 @@ class ClosingState(AppState):
         lines = [LineView.of(line) for line in plan.lines]
         self.going = [line for line in lines if line.goes]
         self.staying = [line for line in lines if line.stays]
-        self.elsewhere, self.goes, self.stays = list(plan.elsewhere), plan.goes, plan.stays
+        self.elsewhere, self.goes, self.stays = list(plan.elsewhere), f"{plan.goes:,}", f"{plan.stays:,}"
         self.carry_out_at = plan.carry_out_at.isoformat()
 
 
@@ -131,7 +131,7 @@ def _goes() -> rx.Component:
             empty=empty("Nothing", "There is nothing of yours to erase."),
         ),
         title="What goes",
-        lead=ClosingState.goes.to_string() + " rows, for good.",
+        lead=ClosingState.goes + " rows, for good.",
     )
 
 
@@ -154,7 +154,7 @@ def _stays() -> rx.Component:
             empty=empty("Nothing stays", "No law makes us keep anything of this account.", icon="check"),
         ),
         title="What stays, and why",
-        lead=ClosingState.stays.to_string() + " rows, with what identifies you taken out.",
+        lead=ClosingState.stays + " rows, with what identifies you taken out.",
     )
 
 

@@ -25,13 +25,14 @@ button,.button{font:inherit;font-weight:500;border:0;border-radius:.5rem;padding
 color:var(--inverse);cursor:pointer;text-decoration:none;display:inline-block}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.75rem;background:var(--surface);margin-top:.75rem}
 table{border-collapse:collapse;font-size:.75rem;width:100%}caption{position:absolute;clip-path:inset(50%)}
-th,td{text-align:left;vertical-align:top;padding:.45rem .75rem;border-top:1px solid var(--line);min-width:5rem;max-width:22rem}
-tr:first-child th{border-top:0}th{color:var(--muted);font-weight:500}td{font-variant-numeric:tabular-nums}
+th,td{text-align:left;vertical-align:top;padding:.45rem .75rem;border-top:1px solid var(--line)}
+td>div{width:max-content;max-width:24rem}
+tr:first-child th{border-top:0}th{color:var(--muted);font-weight:500;white-space:nowrap}td{font-variant-numeric:tabular-nums}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--faint);font-size:.75rem}
 @media(max-width:40rem){dl>div{flex-direction:column}dt{flex:none}}
 @media print{body{max-width:none;padding:0;background:#fff;color:#000}button,.button,[data-noprint]{display:none}
 .scroll{overflow:visible;border:0;border-radius:0}table{font-size:6.5pt;table-layout:fixed}
-th,td{padding:2pt;min-width:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}header{display:flex!important}}
+th,td{padding:2pt}td>div{width:auto;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}header{display:flex!important}}
 """
 # The theme one chose in the product, and a button that prints: what these pages do is all here.
 SCRIPT = """
@@ -83,7 +84,7 @@ def pairs(*of: tuple[str, str]) -> str:
 def grid(caption: str, columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
     """Return a table that scrolls sideways by itself."""
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td><div>{text(cell)}</div></td>" for cell in row) + "</tr>" for row in rows)
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table>'
         f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

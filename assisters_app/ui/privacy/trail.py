@@ -61,7 +61,7 @@ def cells(row: Any) -> tuple[Any, ...]:
         rx.el.span(
             row.details,
             rx.cond(row.ip != "", rx.el.span(" from ", row.ip)),
-            class_name="text-[0.8125rem] text-muted break-all",
+            class_name="inline-block min-w-56 text-[0.8125rem] text-muted break-words",
         ),
     )
 

@@ -12,7 +12,7 @@ from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.privacy import trails
 from assisters_app.ui import figures
-from assisters_app.ui.asked import question, whose_zone
+from assisters_app.ui.asked import question
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -33,14 +33,13 @@ from assisters_app.ui.parts import (
     stats,
     table,
     time,
-    with_zone,
 )
 from assisters_app.ui.parts.charts import chart
 from assisters_app.ui.privacy.trail import EntryRow
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
 from assisters_app.ui.usage import Figures
-from assisters_app.usage import reports
+from assisters_app.usage import periods, reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,12 @@ class AccountState(AppState):
     entries: list[EntryRow] = []
     suspending: bool = False
     problem: str = ""
-    _browser: str = "UTC"
 
     @rx.event
     @access("staff")
-    async def load(self, zone: str) -> None:
-        """Look at the account, for a browser in `zone` (an IANA name)."""
-        self._browser, self.phase, self.account, self.suspending = zone, "loading", AccountView(), False
+    async def load(self) -> None:
+        """Look at the account."""
+        self.phase, self.account, self.suspending = "loading", AccountView(), False
         await self._read()
 
     @rx.event
@@ -154,7 +152,7 @@ class AccountState(AppState):
 
     async def _draw(self, tx: Tx, me: Person, organization_id: UUID) -> None:
         whose = reports.organization(me, organization_id)
-        period = question({"range": "30d"}, whose_zone(me.time_zone, self._browser)).period
+        period = question({"range": "30d"}, periods.zone_named(me.time_zone)).period
         whole = await reports.comparison(tx, whose, period)
         self.sums, self.blank = Figures.of(whole, compared=True), not whole.current.requests
         series = await reports.series(tx, whose, period)
@@ -173,10 +171,12 @@ class AccountState(AppState):
         return rx.redirect(f"/confirm?next=/staff/accounts/{self._asked()}")
 
 
+load = AccountState.load
+
+
 def page() -> rx.Component:
     """Draw the page."""
     return shell(
-        with_zone(AccountState.load),
         heading(
             "Account",
             link_button("All accounts", to="/staff/accounts"),
@@ -267,7 +267,7 @@ def _trail() -> rx.Component:
                 rx.el.span(row.words, class_name="font-medium whitespace-nowrap"),
                 rx.cond(row.actor != "", row.actor, badge(row.by, tone=row.tone)),
                 time(row.at),
-                rx.el.span(row.details, class_name="text-[0.8125rem] text-muted break-all"),
+                rx.el.span(row.details, class_name="inline-block min-w-56 text-[0.8125rem] text-muted break-words"),
             ),
             label="What was done with this account",
             columns=("What", "By", "When", "Details"),

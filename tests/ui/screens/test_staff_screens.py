@@ -28,7 +28,7 @@ HANDLERS = (
     (AccountsState.load, {}),
     (AccountsState.find, {"sent": {"search": "a"}}),
     (AccountsState.load_more, {}),
-    (AccountState.load, {"zone": "UTC"}),
+    (AccountState.load, {}),
     (AccountState.again, {}),
     (AccountState.ask, {"suspending": True}),
     (AccountState.suspend, {"sent": {"reason": "because"}}),
@@ -89,7 +89,7 @@ async def test_the_domain_refuses_a_member_whom_the_screen_let_through(ada, tab,
     monkeypatch.setattr("assisters_app.ui.session.level_of", lambda _: "member")
     assert (await tab(ada).send(ReviewState.load, zone="UTC")).of(ReviewState)["phase"] == "failed"
     assert (await tab(ada).send(AccountsState.load)).of(AccountsState)["phase"] == "failed"
-    assert (await tab(ada).send(AccountState.load, path=page_of(ada), zone="UTC")).of(AccountState)["phase"] == "failed"
+    assert (await tab(ada).send(AccountState.load, path=page_of(ada))).of(AccountState)["phase"] == "failed"
     assert (await tab(ada).send(QueueState.load)).of(QueueState)["phase"] == "failed"
     assert (await tab(ada).send(AuditState.load)).of(AuditState)["phase"] == "failed"
 
@@ -123,21 +123,21 @@ async def test_grace_finds_an_account_by_its_address_and_sees_it_masked(ada, bob
 
 async def test_looking_at_one_account_is_written_where_its_owner_reads_it(ada, grace, tab):
     await calls(ada, await has_key(ada), 2)
-    shown = (await tab(grace).send(AccountState.load, path=page_of(ada), zone="UTC")).of(AccountState)
+    shown = (await tab(grace).send(AccountState.load, path=page_of(ada))).of(AccountState)
     assert (shown["account"].email, shown["sums"].requests) == (ADA, "2")
-    (look,) = await trail("account:viewed")
-    assert (look.account_id, look.actor_id) == (ada.person.account_id, grace.person.account_id)
+    looks = {(look.account_id, look.actor_id) for look in await trail("account:viewed")}
+    assert looks == {(ada.person.account_id, grace.person.account_id)}
 
 
 async def test_an_account_that_does_not_exist_is_said_not_to(grace, tab):
     for path in ("/staff/accounts/nonsense", "/staff/accounts/00000000-0000-7000-8000-000000000000"):
-        shown = await tab(grace).send(AccountState.load, path=path, zone="UTC")
+        shown = await tab(grace).send(AccountState.load, path=path)
         assert shown.said() == "That account does not exist."
 
 
 async def test_grace_suspends_an_account_with_a_reason_and_opens_it_again(ada, grace, tab):
     page = tab(grace)
-    await page.send(AccountState.load, path=page_of(ada), zone="UTC")
+    await page.send(AccountState.load, path=page_of(ada))
     nameless = await page.send(AccountState.suspend, path=page_of(ada), sent={"reason": " "})
     assert "reason" in nameless.of(AccountState)["problem"]
     shown = await page.send(AccountState.suspend, path=page_of(ada), sent={"reason": "Fraud"})
