@@ -72,7 +72,11 @@ async def test_every_link_inside_the_product_leads_to_a_page(built):
     routes = {page.route for page in PAGES}
     for file in built.rglob("index.html"):
         for href in re.findall(r'href="(/[^"#?]*)', file.read_text()):
-            known = href in routes or (built / href.lstrip("/")).is_file() or href.startswith(("/auth/", "/download/"))
+            known = (
+                href in routes
+                or (built / href.lstrip("/")).is_file()
+                or href.startswith(("/auth/", "/download/", "/.well-known/"))
+            )
             assert known, f"{file} links to {href}"
 
 
