@@ -271,7 +271,7 @@ def _now() -> rx.Component:
             "Balance",
             amount(BillingState.balance),
             rx.cond(
-                BillingState.in_debt, "live calls are refused", rx.fragment("exactly ", BillingState.balance.exact)
+                BillingState.in_debt, "paid calls are refused", rx.fragment("exactly ", BillingState.balance.exact)
             ),
             ready=ready,
         ),

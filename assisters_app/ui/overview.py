@@ -86,8 +86,6 @@ class OverviewState(AppState):
     phase: str = "loading"
     zone: str = "UTC"
     has_keys: bool = True
-    called: bool = False
-    payments: bool = False
     day: Day = Day()
     balance: Amount = Amount()
     in_debt: bool = False
@@ -134,10 +132,10 @@ class OverviewState(AppState):
             month = await reports.totals(tx, whose, periods.month(zone))
             left, live = await wallet.balance(tx, me.organization_id), await keys.live(tx, me)
             self.zone, self.day = zone.key, Day.of(today, month)
-            self.balance, self.in_debt, self.payments = Amount.of(left), left <= 0, stripe.switched_on()
+            self.balance, self.in_debt = Amount.of(left), left <= 0
             self.has_keys = bool(live)
             self.attention = [
-                *_about_money(left),
+                *_about_money(left, live),
                 *_about_keys(live),
                 *_about_errors(today),
             ]
@@ -145,9 +143,9 @@ class OverviewState(AppState):
 
     async def _show_calls(self, tx: Tx, whose: Whose, zone: str) -> None:
         last = await reports.log(tx, whose, size=LAST_CALLS)
-        self.calls, self.called = [Call.of(row) for row in last.rows], bool(last.rows)
+        self.calls = [Call.of(row) for row in last.rows]
         month = await reports.series(tx, whose, periods.days(periods.zone_named(zone), 30))
-        self.line = line([point.sums.requests for point in month.points])
+        self.line = line([point.sums.requests for point in month.points]) if month.total.requests else ""
         self.line_label = f"{month.total.requests:,} requests in the last 30 days"
 
 
@@ -175,7 +173,7 @@ def _first_steps() -> rx.Component:
             "One click makes an API key and fills it into a call that you can paste.", class_name="text-muted mb-4"
         ),
         button("Make my first key", size="large", on_click=OverviewState.first_key),
-        rx.el.div(first_call(name="sample-language"), class_name="mt-5 opacity-80"),
+        rx.el.div(first_call(name="sample-language"), class_name="mt-5"),
     )
     kind = rx.cond(
         OverviewState.test_key,
@@ -223,7 +221,7 @@ def _figures() -> rx.Component:
         stat(
             "Balance",
             amount(OverviewState.balance),
-            rx.cond(OverviewState.in_debt, "live calls are refused", "prepaid"),
+            rx.cond(OverviewState.in_debt, "paid calls are refused", "prepaid"),
             ready=ready,
         ),
         stat("Spent today", amount(day.spent_today), rx.fragment(amount(day.spent_month), " this month"), ready=ready),
@@ -257,12 +255,15 @@ def _last_calls() -> rx.Component:
     )
 
 
-def _about_money(left: int) -> list[Attention]:
-    if left <= 0 and stripe.switched_on():
+def _about_money(left: int, live: list[KeyView]) -> list[Attention]:
+    """Speak of money to whoever has a key that spends it, where there is a way to add some."""
+    if not stripe.switched_on() or all(key.mode == "test" for key in live):
+        return []
+    if left <= 0:
         return [
-            Attention("Your balance is used up: live calls are refused.", "/dashboard/billing", "Add credit", bad=True)
+            Attention("Your balance is used up: paid calls are refused.", "/dashboard/billing", "Add credit", bad=True)
         ]
-    if left <= LOW and stripe.switched_on():
+    if left <= LOW:
         return [Attention(f"Your balance is down to {dollars(left)}.", "/dashboard/billing", "Add credit")]
     return []
 

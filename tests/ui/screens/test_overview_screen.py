@@ -1,9 +1,14 @@
 """Ada's first page: the way to a first call, then what she spent and what needs attention."""
 
-from uses import calls, has_credit, has_key
+from datetime import timedelta
 
+from uses import SECRET, calls, has_credit, has_key
+
+from assisters_app.base import settings
+from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.keys import keys
+from assisters_app.keys.keys import NewKey
 from assisters_app.ui.overview import OverviewState
 
 
@@ -61,11 +66,22 @@ async def test_many_failures_need_attention(ada, tab):
     assert "100% of today's requests failed." in [one.text for one in shown["attention"]]
 
 
-async def test_a_nearly_used_plan_needs_attention(ada, tab):
-    key = await has_key(ada)
-    await calls(ada, key, input_tokens=85_000, output_tokens=0)
+async def test_a_key_that_ends_soon_needs_attention(ada, tab):
+    async with transaction() as tx:
+        await keys.issue(tx, ada.person, NewKey(name="Trial", expires_at=now() + timedelta(days=2)))
+        await keys.issue(tx, ada.person, NewKey(name="Later", expires_at=now() + timedelta(days=30)))
     shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
-    assert "85% of your plan's tokens of this month are used." in [one.text for one in shown["attention"]]
+    assert [one.text for one in shown["attention"]] == ["The key “Trial” expires soon."]
+
+
+async def test_a_low_balance_needs_attention_where_credit_can_be_bought(ada, tab, monkeypatch):
+    await has_key(ada)
+    await has_credit(ada, "0.50")
+    monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
+    settings.settings.cache_clear()
+    shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
+    assert [one.text for one in shown["attention"]] == ["Your balance is down to $0.50."]
 
 
 async def test_mallory_sees_nothing_of_adas_day(ada, mallory, tab):
