@@ -50,15 +50,24 @@ def _build() -> bool:
     sources, lock = _fingerprint(SOURCES), _fingerprint(LOCK)
     if (before.get("sources"), before.get("lock")) == (sources, lock):
         return False
+    pins = {path: path.read_text() for path in _files(*LOCK)}
     _reflex("compile")
     compiled = _fingerprint(COMPILED)
     changed = bool(before.get("compiled") != compiled)
     if changed:
         STAMP.unlink(missing_ok=True)
         _reflex("export", "--frontend-only", "--no-zip", "--env", "prod")
+    _keep_order(pins)
     # The lock is read again: installing packages may have written it. The sources are not: they may have been edited.
     STAMP.write_text(json.dumps({"sources": sources, "lock": _fingerprint(LOCK), "compiled": compiled}))
     return changed
+
+
+def _keep_order(pins: dict[Path, str]) -> None:
+    """Put back each lock file that says what it said: Reflex and npm disagree on the order of its lines."""
+    for path, text in pins.items():
+        if path.exists() and path.read_text() != text and json.loads(path.read_text()) == json.loads(text):
+            path.write_text(text)
 
 
 def _reflex(*arguments: str) -> None:

@@ -51,7 +51,7 @@ def test_a_change_that_no_browser_sees_bundles_nothing(checkout):
 
 @pytest.mark.parametrize(
     ("path", "content"),
-    [("assisters_app/ui/page.py", "Goodbye"), ("rxconfig.py", "config = 2"), ("reflex.lock/package.json", "{1}")],
+    [("assisters_app/ui/page.py", "Goodbye"), ("rxconfig.py", "config = 2"), ("reflex.lock/package.json", "[1]")],
 )
 def test_a_change_that_a_browser_may_see_is_built(checkout, path, content):
     root, asked = checkout
@@ -60,6 +60,22 @@ def test_a_change_that_a_browser_may_see_is_built(checkout, path, content):
     build()
     assert asked[2] == "compile"
     assert ("export" in asked[2:]) == (path != "reflex.lock/package.json")
+
+
+def test_a_lock_that_was_only_put_into_another_order_is_put_back(checkout, monkeypatch):
+    root, _ = checkout
+    lock = root / "reflex.lock/package.json"
+    lock.write_text('{"a": 1, "b": 2}')
+    working = front_end._reflex
+
+    def reordering(what, *rest):
+        working(what, *rest)
+        lock.write_text('{"b": 2, "a": 1}')
+
+    monkeypatch.setattr(front_end, "_reflex", reordering)
+    assert build()
+    assert lock.read_text() == '{"a": 1, "b": 2}'
+    assert not build()
 
 
 def test_another_version_of_reflex_builds_anew(checkout, monkeypatch):
