@@ -8,6 +8,7 @@ await gate.ask(call, offer, path, body) -> Reply             the upstream, or th
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from assisters_app.base.errors import Refused
@@ -35,6 +37,8 @@ SANDBOX: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
 }
 CLOSED_BY_CALLER = 499  # what a record says of a call whose caller hung up; no caller sees it
 LOOK_UP = 2.0  # seconds to wait for the database when a key is not known yet
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -135,8 +139,11 @@ class Gate:
             conclusion.cost = await admission.settle(self.scripts, call, ending)
 
     async def _wallet_changed(self, organization_id: UUID) -> None:
-        async with asyncio.timeout(LOOK_UP):
-            await wallets.publish(self.scripts, organization_id)
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                await wallets.publish(self.scripts, organization_id)
+        except (SQLAlchemyError, redis.RedisError, OSError, TimeoutError):
+            logger.warning("A wallet could not be read again; it is before anybody is refused.")
 
 
 def in_sandbox(call: Call) -> bool:

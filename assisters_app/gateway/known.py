@@ -135,5 +135,13 @@ class Known:
             self._strangers.discard(name)
         elif topic in ("price", "model"):
             await self._refresh_quietly()
-        elif topic == "organization":
+        elif topic == "organization":  # its plan or its wallet
+            self._drop(UUID(name))
             await self._wallet_changed(UUID(name))
+
+    def _drop(self, organization_id: UUID) -> None:
+        theirs = [key for key, grant in self._grants.items() if grant.organization_id == organization_id]
+        self._changes += 1
+        self._heard.update(theirs)
+        for public_id in theirs:
+            del self._grants[public_id]

@@ -12,7 +12,7 @@
 Somebody else's key does not exist: every function here looks inside the person's own organization only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Self
@@ -179,13 +179,6 @@ async def revoke_all(tx: Tx, organization_id: UUID, *, account_id: UUID, actor_i
     if public_ids:
         trail.write(tx, "key:all-revoked", account_id=account_id, actor_id=actor_id, keys=len(public_ids))
     return len(public_ids)
-
-
-async def heed_change_of_standing(tx: Tx, organization_ids: Iterable[UUID]) -> None:
-    """Have every worker read the keys of these organizations anew, once `tx` stands: their owner or plan changed."""
-    found = select(ApiKey.public_id).where(col(ApiKey.organization_id).in_(organization_ids), _is_live())
-    for public_id in await tx.exec(found):
-        _changed(tx, public_id)
 
 
 async def note_use(tx: Tx, used: Mapping[UUID, datetime]) -> None:

@@ -1,0 +1,118 @@
+"""What a process remembers is never older than a second, and outlives a database that is down."""
+
+import asyncio
+
+import pytest
+from cast import ADA
+from customers import key_of
+from sqlmodel import select
+
+from assisters_app.accounts.tables import Account
+from assisters_app.base import db, settings, valkey
+from assisters_app.base.clock import now
+from assisters_app.base.db import transaction
+from assisters_app.base.money import from_dollars
+from assisters_app.billing import wallet
+from assisters_app.gateway import admission, known
+from assisters_app.gateway.admission import Unavailable
+from assisters_app.gateway.gate import Gate
+from assisters_app.gateway.scripts import Keys
+from assisters_app.keys import keys, secret
+
+
+@pytest.fixture
+async def gate(stocked):
+    opened = Gate()
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def turned_away(gate, key):
+    """Wait, for a second at most, until the key is refused."""
+    async with asyncio.timeout(known.STALENESS.total_seconds()):
+        while True:
+            try:
+                await gate.enter(key)
+            except admission.Refused as refused:
+                return refused.code
+            await asyncio.sleep(0.01)
+
+
+async def revoke(person, handle):
+    async with transaction() as tx:
+        await keys.revoke(tx, person, handle)
+
+
+async def test_a_revocation_that_is_pushed_is_heard_at_once(ada, gate, monkeypatch):
+    monkeypatch.setattr(known, "REFRESH", 1_000)
+    _, handle, key = await key_of(ada)
+    await gate.enter(key)
+    await asyncio.sleep(1)  # the first reading was scheduled before REFRESH was changed
+    await gate.enter(key)
+    await revoke(ada, handle)
+    assert await turned_away(gate, key) == "invalid_api_key"
+
+
+async def test_a_revocation_whose_push_was_lost_is_seen_within_a_second(ada, gate, monkeypatch):
+    async def lost(*_):
+        return None
+
+    monkeypatch.setattr(valkey, "announce", lost)
+    _, handle, key = await key_of(ada)
+    await gate.enter(key)
+    await revoke(ada, handle)
+    await gate.enter(key)
+    assert await turned_away(gate, key) == "invalid_api_key"
+
+
+async def test_a_suspension_is_seen_within_a_second_though_nobody_announces_it(ada, gate):
+    _, _, key = await key_of(ada)
+    await gate.enter(key)
+    async with transaction() as tx:
+        (await tx.exec(select(Account).where(Account.email == ADA))).one().suspended_at = now()
+    assert await turned_away(gate, key) == "account_suspended"
+
+
+async def test_a_key_asked_for_before_it_exists_works_once_it_does(ada, gate, monkeypatch):
+    public_id = secret.new_public_id()
+    coming = secret.new_secret(public_id)
+    with pytest.raises(admission.Refused):
+        await gate.enter(coming.reveal())
+    monkeypatch.setattr(secret, "new_public_id", lambda: public_id)
+    monkeypatch.setattr(secret, "new_secret", lambda _: coming)
+    await key_of(ada)
+    async with asyncio.timeout(1):
+        while (await gate.known.grant(public_id)) is None:  # noqa: ASYNC110 (what it waits for is time going by)
+            await asyncio.sleep(0.01)
+    assert (await gate.enter(coming.reveal())).organization_id == ada.organization_id
+
+
+async def test_while_the_database_is_down_known_keys_go_on_and_unknown_ones_wait(ada, gate, monkeypatch):
+    _, _, key = await key_of(ada)
+    _, _, unknown = await key_of(ada)
+    await gate.enter(key)
+    await db.dispose()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nothing")
+    settings.settings.cache_clear()
+    with pytest.raises(Unavailable):
+        await gate.enter(unknown)
+    await gate.known._refresh_quietly()
+    assert (await gate.enter(key)).organization_id == ada.organization_id
+    assert "assisters-chat-v1" in gate.known.offers
+    await db.dispose()
+
+
+async def test_a_top_up_can_be_spent_as_soon_as_it_is_announced(ada, gate, calls, monkeypatch):
+    monkeypatch.setattr(admission, "_may_look_again", lambda _: False)
+    await admission.admit(gate.scripts, calls(), 1, 1)
+    async with transaction() as tx:
+        await wallet.give(tx, ada.organization_id, from_dollars("5"), "top-up")
+    async with asyncio.timeout(5):
+        while await ledger_of(ada) != from_dollars("6"):  # noqa: ASYNC110 (it is in Valkey; no event tells us)
+            await asyncio.sleep(0.01)
+    await admission.admit(gate.scripts, calls(), 1, from_dollars("5"))
+
+
+async def ledger_of(person):
+    return int(await valkey.valkey().hget(Keys.of(person.organization_id).wallet, "ledger"))
