@@ -12,6 +12,7 @@ from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.privacy import trails
 from assisters_app.ui import figures
+from assisters_app.ui.amounts import amount
 from assisters_app.ui.asked import question
 from assisters_app.ui.parts import (
     area,
@@ -238,7 +239,7 @@ def _facts() -> rx.Component:
 def _sums() -> rx.Component:
     ready = AccountState.phase == "ready"
     return stats(
-        stat("Cost, 30 days", AccountState.sums.cost, AccountState.sums.cost_change, ready=ready),
+        stat("Cost, 30 days", amount(AccountState.sums.cost), AccountState.sums.cost_change, ready=ready),
         stat("Requests", AccountState.sums.requests, AccountState.sums.requests_change, ready=ready),
         stat("Tokens", AccountState.sums.tokens, AccountState.sums.tokens_change, ready=ready),
         stat("Failed", AccountState.sums.errors, AccountState.sums.errors_change, ready=ready),

@@ -10,6 +10,7 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.money import dollars
 from assisters_app.ui import figures
+from assisters_app.ui.amounts import amount
 from assisters_app.ui.asked import RANGES, Question, question, whose_zone
 from assisters_app.ui.parts import badge, card, empty, heading, link, number, select, stat, stats, table, with_zone
 from assisters_app.ui.parts.charts import chart
@@ -145,7 +146,7 @@ def page() -> rx.Component:
 def _sums() -> rx.Component:
     ready = ReviewState.phase == "ready"
     return stats(
-        stat("Cost", ReviewState.sums.cost, ReviewState.sums.cost_change, ready=ready),
+        stat("Cost", amount(ReviewState.sums.cost), ReviewState.sums.cost_change, ready=ready),
         stat("Requests", ReviewState.sums.requests, ReviewState.sums.requests_change, ready=ready),
         stat("Tokens", ReviewState.sums.tokens, ReviewState.sums.tokens_change, ready=ready),
         stat("Failed", ReviewState.sums.errors, ReviewState.sums.errors_change, ready=ready),
