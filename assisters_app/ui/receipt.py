@@ -156,7 +156,9 @@ def _receipt() -> rx.Component:
             rows(
                 (
                     "Number",
-                    rx.fragment(rx.el.code(ReceiptState.handle), " (", number(ReceiptState.number), " in the chain)"),
+                    rx.fragment(
+                        rx.el.code(ReceiptState.handle), ", number ", number(ReceiptState.number), " of the chain"
+                    ),
                 ),
                 ("Asked for", time(ReceiptState.requested)),
                 ("Carried out", time(ReceiptState.carried_out)),
@@ -181,7 +183,13 @@ def _receipt() -> rx.Component:
             _lines(
                 ReceiptState.kept,
                 ("What", "Table", "Rows", "Why", "Until"),
-                lambda line: (line.title, _table(line), number(line.stays), line.ground, line.until),
+                lambda line: (
+                    line.title,
+                    _table(line),
+                    number(line.stays),
+                    line.ground,
+                    rx.el.span(line.until, class_name="whitespace-nowrap"),
+                ),
             ),
             title="Kept, without what identified anyone",
         ),
@@ -235,6 +243,7 @@ def _proof() -> rx.Component:
             class_name="space-y-3",
         ),
         title="To verify it without us",
-        lead="Ed25519 over the exact text of the body in the download. The subject is the SHA-256 of the salt from your "
+        lead="python -m assisters_app verify-receipt FILE does it without a network, or check the Ed25519 signature over the "
+        "exact text of the body yourself. The subject is the SHA-256 of the salt from your "
         "mail, a colon and your address: only with the salt can anyone show whose receipt this is.",
     )
