@@ -109,7 +109,10 @@ export function Modal({ open, onClose, title, description, children, className }
   const box = useRef(null);
   const name = useId();
   useEffect(() => {
-    if (open && !box.current.open) box.current.showModal();
+    if (open && !box.current.open) {
+      box.current.showModal();
+      box.current.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+    }
     if (!open && box.current.open) box.current.close();
   }, [open]);
   const close = () => { box.current.close(); onClose?.(); };

@@ -323,7 +323,7 @@ def _secret() -> rx.Component:
         open=KeysState.dialog == "secret",
         on_close=KeysState.close,
         title="The secret of “" + KeysState.name + "”",
-        class_name="max-w-2xl",
+        class_name="max-w-2xl!",
     )
 
 

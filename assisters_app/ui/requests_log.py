@@ -1,5 +1,6 @@
 """The request log: each call of thirty days, newest first, and everything that is kept of one."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
@@ -138,16 +139,18 @@ class RequestsState(AppState):
 
     @rx.event
     @access("member")
-    async def choose_key(self, key: str) -> None:
+    async def choose_key(self, key: str) -> AsyncIterator[None]:
         """Keep only the calls of one key ("" for all)."""
         self.key, self._cursors = key[:64], []
+        yield  # what was chosen shows at once, what is found when it is
         await self._read("")
 
     @rx.event
     @access("member")
-    async def only_failed(self, failed: bool) -> None:
+    async def only_failed(self, failed: bool) -> AsyncIterator[None]:
         """Keep only the calls that failed."""
         self.failed, self._cursors = failed, []
+        yield
         await self._read("")
 
     @rx.event
@@ -213,7 +216,7 @@ def page() -> rx.Component:
                 empty=empty(
                     "No calls here",
                     "Nothing was called in the last 30 days, or not with these filters.",
-                    link_button("Make a first call", to="/dashboard"),
+                    link_button("Quickstart", to="/docs"),
                     icon="list",
                 ),
                 retry=RequestsState.again,
@@ -319,7 +322,7 @@ def _detail() -> rx.Component:
         open=RequestsState.open,
         on_close=RequestsState.close,
         title="One request",
-        class_name="max-w-2xl",
+        class_name="max-w-2xl!",
     )
 
 

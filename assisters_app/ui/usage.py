@@ -1,6 +1,7 @@
 """Usage: requests, tokens and cost over time, by key and model, in the viewer's own days."""
 
 import dataclasses
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
@@ -118,6 +119,7 @@ class UsageState(AppState):
     key: str = ""
     model: str = ""
     compare: bool = False
+    beyond: bool = False
     key_options: list[dict[str, str]] = []
     model_options: list[dict[str, str]] = []
     sums: Figures = Figures()
@@ -152,20 +154,22 @@ class UsageState(AppState):
 
     @rx.event
     @access("member")
-    async def choose(self, what: str, value: str) -> None:
+    async def choose(self, what: str, value: str) -> AsyncIterator[None]:
         """Ask for another range, key or model."""
         if what not in ("range", "first", "last", "key", "model"):
             return
         setattr(self, what, value[:64])
+        yield  # what was chosen shows at once, what is found when it is
         if self.range == "dates" and not (self.first and self.last):
             return
         await self._read()
 
     @rx.event
     @access("member")
-    async def set_beside(self, compare: bool) -> None:
+    async def set_beside(self, compare: bool) -> AsyncIterator[None]:
         """Put the period before beside this one, or take it away."""
         self.compare = compare
+        yield
         await self._read()
 
     async def _read(self) -> None:
@@ -178,7 +182,9 @@ class UsageState(AppState):
     async def _find(self, tx: Tx, me: Person, asked: Question) -> None:
         whose, period, only = reports.own(me), asked.period, asked.only
         whole = await reports.comparison(tx, whose, period, only)
-        self.sums, self.blank = Figures.of(whole, compared=self.compare), not whole.current.requests
+        self.beyond = self.compare and periods.before(period).start < now() - periods.LONGEST
+        self.sums = Figures.of(whole, compared=self.compare and not self.beyond)
+        self.blank = not whole.current.requests
         await self._draw(tx, me, asked)
         by_key = await reports.shares(tx, whose, period, "key", only)
         by_model = await reports.shares(tx, whose, period, "model", only)
@@ -190,7 +196,9 @@ class UsageState(AppState):
     async def _draw(self, tx: Tx, me: Person, asked: Question) -> None:
         whose, period, only = reports.own(me), asked.period, asked.only
         series = await reports.series(tx, whose, period, only)
-        before = await reports.series(tx, whose, periods.before(period), only) if self.compare else None
+        before = (
+            await reports.series(tx, whose, periods.before(period), only) if self.compare and not self.beyond else None
+        )
         models = await reports.series_by(tx, whose, period, "model", only, most=4)
         self.requests_figure, self.requests_rows = figures.requests(series, before, period.step)
         self.tokens_figure, self.tokens_rows = figures.tokens(series, before, period.step)
@@ -232,8 +240,18 @@ def page() -> rx.Component:
         ),
         _questions(),
         rx.cond(UsageState.behind != "", notice(UsageState.behind, tone="warn")),
+        rx.cond(
+            UsageState.beyond, notice("Usage is kept for 13 months: the period before this one is no longer there.")
+        ),
         _sums(),
         card(_chart("cost", "Cost by model in US dollars"), title="Cost", lead="By model, in US dollars"),
+        rx.cond((UsageState.phase != "ready") | ~UsageState.blank, _more()),
+        wide=True,
+    )
+
+
+def _more() -> rx.Component:
+    return rx.fragment(
         rx.el.div(
             card(_chart("requests", "Requests, answered and failed"), title="Requests"),
             card(_chart("tokens", "Tokens, input and output"), title="Tokens"),
@@ -241,7 +259,6 @@ def page() -> rx.Component:
         ),
         card(_shares(UsageState.by_model, "Model", "model"), title="By model"),
         card(_shares(UsageState.by_key, "Key", "key"), title="By key"),
-        wide=True,
     )
 
 
@@ -312,7 +329,7 @@ def _nothing() -> rx.Component:
     return empty(
         "Nothing was called",
         "In this range, with these filters, no request was counted.",
-        link_button("Make a first call", to="/dashboard"),
+        link_button("Quickstart", to="/docs"),
         icon="chart-column",
     )
 

@@ -96,6 +96,17 @@ async def test_the_period_before_stands_beside_this_one(ada, tab):
     assert shown["sums"].requests_change == "+100% on the period before"
 
 
+async def test_what_is_no_longer_kept_is_not_compared(ada, tab):
+    key, page = await has_key(ada), tab(ada)
+    await calls(ada, key, 4)
+    await page.send(UsageState.load, zone="UTC")
+    await page.send(UsageState.choose, what="range", value="13m")
+    shown = (await page.send(UsageState.set_beside, compare=True)).of(UsageState)
+    assert shown["beyond"] is True
+    assert [line["name"] for line in shown["requests_figure"]["data"]] == ["Answered", "Failed"]
+    assert shown["sums"].requests_change == ""
+
+
 async def test_a_range_that_makes_no_sense_is_refused_in_words(ada, tab):
     page = tab(ada)
     await page.send(UsageState.load, zone="UTC")
