@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 
-from assisters_app.api import chat, embeddings, errors, health, limits, models, usage
+from assisters_app.api import chat, embeddings, errors, health, limits, models, usage, webhooks
 from assisters_app.api.exchange import Exchange, GoneError, Message, Receive, Scope, Send
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import admission
@@ -27,7 +27,7 @@ HOT: dict[str, dict[str, Handler]] = {
     "/v1/usage": {"GET": usage.buckets},
 }
 ONE_MODEL: dict[str, Handler] = {"GET": models.one}
-ROUTES: list[BaseRoute] = [*health.ROUTES]
+ROUTES: list[BaseRoute] = [*health.ROUTES, *webhooks.ROUTES]
 
 logger = logging.getLogger(__name__)
 

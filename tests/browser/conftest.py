@@ -6,55 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import pytest
 from nets import free_port
 from playwright.sync_api import Browser, Page, sync_playwright
+from product import ROOT, Product, until
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 420  # seconds: the first start on a machine builds the front end
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A running product: where it is, its settings, and everything its processes have printed."""
-
-    url: str
-    env: dict[str, str]
-    log: Path
-
-    def letters(self, to: str) -> list[dict[str, str]]:
-        """Return the mail caught for `to`, oldest first."""
-        found = httpx.get(f"{self.env['MAILBOX_URL']}/letters.json", params={"to": to}).json()
-        return sorted(found, key=lambda letter: letter["number"])
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the product's commands beside it."""
-        return subprocess.run(
-            [sys.executable, "-m", "assisters_app", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **self.env},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-
-def until(look, what, seconds=20):
-    """Return what `look` finds as soon as it finds something; fail when `seconds` have passed."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not happen within {seconds:.0f} s")
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="session")

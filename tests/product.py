@@ -1,0 +1,49 @@
+"""The running product as tests see it: its address, its settings, its mail, its commands, its log."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A running product: where it is, its settings, and everything its processes have printed."""
+
+    url: str
+    env: dict[str, str]
+    log: Path
+
+    def letters(self, to: str) -> list[dict[str, str]]:
+        """Return the mail caught for `to`, oldest first."""
+        found = httpx.get(f"{self.env['MAILBOX_URL']}/letters.json", params={"to": to}).json()
+        return sorted(found, key=lambda letter: letter["number"])
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the product's commands beside it."""
+        return subprocess.run(
+            [sys.executable, "-m", "assisters_app", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+def until(look, what, seconds=20):
+    """Return what `look` finds as soon as it finds something; fail when `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not happen within {seconds:.0f} s")
+        time.sleep(0.05)
+    return found
