@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from assisters_app import front_end, run
 from assisters_app.base import local_servers
 from assisters_app.base.errors import NotFound, Refused
@@ -30,8 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return command(chosen)
     except SENTENCES as problem:
-        print(problem, file=sys.stderr)
-        return 1
+        sentence = str(problem)
+    except Exception as problem:
+        sentence = _unreachable(problem)
+        if not sentence:
+            raise
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+def _unreachable(problem: BaseException | None) -> str:
+    """Return a sentence when what lies beneath is a database that does not answer, else nothing."""
+    while problem is not None:
+        if isinstance(problem, psycopg.OperationalError):
+            first_line = str(problem).partition("\n")[0]
+            return f"The database does not answer: {first_line}"
+        problem = problem.__cause__ or problem.__context__
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -61,6 +61,7 @@ def engine() -> AsyncEngine:
             pool_size=10,
             max_overflow=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error is logged, and what was asked for may say who somebody is
         )
     return _engine
 

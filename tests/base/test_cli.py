@@ -97,6 +97,13 @@ def test_a_port_that_is_taken_is_named():
         assert f"Port {port} cannot be used" in said_in_one_sentence(command("run", **production, **given))
 
 
+@pytest.mark.parametrize("arguments", [("migrate",), ("create-account", ADA)])
+def test_a_database_that_does_not_answer_is_named_in_a_sentence(typed, arguments):
+    said = said_in_one_sentence(typed(*arguments, DATABASE_URL="postgresql://ada:hunter2@127.0.0.1:1/x"))
+    assert said.startswith("The database does not answer: ")
+    assert "hunter2" not in said
+
+
 async def test_grace_is_made_staff_and_ada_stays_a_member(typed):
     grace, ada = typed("create-account", GRACE, "--staff"), typed("create-account", ADA.upper())
     assert grace.returncode == ada.returncode == 0, grace.stderr + ada.stderr
