@@ -10,8 +10,10 @@ import html
 
 from starlette.responses import HTMLResponse, Response
 
+from assisters_app.base.settings import settings
 from assisters_app.ui.words import COMPANY, CONTACT, NAME
 
+WIDE = 8  # columns that fit on a sheet of paper; a row of more is printed as a paragraph
 STYLE = """
 body{margin:0 auto;max-width:62rem;padding:2rem 1.25rem 4rem;overflow-wrap:anywhere}
 h1{font-size:1.5rem;letter-spacing:-.02em;line-height:1.2;margin:1.5rem 0 .25rem;text-wrap:balance}
@@ -22,7 +24,8 @@ dl>div{display:flex;gap:.25rem 1.5rem;padding:.5rem 0;border-top:1px solid var(-
 dt{flex:0 0 12rem}dd{margin:0;min-width:0}.head{display:flex;justify-content:space-between;align-items:center;gap:1rem}
 .head a{color:inherit;font-weight:600;text-decoration:none;display:inline-flex;gap:.6rem;align-items:center}
 button,.button{font:inherit;font-weight:500;border:0;border-radius:.5rem;padding:.55rem .9rem;background:var(--ink);
-color:var(--inverse);cursor:pointer;text-decoration:none;display:inline-block}
+color:var(--inverse);cursor:pointer;text-decoration:none}
+.acts{display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;align-items:center}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.75rem;background:var(--surface);margin-top:.75rem}
 table{border-collapse:collapse;font-size:.75rem;width:100%}caption{position:absolute;clip-path:inset(50%)}
 th,td{text-align:left;vertical-align:top;padding:.45rem .75rem;border-top:1px solid var(--line)}
@@ -30,9 +33,13 @@ td>div{width:max-content;max-width:24rem}
 tr:first-child th{border-top:0}th{color:var(--muted);font-weight:500;white-space:nowrap}td{font-variant-numeric:tabular-nums}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--faint);font-size:.75rem}
 @media(max-width:40rem){dl>div{flex-direction:column}dt{flex:none}}
-@media print{body{max-width:none;padding:0;background:#fff;color:#000}button,.button,[data-noprint]{display:none}
+@media print{html,html.dark{--muted:#555;--faint:#666;--line:#ddd;--surface:#fff;--accent:#2a4fd0}
+body{max-width:none;padding:0;background:#fff;color:#000}button,.button,[data-noprint]{display:none!important}
 .scroll{overflow:visible;border:0;border-radius:0}table{font-size:6.5pt;table-layout:fixed}
-th,td{padding:2pt}td>div{width:auto;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}header{display:flex!important}}
+th,td{padding:2pt}td>div{width:auto;max-width:none}
+.wide thead{display:none}.wide tr{display:block;padding:3pt 0;border-top:1px solid #ddd}.wide td{border:0;padding:0 6pt 0 0}
+.wide td,.wide td>div{display:inline}.wide td::before{content:attr(data-name) ": ";color:#666}
+h2{break-after:avoid}tr{break-inside:avoid}header{display:flex!important}}
 """
 # The theme one chose in the product, and a button that prints: what these pages do is all here.
 SCRIPT = """
@@ -56,7 +63,8 @@ POLICY = (
 
 def paper(title: str, *parts: str, status: int = 200) -> Response:
     """Return a whole page with `parts` below its title. Nobody keeps a copy of it on the way."""
-    page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+    ribbon = ' data-environment="development"' if settings().development else ""
+    page = f"""<!doctype html><html lang="en"{ribbon}><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
 <title>{text(title)} · {NAME}</title><link rel="icon" href="/favicon.svg"><link rel="stylesheet" href="/tokens.css">
 <style>{STYLE}</style><script>{SCRIPT}</script></head><body>
@@ -84,8 +92,14 @@ def pairs(*of: tuple[str, str]) -> str:
 def grid(caption: str, columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
     """Return a table that scrolls sideways by itself."""
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in columns)
-    body = "".join("<tr>" + "".join(f"<td><div>{text(cell)}</div></td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(f"<tr>{_cells(columns, row)}</tr>" for row in rows)
+    wide = " class='wide'" if len(columns) > WIDE else ""
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table{wide}>'
         f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cells(columns: tuple[str, ...], row: tuple[str, ...]) -> str:
+    named = zip(columns, row, strict=True)
+    return "".join(f'<td data-name="{text(name)}"><div>{text(cell)}</div></td>' for name, cell in named)

@@ -5,22 +5,8 @@ import reflex as rx
 from assisters_app.privacy import processors
 from assisters_app.privacy.processors import Processor
 from assisters_app.ui.parts import anchor, badge, card, heading, link, rows
+from assisters_app.ui.privacy.kinds import kind_in_words
 from assisters_app.ui.shell import public
-
-CATEGORIES = {  # fideslang's names, in words
-    "user.authorization.password": "password, as a hash",
-    "user.behavior": "what was called, when, with which result",
-    "user.contact.email": "e-mail address",
-    "user.content": "names you gave to things",
-    "user.device": "browser or program (user agent)",
-    "user.device.ip_address": "IP address",
-    "user.financial": "amounts and payments",
-    "user.location": "time zone",
-    "user.name": "name",
-    "user.privacy_preferences": "consents",
-    "user.unique_id": "account and customer numbers",
-    "user.workplace": "organization",
-}
 
 
 def page() -> rx.Component:
@@ -62,9 +48,7 @@ def _processor(processor: Processor) -> rx.Component:
 def _categories(names: tuple[str, ...]) -> rx.Component:
     if not names:
         return rx.el.span("None that says anything about a person")
-    return rx.el.div(
-        *[badge(CATEGORIES.get(name, name)) for name in names], class_name="flex flex-wrap gap-1.5 max-w-xl"
-    )
+    return rx.el.div(*[badge(kind_in_words(name)) for name in names], class_name="flex flex-wrap gap-1.5 max-w-xl")
 
 
 def _terms(address: str) -> rx.Component:

@@ -4,6 +4,7 @@ from starlette.responses import Response
 
 from assisters_app.privacy.access import SHOWN, Context, Copy, Section
 from assisters_app.ui.papers import grid, listed, pairs, paper, text
+from assisters_app.ui.privacy.kinds import kind_in_words
 
 PRINT = '<button type="button" data-print hidden>Print or save as PDF</button>'
 
@@ -14,7 +15,7 @@ def document(copy: Copy) -> Response:
         "Your data at Assisters",
         f'<p class="lead">Everything we hold about {text(copy.email)}, as it was on '
         f"{copy.made_at:%d %B %Y at %H:%M} UTC. Privacy policy {text(copy.policy_version)}.</p>",
-        f'<p data-noprint>{PRINT} <a href="/dashboard/privacy">Back to privacy</a></p>',
+        f'<p class="acts" data-noprint>{PRINT} <a href="/dashboard/privacy">Back to privacy</a></p>',
         _contents(copy),
         _context(copy.context),
         *[_section(section) for section in copy.sections],
@@ -34,15 +35,14 @@ def _contents(copy: Copy) -> str:
 
 def _context(context: Context) -> str:
     recipients = tuple(
-        (r.name, r.purpose, ", ".join(r.categories) or "nothing", r.country, r.safeguard, r.terms)
-        for r in context.recipients
+        (r.name, r.purpose, _kinds(r.categories), r.country, r.safeguard, r.terms) for r in context.recipients
     )
     return (
         '<h2 id="context">What the law wants you to know (GDPR Art. 15)</h2>'
         + pairs(
             ("Who is responsible", text(context.controller)),
             ("What for", listed(context.purposes)),
-            ("Kinds of data", text(", ".join(context.categories))),
+            ("Kinds of data", text(_kinds(context.categories))),
             ("Where it comes from", text(context.source)),
             ("Decisions by software", text(context.automated_decisions)),
             ("Your rights", listed(context.rights)),
@@ -64,3 +64,7 @@ def _section(section: Section) -> str:
     note = f'<p class="small">{more}</p>' if section.total > len(section.rows) else ""
     rows = grid(section.title, section.columns, section.rows) if section.rows else '<p class="lead">Nothing.</p>'
     return f'<h2 id="{text(section.name)}">{text(section.title)}</h2>{facts}{note}{rows}'
+
+
+def _kinds(names: tuple[str, ...]) -> str:
+    return "; ".join(kind_in_words(name) for name in names) or "nothing that says anything about you"

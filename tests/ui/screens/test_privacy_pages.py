@@ -10,6 +10,7 @@ from assisters_app.ui import cookies, processors
 from assisters_app.ui import policy as policy_page
 from assisters_app.ui.cookies import CookiesState
 from assisters_app.ui.policy import PolicyState
+from assisters_app.ui.privacy.kinds import KINDS
 
 
 async def test_every_sentence_of_the_policy_can_be_linked_to_by_its_id(house):
@@ -45,7 +46,7 @@ async def test_the_cookie_page_shows_the_inventory_row_by_row(house, tab):
 
 async def test_every_kind_of_data_that_is_sent_anywhere_has_a_name_in_words(house):
     kinds = {kind for entry in inventory.inventory() for kind in entry.categories}
-    assert kinds == set(processors.CATEGORIES)
+    assert kinds == set(KINDS)
 
 
 async def test_every_processor_of_the_policy_is_on_the_page(house):

@@ -230,3 +230,11 @@ async def test_the_opt_out_signal_is_read_as_its_specification_writes_it(house, 
     async with client() as http:
         answer = await http.get("/download/gpc.json", headers=[("sec-gpc", value) for value in sent])
     assert answer.json() == {"signalled": signalled}
+
+
+async def test_a_row_too_wide_for_paper_is_printed_with_the_name_of_each_value(ada):
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get("/download/copy")
+    assert "<table class='wide'><caption>Your account</caption>" in answer.text
+    assert f'data-name="Email"><div>{ADA}</div>' in answer.text
+    assert ".wide td::before" in answer.text

@@ -1,0 +1,21 @@
+"""Kinds of personal data in words: the marks name them as fideslang does."""
+
+KINDS = {
+    "user.authorization.password": "password, as a hash",
+    "user.behavior": "what was called, when, with which result",
+    "user.contact.email": "e-mail address",
+    "user.content": "names you gave to things",
+    "user.device": "browser or program (user agent)",
+    "user.device.ip_address": "IP address",
+    "user.financial": "amounts and payments",
+    "user.location": "time zone",
+    "user.name": "name",
+    "user.privacy_preferences": "consents",
+    "user.unique_id": "account and customer numbers",
+    "user.workplace": "organization",
+}
+
+
+def kind_in_words(name: str) -> str:
+    """Return what a person calls this kind of data."""
+    return KINDS.get(name, name)
