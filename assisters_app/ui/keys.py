@@ -313,13 +313,16 @@ def _secret() -> rx.Component:
         first_call(KeysState.secret, name="secret-language"),
     )
     gone = notice(
-        "The connection was lost before you closed this, so the secret can no longer be shown. Rotate the key to get "
+        "This page was loaded anew before you closed this, so the secret can no longer be shown. Rotate the key to get "
         "another.",
         tone="bad",
     )
     return modal(
         rx.cond(KeysState.secret != "", shown, gone),
-        rx.el.div(button("I have copied it", on_click=KeysState.close), class_name="flex justify-end pt-5"),
+        rx.el.div(
+            button(rx.cond(KeysState.secret != "", "I have copied it", "Close"), on_click=KeysState.close),
+            class_name="flex justify-end pt-5",
+        ),
         open=KeysState.dialog == "secret",
         on_close=KeysState.close,
         title="The secret of “" + KeysState.name + "”",
