@@ -30,6 +30,7 @@ border-bottom:1px solid var(--line);overflow-wrap:anywhere}td+td,th{white-space:
 def _page(title: str, body: str, *, wide: bool = False) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} (test stand-in)</title>'
+        '<link rel="icon" href="data:,">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
         f'<style>{STYLE}</style></head><body><div class="banner" role="note">TEST STAND-IN. This is not Stripe. '
         f"No money moves; never type a real card number.</div><main{' class=wide' if wide else ''}>{body}</main>"
