@@ -1,6 +1,6 @@
 // The few parts that need the browser: they hold no data of their own and ask no server but ours.
 import { createElement as h, useEffect, useId, useRef, useState } from "react";
-import { useNavigate } from "react-router";
+import { Link, useLocation, useNavigate } from "react-router";
 
 // ---- time, in the viewer's zone -------------------------------------------------------------------------------
 
@@ -143,6 +143,16 @@ export function Drawer({ label, button, children, className, buttonClass }) {
         if (outside(event, box.current) || event.target.closest("a")) box.current.close();
       },
     }, children));
+}
+
+// ---- navigation ----------------------------------------------------------------------------------------------------
+
+// A link that says (`aria-current`) whether it leads to the page one is on; with `end`, not to a page below it. Pages are
+// drawn ahead under an address with a slash at its end, which means nothing here.
+export function NavItem({ to, end = false, children, ...rest }) {
+  const path = useLocation().pathname.replace(/\/+$/, "") || "/";
+  const here = path === to || (!end && path.startsWith(`${to}/`));
+  return h(Link, { to, "aria-current": here ? "page" : undefined, ...rest }, children);
 }
 
 // ---- the command palette ------------------------------------------------------------------------------------------

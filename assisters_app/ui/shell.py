@@ -12,7 +12,7 @@ from reflex_components_core.react_router.dom import ReactRouterLink
 
 from assisters_app.ui.pages import PAGES, Page
 from assisters_app.ui.parts import anchor, link_button, post_form
-from assisters_app.ui.parts.browser import Drawer, Message, Palette
+from assisters_app.ui.parts.browser import Drawer, Message, NavItem, Palette
 from assisters_app.ui.session import AppState
 from assisters_app.ui.undoing import closing_banner
 from assisters_app.ui.words import COMPANY, NAME
@@ -20,14 +20,6 @@ from assisters_app.ui.words import COMPANY, NAME
 _ICON_BUTTON = "grid place-items-center size-9 rounded-lg text-muted hover:bg-raised hover:text-ink"
 _ITEM = "flex items-center gap-2.5 rounded-lg px-2.5 h-9 text-muted hover:bg-raised hover:text-ink "
 _MENU = "rounded-xl border border-line bg-surface shadow-over p-1.5 w-64 "
-
-
-class NavLink(ReactRouterLink):
-    """A link that says by itself (`aria-current`) whether it leads to the page one is on."""
-
-    tag = "NavLink"
-    alias = "NavLink"
-    end: rx.Var[bool]
 
 
 def shell(*children: Any, wide: bool = False) -> rx.Component:
@@ -46,9 +38,9 @@ def shell(*children: Any, wide: bool = False) -> rx.Component:
                 id="main",
                 tab_index=-1,
                 class_name="flex-1 w-full mx-auto px-4 sm:px-6 lg:px-8 py-6 sm:py-8 space-y-6 "
-                + ("max-w-7xl" if wide else "max-w-6xl"),
+                + ("" if wide else "max-w-7xl"),
             ),
-            footer(),
+            footer("max-w-7xl lg:px-8"),
             class_name="flex-1 min-w-0 flex flex-col min-h-[calc(100dvh-var(--ribbon))]",
         ),
         _message(),
@@ -64,7 +56,7 @@ def public(*children: Any) -> rx.Component:
             rx.el.div(
                 logo(),
                 rx.el.nav(
-                    *[NavLink.create(page.title, to=page.route, class_name=_TOP) for page in _listed("Top")],
+                    *[NavItem.create(page.title, to=page.route, class_name=_TOP) for page in _listed("Top")],
                     aria_label="Main",
                     class_name="hidden sm:flex items-center gap-1 ml-6",
                 ),
@@ -116,11 +108,11 @@ def logo() -> rx.Component:
     )
 
 
-def footer() -> rx.Component:
+def footer(width: str = "max-w-6xl") -> rx.Component:
     """Return the foot of every page: who we are and the pages on privacy."""
     return rx.el.footer(
         rx.el.div(
-            rx.el.p(COMPANY, class_name="max-w-md"),
+            rx.el.p(COMPANY),
             rx.el.nav(
                 *[
                     ReactRouterLink.create(
@@ -131,7 +123,8 @@ def footer() -> rx.Component:
                 aria_label="More",
                 class_name="flex flex-wrap gap-x-5 gap-y-2",
             ),
-            class_name="max-w-6xl mx-auto px-4 sm:px-6 py-6 flex flex-col sm:flex-row justify-between gap-4 text-xs text-faint",
+            class_name=width
+            + " mx-auto px-4 sm:px-6 py-6 flex flex-col sm:flex-row justify-between gap-4 text-xs text-faint",
         ),
         class_name="border-t border-line",
     )
@@ -223,11 +216,16 @@ def _section(name: str, pages: list[Page]) -> rx.Component:
 
 
 def _nav_item(page: Page) -> rx.Component:
-    return NavLink.create(
+    exact = any(other.route.startswith(page.route + "/") for other in PAGES if other.section)
+    # Pages are built at an address that ends in a slash, where an exact link is not the current one; React keeps what
+    # was built until the link is made anew.
+    anew = {"key": rx.cond(rx.State.is_hydrated, "live", "built")} if exact else {}
+    return NavItem.create(
         rx.icon(page.icon or "circle", size=16, aria_hidden="true", class_name="shrink-0"),
         page.title,
         to=page.route,
-        end=any(other.route.startswith(page.route + "/") for other in PAGES if other.section),
+        end=exact,
+        **anew,
         class_name=_ITEM + "aria-[current=page]:bg-raised aria-[current=page]:text-ink aria-[current=page]:font-medium",
     )
 

@@ -64,6 +64,14 @@ class Drawer(_Part):
     button_class: rx.Var[str]
 
 
+class NavItem(_Part):
+    """A link that says by itself (`aria-current`) whether it leads to the page one is on."""
+
+    tag = "NavItem"
+    to: rx.Var[str]
+    end: rx.Var[bool]
+
+
 class Palette(_Part):
     """The command palette (Ctrl-K)."""
 

@@ -61,7 +61,7 @@ def stat(
         rx.el.dt(label, class_name="text-[0.8125rem] text-muted"),
         rx.el.dd(
             rx.cond(ready, rx.el.span(value), skeleton("h-7 w-24")),
-            class_name="mt-1.5 h-8 text-2xl font-semibold tracking-tight tabular-nums truncate",
+            class_name="mt-1.5 h-8 text-xl sm:text-2xl leading-8 font-semibold tracking-tight tabular-nums truncate",
         ),
         rx.el.dd(note, class_name="mt-0.5 min-h-5 text-xs " + colour[tone]),
         class_name="rounded-xl border border-line bg-surface shadow-card p-4 sm:p-5 min-w-0",
