@@ -59,9 +59,13 @@ PAGES: tuple[Page, ...] = (
     # Build
     Page("/dashboard", "Overview", "overview", section="Build", icon="layout-dashboard", words="home start first call"),
     Page("/dashboard/api-keys", "API keys", "keys", section="Build", icon="key-round", words="token secret credential"),
-    Page("/dashboard/usage", "Usage", "usage", section="Build", icon="chart-column", words="charts requests tokens csv"),
+    Page(
+        "/dashboard/usage", "Usage", "usage", section="Build", icon="chart-column", words="charts requests tokens csv"
+    ),
     Page("/dashboard/requests", "Request log", "requests_log", section="Build", icon="list", words="calls errors"),
-    Page("/dashboard/billing", "Billing", "billing", section="Build", icon="wallet", words="balance top-up invoice plan"),
+    Page(
+        "/dashboard/billing", "Billing", "billing", section="Build", icon="wallet", words="balance top-up invoice plan"
+    ),
     # Your data
     Page(
         "/dashboard/privacy",
@@ -80,7 +84,9 @@ PAGES: tuple[Page, ...] = (
     Page("/staff/usage", "Usage review", "staff.usage", "staff", "Staff", "chart-line", "all accounts movers charts"),
     Page("/staff/accounts", "Accounts", "staff.accounts", "staff", "Staff", "users", "search people suspend"),
     Page("/staff/accounts/[account_number]", "Account", "staff.account", "staff"),
-    Page("/staff/requests", "Privacy requests", "staff.requests", "staff", "Staff", "inbox", "queue gdpr ccpa deadlines"),
+    Page(
+        "/staff/requests", "Privacy requests", "staff.requests", "staff", "Staff", "inbox", "queue gdpr ccpa deadlines"
+    ),
     Page("/staff/trail", "Audit trail", "staff.trail", "staff", "Staff", "footprints", "log who looked"),
     # What everyone may read about privacy
     Page("/privacy-policy", "Privacy policy", "policy", "public", "Legal", words="retention promises"),
