@@ -17,3 +17,14 @@ def test_every_job_that_is_written_is_known_to_the_worker():
     known = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
     assert len(written) > 8
     assert set(known.stdout.split()) == written
+
+
+FACE = (
+    "import sys; from assisters_app import worker; from assisters_app.privacy import purge; "
+    "print('open tabs' in purge._also, 'reflex' in sys.modules)"
+)
+
+
+def test_the_worker_forgets_open_tabs_too_without_importing_the_pages():
+    said = subprocess.run([sys.executable, "-c", FACE], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["True", "False"]

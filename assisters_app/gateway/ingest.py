@@ -3,6 +3,7 @@
     run_once(wait=…) -> int            takes one batch; returns how many records it dealt with
     run_forever(stop)                  until `stop` is set; what the worker runs
     backlog() -> Backlog               how many records wait, and how many were parked
+    drop_parked(before) -> int         forgets records that were parked before then
 
 A record leaves the stream only after the transaction that wrote it has been committed; what a worker took and did not
 finish is taken over by another. A record that cannot be written is parked with the reason, never dropped.
@@ -82,6 +83,11 @@ async def run_once(*, wait: float = 0.0) -> int:
 async def backlog() -> Backlog:
     """Return how many records wait to be written, and how many are parked."""
     return Backlog(await valkey().xlen(RECORDS), await valkey().xlen(PARKED))
+
+
+async def drop_parked(before: datetime) -> int:
+    """Delete records parked before `before`, for they say who called from where; return how many."""
+    return int(await valkey().xtrim(PARKED, minid=int(before.timestamp() * 1000), approximate=False))
 
 
 async def _take(wait: float) -> list[tuple[str, dict[str, str]]]:

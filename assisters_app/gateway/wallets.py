@@ -1,7 +1,7 @@
 """Wallets in Valkey: what an organization may spend right now, filled from the ledger and rebuilt whenever it is lost.
 
 publish(scripts, organization_id, posted=()) -> int      reads the ledger and tells Valkey; returns the balance
-forget(organization_id)                                  when an organization is gone
+forget(organization_id)                                  when fewer movements are left than there were
 """
 
 from collections.abc import Iterable
@@ -37,6 +37,5 @@ async def publish(scripts: Scripts, organization_id: UUID, posted: Iterable[UUID
 
 
 async def forget(organization_id: UUID) -> None:
-    """Remove what is counted of an organization that is gone; open requests still settle."""
-    keys = Keys.of(organization_id)
-    await valkey().delete(keys.limits, keys.wallet)
+    """Have the wallet read anew at its next use: where old movements were swept, their number no longer only grows."""
+    await valkey().delete(Keys.of(organization_id).wallet)

@@ -357,4 +357,4 @@ def elsewhere(subject: Subject) -> tuple[str, ...]:
         sentences.append("Your customer record and saved cards at Stripe")
     if settings().supabase_url:
         sentences.append("Your sign-in at Supabase")
-    return (*sentences, *_also)
+    return (*sentences, *map(str.capitalize, _also))

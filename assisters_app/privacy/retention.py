@@ -8,6 +8,7 @@ Rows go by age whether or not anybody asks; what erasure missed because it arriv
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 
 from sqlalchemy import ColumnElement, Table, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -18,8 +19,10 @@ from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
-from assisters_app.base.marks import OnErase, Retention, Rows, rows_of
+from assisters_app.base.marks import REQUEST_LOGS, OnErase, Retention, Rows, rows_of
 from assisters_app.billing import ledger
+from assisters_app.billing.tables import LedgerTransaction
+from assisters_app.gateway import ingest, wallets
 from assisters_app.privacy import inventory
 from assisters_app.privacy.tables import Erasure, Sweep
 from assisters_app.usage import ddl
@@ -90,19 +93,28 @@ async def gauges(tx: Tx) -> tuple[Gauge, ...]:
 
 @jobs.job("privacy.sweep", every="15,45 * * * *")
 async def sweep_by_the_clock() -> None:
-    """Sweep, in a transaction of its own."""
+    """Sweep, in a transaction of its own; then what waits outside the tables for somebody to look at it."""
     async with transaction() as tx:
         await sweep(tx)
+    await ingest.drop_parked(REQUEST_LOGS.cutoff(now()))
 
 
 async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
     cutoff = rows.retention.cutoff(now())
     if table.name in LEDGER:  # balances are carried forward, and the entries go with their transaction
-        return await ledger.sweep(tx, cutoff) if table.name == "ledger_transaction" else 0
+        return await _sweep_ledger(tx, cutoff) if table.name == "ledger_transaction" else 0
     if table.name == "usage_event":
         await ddl.drop_expired(tx)  # whole days; what is left is the part of a day that has just become too old
         cutoff -= (cutoff - datetime.min.replace(tzinfo=UTC)) % QUARTER  # whole tallies: the books stay comparable
     return await _delete(tx, table, _too_old(table, rows, cutoff))
+
+
+async def _sweep_ledger(tx: Tx, cutoff: datetime) -> int:
+    """Sweep movements. A wallet in Valkey tells newer from older by how many there are, so it is read anew after this."""
+    old = select_rows(LedgerTransaction.organization_id).where(col(LedgerTransaction.created_at) < cutoff).distinct()
+    for organization_id in await tx.exec(old):
+        tx.afterwards(partial(wallets.forget, organization_id))
+    return await ledger.sweep(tx, cutoff)
 
 
 def _too_old(table: Table, rows: Rows, cutoff: datetime) -> ColumnElement[bool]:

@@ -22,6 +22,7 @@ from assisters_app.accounts import sessions
 from assisters_app.base.crypto import fingerprint, keyed_hash
 from assisters_app.base.valkey import listen, valkey
 from assisters_app.ui.cookie import read_cookie
+from assisters_app.ui.tabs import tabs_of
 
 HEADER = "session-fingerprint"  # the name, in the Cookie header that Reflex sees, of the cookie's fingerprint
 KEPT = timedelta(days=90)  # as long as a session at most: which states to delete when it ends
@@ -155,22 +156,18 @@ def _let_go(mark: str, socket: Socket) -> None:
         del _sockets[mark]
 
 
-def _tabs(mark: str) -> str:
-    return f"ui:tabs:{mark}"
-
-
 async def _remember(mark: str, tokens: list[str]) -> None:
     if tokens:
         async with valkey().pipeline(transaction=False) as pipe:
-            pipe.sadd(_tabs(mark), *tokens)
-            pipe.expire(_tabs(mark), KEPT)
+            pipe.sadd(tabs_of(mark), *tokens)
+            pipe.expire(tabs_of(mark), KEPT)
             await pipe.execute()
 
 
 async def _delete_states(mark: str) -> None:
-    tokens: set[str] = await valkey().smembers(_tabs(mark))  # type: ignore[misc]  # (redis types sync and async as one)
+    tokens: set[str] = await valkey().smembers(tabs_of(mark))  # type: ignore[misc]  # (redis types sync and async as one)
     keys = [str(BaseStateToken(ident=token, cls=state)) for token in tokens for state in _tree(State)]
-    await valkey().delete(_tabs(mark), *keys)
+    await valkey().delete(tabs_of(mark), *keys)
 
 
 def _tree(state: type[BaseState]) -> list[type[BaseState]]:

@@ -11,7 +11,10 @@ from assisters_app.base.clock import frozen, months_later
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
 from assisters_app.base.marks import rows_of
+from assisters_app.base.valkey import valkey
 from assisters_app.billing import ledger
+from assisters_app.gateway import wallets
+from assisters_app.gateway.scripts import PARKED, Keys, Scripts
 from assisters_app.privacy import consents, erasure, inventory, retention
 from assisters_app.usage import ddl, events
 from assisters_app.usage.events import Event
@@ -113,6 +116,30 @@ async def test_a_wallet_keeps_its_balance_when_its_oldest_movements_go(ada):
     async with transaction() as tx:
         wallet = select(func.sum(entry.c.amount_nano)).where(entry.c.account == "wallet")
         assert (await tx.sql(wallet)).scalar_one() == 7
+
+
+async def test_a_wallet_that_lost_old_movements_still_takes_in_new_ones(ada):
+    async def post(cause, cents):
+        legs = {"wallet": cents, "stripe": -cents}
+        async with transaction() as tx:
+            await ledger.post(tx, ledger.Movement(ada.organization_id, "topup", cause, legs))
+        await wallets.publish(Scripts(), ada.organization_id)
+
+    with frozen(NOW):
+        for cause in ("topup:1", "topup:2", "topup:3"):
+            await post(cause, 7)
+    await sweep_at(NOW.replace(year=2034))
+    await post("topup:4", 5)
+    assert await valkey().hget(Keys.of(ada.organization_id).wallet, "ledger") == "26"
+
+
+async def test_what_was_parked_says_where_somebody_called_from_for_thirty_days_only(house):
+    for age in (31, 29):
+        parked_at = int((NOW - timedelta(days=age)).timestamp() * 1000)
+        await valkey().xadd(PARKED, {"record": f"192.0.2.{age}", "reason": "unreadable"}, id=str(parked_at))
+    with frozen(NOW):
+        await retention.sweep_by_the_clock()
+    assert [fields["record"] for _, fields in await valkey().xrange(PARKED)] == ["192.0.2.29"]
 
 
 async def test_a_consent_in_force_is_never_swept_and_an_ended_one_after_24_months(ada):
