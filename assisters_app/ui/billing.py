@@ -379,7 +379,7 @@ def _bill_cells(line: Any) -> tuple[Any, ...]:
         number(line.requests),
         number(line.input_tokens),
         number(line.output_tokens),
-        rx.el.span(line.derivation, class_name="text-[0.8125rem] text-muted"),
+        rx.el.span(line.derivation, class_name="text-[0.8125rem] text-muted sm:whitespace-normal whitespace-nowrap"),
         rx.el.span(line.amount, rx.cond(line.holds, "", rx.fragment(" ", badge("does not add up", tone="bad")))),
     )
 
@@ -406,14 +406,13 @@ def _movements() -> rx.Component:
         table(
             BillingState.movements,
             lambda row: (
-                time(row.at),
-                row.what,
-                rx.el.span(row.about, class_name="text-muted"),
+                time(row.at, "date"),
+                rx.el.div(row.what, rx.el.span(row.about, class_name="block text-xs text-muted whitespace-nowrap")),
                 rx.el.span(row.amount, class_name=rx.cond(row.into, "text-good", "")),
             ),
             label="Movements of your wallet",
-            columns=("When", "What", "For", "Amount"),
-            right=(3,),
+            columns=("When", "What", "Amount"),
+            right=(2,),
             phase=BillingState.phase,
             empty=empty("Nothing moved", "No money went in or out in this month.", icon="arrow-left-right"),
             retry=BillingState.again,
