@@ -21,7 +21,7 @@ from assisters_app.base.valkey import valkey
 from assisters_app.gateway import ingest, reaper
 from assisters_app.gateway.scripts import RECORDS, Keys, open_name
 from assisters_app.keys.tables import ApiKey
-from assisters_app.privacy.belonging import Subject
+from assisters_app.privacy.belonging import EMAIL, Subject
 from assisters_app.privacy.inventory import marked_columns
 
 AT_ONCE = 500  # keys or records in one round trip
@@ -89,15 +89,16 @@ async def scan(tx: Tx, texts: Iterable[str]) -> dict[str, int]:
     """Return, for each table of the schema that still holds one of `texts`, how many rows do.
 
     Left out are the columns in which others may write what they like: nobody can stop somebody's erasure by calling a
-    key of their own by that person's address.
+    key of their own by that person's address. A column of addresses is compared whole: `x/ada@…` is another person.
     """
-    patterns, found, theirs = _patterns(texts), {}, _written_by_others()
+    texts, found, theirs = [one.lower() for one in texts], {}, _written_by_others()
+    looked_for = {"patterns": _patterns(texts), "texts": texts}
     for table in (await tx.sql(COLUMNS, {"schema": SCHEMA})).all():
         searched = [name for name in table.column_names if (table.table_name, name) not in theirs]
         if not searched:
             continue
         search = _search(table.table_name, searched)
-        count = (await tx.sql(search, {"patterns": patterns})).scalar_one()
+        count = (await tx.sql(search, looked_for)).scalar_one()
         if count:
             found[table.table_name] = int(count)
     return found
@@ -105,7 +106,10 @@ async def scan(tx: Tx, texts: Iterable[str]) -> dict[str, int]:
 
 def _search(table_name: str, column_names: Sequence[str]) -> TextClause:
     """Return the question over one table; both names come from the catalogue and are quoted."""
-    anywhere = " OR ".join(f"lower({_as_text(name)}) ~ ANY(:patterns)" for name in column_names)
+    whole = {c.name for c, mark in marked_columns() if (c.table.name, mark.category) == (table_name, EMAIL)}
+    anywhere = " OR ".join(
+        f"lower({_as_text(name)}) {'= ANY(:texts)' if name in whole else '~ ANY(:patterns)'}" for name in column_names
+    )
     return text(f"SELECT count(*) FROM {SCHEMA}.{_quoted(table_name)} WHERE {anywhere}")  # noqa: S608 (see above)
 
 

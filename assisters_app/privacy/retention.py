@@ -110,7 +110,7 @@ async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
 
 
 async def _sweep_ledger(tx: Tx, cutoff: datetime) -> int:
-    """Sweep movements. A wallet in Valkey tells newer from older by how many there are, so it is read anew after this."""
+    """Sweep movements; a wallet in Valkey tells newer from older by how many there are, so it is read anew then."""
     old = select_rows(LedgerTransaction.organization_id).where(col(LedgerTransaction.created_at) < cutoff).distinct()
     for organization_id in await tx.exec(old):
         tx.afterwards(partial(wallets.forget, organization_id))
