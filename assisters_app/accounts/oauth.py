@@ -193,7 +193,7 @@ async def _newcomer(tx: Tx, proof: Proof, client: Client) -> Account:
 
 async def _never_used(tx: Tx, email: str) -> Account:
     account = (await tx.exec(select(Account).where(Account.email == email).with_for_update())).one()
-    if account.verified_at is not None:
+    if account.verified_at is not None or account.role == "staff":  # staff come in by the link that was made for them
         raise Refused(
             "This address has an account. Sign in with your password, then link this provider in the settings.",
             code="link_first",

@@ -328,6 +328,14 @@ async def test_ada_takes_the_account_that_mallory_began_in_her_name(provider, ma
             await verifying.verify(tx, mallorys_link)
 
 
+async def test_an_account_for_staff_is_not_handed_to_whom_a_provider_names(provider):
+    async with transaction() as tx:
+        await people.create_account(tx, ADA, staff=True)  # invited, and has not followed the link yet
+    with pytest.raises(Refused) as refused:
+        await finish(await there_and_back())
+    assert refused.value.code == "link_first"
+
+
 async def test_a_suspended_account_is_not_opened_by_a_provider_either(provider, joins):
     ada = await sessions.resolve((await finish(await there_and_back())).cookie.reveal())
     _, grace = await joins("grace@assisters.example")
