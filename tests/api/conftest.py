@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import sys
-from pathlib import Path
 
 import pytest
+import upstream as double
 from cast import ADA
 from customers import customer, key_of
 from granian.constants import Interfaces
@@ -21,10 +20,6 @@ from assisters_app.base.money import from_dollars
 from assisters_app.billing import rating, wallet
 from assisters_app.gateway import catalog, ingest
 from assisters_app.usage.tables import UsageEvent
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "doubles"))
-
-import upstream as double
 
 
 @pytest.fixture

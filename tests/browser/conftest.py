@@ -1,28 +1,55 @@
 """The whole product as `make run` starts it, in a folder of its own, and a real browser to walk it with."""
 
+import asyncio
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
 import pytest
+import upstream
 from nets import free_port
 from playwright.sync_api import Browser, Page, sync_playwright
 from product import ROOT, Product, until
 
+USED = {"prompt_tokens": 1_234, "completion_tokens": 567, "total_tokens": 1_801}  # by every call of the tests
 PATIENCE = 420  # seconds: the first start on a machine builds the front end
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def models() -> Iterator[str]:
+    """Serve models that say how many tokens they used; return where."""
+    serving, begun, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    where: list[str] = []
+
+    async def serve() -> None:
+        async with upstream.running() as running:
+            running.usage = USED
+            where.append(running.url)
+            begun.set()
+            await over.wait()
+
+    thread = threading.Thread(target=serving.run_until_complete, args=(serve(),))
+    thread.start()
+    assert begun.wait(10)
+    yield where[0]
+    serving.call_soon_threadsafe(over.set)
+    thread.join()
+    serving.close()
+
+
+@pytest.fixture(scope="session")
+def product(models: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """Start everything with the command that the README names, on two web processes."""
     home = tmp_path_factory.mktemp("product")
     port = free_port()
     given = {"ASSISTERS_LOCAL_DIR": str(home / "local"), "PORT": str(port), "WEB_WORKERS": "2"}
+    given |= {"UPSTREAM_BASE_URL": models, "UPSTREAM_API_KEY": "of the upstream"}
     outside = ("DATABASE_URL", "REDIS_URL", "SMTP_URL", "STRIPE_API_KEY", "SUPABASE_URL", "ASSISTERS_ENV")
     env = {name: value for name, value in os.environ.items() if name not in outside} | given
     log = home / "product.log"
