@@ -407,7 +407,7 @@ def _movements() -> rx.Component:
             BillingState.movements,
             lambda row: (
                 time(row.at, "date"),
-                rx.el.div(row.what, rx.el.span(row.about, class_name="block text-xs text-muted whitespace-nowrap")),
+                rx.el.div(row.what, rx.el.span(row.about, class_name="block text-xs text-muted")),
                 rx.el.span(row.amount, class_name=rx.cond(row.into, "text-good", "")),
             ),
             label="Movements of your wallet",

@@ -217,15 +217,11 @@ def _section(name: str, pages: list[Page]) -> rx.Component:
 
 def _nav_item(page: Page) -> rx.Component:
     exact = any(other.route.startswith(page.route + "/") for other in PAGES if other.section)
-    # Pages are built at an address that ends in a slash, where an exact link is not the current one; React keeps what
-    # was built until the link is made anew.
-    anew = {"key": rx.cond(rx.State.is_hydrated, "live", "built")} if exact else {}
     return NavItem.create(
         rx.icon(page.icon or "circle", size=16, aria_hidden="true", class_name="shrink-0"),
         page.title,
         to=page.route,
         end=exact,
-        **anew,
         class_name=_ITEM + "aria-[current=page]:bg-raised aria-[current=page]:text-ink aria-[current=page]:font-medium",
     )
 
