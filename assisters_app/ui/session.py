@@ -190,7 +190,6 @@ class Guard(Middleware):
         return StateUpdate()
 
 
-@functools.cache
 def level_of(name: str) -> Literal["public", "member", "staff", "framework", "denied"]:
     """Return who may call the event of this full name."""
     registered = RegistrationContext.get().event_handlers.get(name)

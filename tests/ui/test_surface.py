@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+import weakref
 
 import plotly.graph_objects as go
 import pytest
@@ -140,3 +141,17 @@ def _parts(kind):
     if dataclasses.is_dataclass(kind):
         for hint in typing.get_type_hints(kind).values():
             yield from _parts(hint)
+
+
+class Name(str):
+    """A text that can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_names_that_strangers_make_up_are_not_kept():
+    name = Name("made.up")
+    kept = weakref.ref(name)
+    assert level_of(name) == "denied"
+    del name
+    assert kept() is None
