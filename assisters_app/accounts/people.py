@@ -18,6 +18,7 @@ from sqlmodel import col, or_, select
 from sqlmodel.sql.expression import Select
 
 from assisters_app.accounts import emails, links, sessions, signing_up
+from assisters_app.accounts.identity import identity
 from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.signing_in import APPEAL
@@ -160,7 +161,8 @@ async def unsuspend(tx: Tx, staff: Person, account_id: UUID) -> None:
 async def create_account(tx: Tx, email: str, *, staff: bool = False) -> str:
     """Return the address of the page where the owner of `email` sets a password, which proves the address too.
 
-    An account that exists is made staff when that is asked for, and keeps its password until a new one is set.
+    An account that exists is made staff when that is asked for, and keeps its password until a new one is set; where
+    the address was never proven the password is forgotten, for anybody may have typed it.
     """
     email = emails.normalized(email)
     role = "staff" if staff else "member"
@@ -169,6 +171,9 @@ async def create_account(tx: Tx, email: str, *, staff: bool = False) -> str:
         account = (await tx.exec(select(Account).where(Account.email == email).with_for_update())).one()
         account.role = "staff" if staff else account.role
         tx.add(account)
+        if account.verified_at is None:
+            await identity().remove(tx, account)
+            await links.void(tx, account.id, "verify")
         await sessions.changed(tx, account.id)
     trail.write(tx, "account:created", account_id=account.id, role=account.role)
     return await links.link(tx, account.id, "reset", lasting=INVITED)

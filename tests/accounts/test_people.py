@@ -9,7 +9,7 @@ from cast import ADA, BOB, GRACE, MALLORY, PASSWORD
 from places import HERE
 from sqlmodel import select
 
-from assisters_app.accounts import people, resetting, sessions, signing_in, signing_up
+from assisters_app.accounts import people, resetting, sessions, signing_in, signing_up, verifying
 from assisters_app.accounts.tables import Account
 from assisters_app.base import clock
 from assisters_app.base.db import transaction
@@ -162,6 +162,20 @@ async def test_an_account_made_at_the_command_line_is_opened_by_setting_a_passwo
         cookie = (await signing_in.sign_in(tx, GRACE, PASSWORD, HERE)).reveal()
     person = await sessions.resolve(cookie)
     assert (person.role, person.verified) == ("staff", True)
+
+
+async def test_who_signed_up_with_graces_address_before_her_is_not_made_staff_with_her(house, mailbag):
+    async with transaction() as tx:
+        await signing_up.sign_up(tx, GRACE, PASSWORD, HERE)  # it was Mallory, who knows this password
+    mallorys_link = await mailbag.token(GRACE)
+    async with transaction() as tx:
+        await people.create_account(tx, GRACE, staff=True)
+    with pytest.raises(Refused, match="no longer valid"):
+        async with transaction() as tx:
+            await verifying.verify(tx, mallorys_link)
+    with pytest.raises(Refused, match="do not go together"):
+        async with transaction() as tx:
+            await signing_in.sign_in(tx, GRACE, PASSWORD, HERE)
 
 
 async def test_making_an_account_again_takes_nothing_away(staff):
