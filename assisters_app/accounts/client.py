@@ -1,11 +1,13 @@
 """Where a request comes from, believing nobody who is not a proxy of ours; and forgetting it in time.
 
     client_of(peer, forwarded_for, user_agent) -> Client
+    forwarded_for(headers) -> str
 
 `peer` is the address of the socket's other end, `forwarded_for` the X-Forwarded-For header ("" when there is none).
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,6 +29,11 @@ class Client:
     ip: str = ""
     user_agent: str = ""
 
+    @property
+    def place(self) -> str:
+        """What attempts are counted by: the address; of IPv6 its /64, for whoever has one has all of them."""
+        return str(ipaddress.ip_network((self.ip, 64), strict=False)) if ":" in self.ip else self.ip
+
 
 def client_of(peer: str, forwarded_for: str = "", user_agent: str = "") -> Client:
     """Return who is asking.
@@ -44,6 +51,11 @@ def client_of(peer: str, forwarded_for: str = "", user_agent: str = "") -> Clien
         if not any(read in network for network in settings().trusted_proxies):
             break
     return Client(address, "".join(filter(str.isprintable, user_agent))[:USER_AGENT_SIZE])
+
+
+def forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return all X-Forwarded-For headers as one: some proxies add theirs below the one that a stranger sent."""
+    return ", ".join(value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for")
 
 
 @jobs.job("accounts.shorten-addresses", every="17 3 * * *")

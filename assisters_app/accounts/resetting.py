@@ -26,7 +26,7 @@ BY_PLACE = Limit("reset", 20, timedelta(hours=1))
 async def request_reset(tx: Tx, email: str, client: Client) -> None:
     """Send a link to choose a new password, if `email` has an account."""
     email = emails.normalized(email)
-    await attempt(BY_PLACE, client.ip)
+    await attempt(BY_PLACE, client.place)
     allowed = await within(signing_up.MAILS, email)
     account = await signing_up.find(tx, email)
     await jobs.enqueue(tx, "accounts.reset", account_id=str(account.id if account and allowed else ids.new_id()))

@@ -31,13 +31,13 @@ APPEAL = "legal@assisters.io"
 async def sign_in(tx: Tx, email: str, password: str, client: Client) -> Secret:
     """Open a session for the one who knows the password and return its cookie's value."""
     email = _typed(email)
-    await attempt(TOGETHER, email, client.ip)
-    await attempt(BY_PLACE, client.ip)
+    await attempt(TOGETHER, email, client.place)
+    await attempt(BY_PLACE, client.place)
     await attempt(BY_ADDRESS, email)
     account = await signing_up.find(tx, email)
     if not await identity().matches(tx, account, password) or account is None:
         raise Refused("That e-mail address and password do not go together.", code="bad_credentials", status=401)
-    await forgive(TOGETHER, email, client.ip)
+    await forgive(TOGETHER, email, client.place)
     require_open(account)
     return await sessions.open_session(tx, account, client)
 

@@ -30,7 +30,7 @@ OWN = "Personal"  # what an organization is called until its owner names it (pol
 async def sign_up(tx: Tx, email: str, password: str, client: Client) -> None:
     """Open an account for `email` and send it a link to prove the address; an account that exists gets another mail."""
     email = emails.normalized(email)
-    await attempt(BY_PLACE, client.ip)
+    await attempt(BY_PLACE, client.place)
     await passwords.require_strong(password, email)
     account = await open_account(tx, email)
     if account is None:
@@ -60,7 +60,7 @@ async def open_account(tx: Tx, email: str, *, name: str = "", role: str = "membe
 async def send_verification_again(tx: Tx, email: str, client: Client) -> None:
     """Send another verification link, if `email` waits for one."""
     email = emails.normalized(email)
-    await attempt(BY_PLACE, client.ip)
+    await attempt(BY_PLACE, client.place)
     allowed = await within(MAILS, email)
     account = await find(tx, email)
     await jobs.enqueue(tx, "accounts.verification", account_id=str(account.id if account and allowed else ids.new_id()))

@@ -26,7 +26,7 @@ from assisters_app.accounts import (
     signing_up,
     verifying,
 )
-from assisters_app.accounts.client import Client, client_of
+from assisters_app.accounts.client import Client, client_of, forwarded_for
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
@@ -147,7 +147,7 @@ async def reauthenticate(request: Request, form: FormData) -> Response:
 @posted
 async def judge(request: Request, form: FormData) -> Response:
     """Say how good a password would be, for the meter beside its field."""
-    await attempt(METER, client(request).ip)
+    await attempt(METER, client(request).place)
     verdict = await passwords.judge(_text(form, "password")[:200], _text(form, "email")[:254])
     return JSONResponse({"score": verdict.score, "problem": verdict.problem})
 
@@ -203,7 +203,7 @@ async def oauth_callback(request: Request) -> Response:
 def client(request: Request) -> Client:
     """Return where a request comes from."""
     peer = request.client.host if request.client else ""
-    return client_of(peer, request.headers.get("x-forwarded-for", ""), request.headers.get("user-agent", ""))
+    return client_of(peer, forwarded_for(request.scope["headers"]), request.headers.get("user-agent", ""))
 
 
 async def person(request: Request) -> Person | None:

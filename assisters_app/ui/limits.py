@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assisters_app.accounts.client import client_of
+from assisters_app.accounts.client import client_of, forwarded_for
 
 RATE = 20.0  # frames per second, over time
 BURST = 60.0  # frames at once
@@ -73,6 +73,5 @@ def _limited(receive: Receive, send: Send) -> Receive:
 
 
 def _address(scope: Scope) -> str:
-    headers = dict(scope["headers"])
     peer = (scope.get("client") or ("",))[0]
-    return client_of(peer, headers.get(b"x-forwarded-for", b"").decode("latin-1")).ip
+    return client_of(peer, forwarded_for(scope["headers"])).place

@@ -119,7 +119,7 @@ async def download_receipt(request: Request) -> Response:
 async def unsubscribe(request: Request) -> Response:
     """Opt out whoever the link was made for. GET shows a button only: programs follow links in mail (RFC 8058)."""
     try:
-        await attempt(UNSUBSCRIBING, client(request).ip)
+        await attempt(UNSUBSCRIBING, client(request).place)
         token = request.path_params["token"]
         if request.method == "POST":
             async with transaction() as tx:

@@ -6,7 +6,7 @@ import pytest
 from cast import ADA
 from sqlalchemy import text
 
-from assisters_app.accounts.client import NEEDED, client_of, shorten_addresses
+from assisters_app.accounts.client import NEEDED, Client, client_of, forwarded_for, shorten_addresses
 from assisters_app.base import clock, settings
 from assisters_app.base.db import transaction
 
@@ -39,6 +39,18 @@ def proxies(house, monkeypatch):
 )
 def test_the_address_is_the_first_that_no_proxy_of_ours_vouches_for(proxies, peer, forwarded, is_):
     assert client_of(peer, forwarded).ip == is_
+
+
+def test_a_proxy_may_say_it_in_a_header_of_its_own_below_the_strangers(proxies):
+    sent = [(b"x-forwarded-for", b"8.8.8.8"), (b"host", b"assisters.example"), (b"x-forwarded-for", MALLORY.encode())]
+    assert client_of(PROXY, forwarded_for(sent)).ip == MALLORY
+
+
+def test_whoever_has_a_network_of_ipv6_is_one_place():
+    assert Client("2001:db8:0:7::1").place == Client("2001:db8:0:7:ffff::2").place
+    assert Client("2001:db8:0:7::1").place != Client("2001:db8:0:8::1").place
+    assert Client(MALLORY).place == MALLORY
+    assert Client().place == ""
 
 
 def test_without_proxies_of_ours_nobody_is_believed(house):
