@@ -34,10 +34,14 @@ async def request_reset(tx: Tx, email: str, client: Client) -> None:
 
 @jobs.job("accounts.reset")
 async def _send_reset(account_id: str) -> None:
-    """Send the link; for an id that nobody has, do nothing: the request took the same steps for everybody."""
+    """Send the link; for an id that nobody has, do nothing: the request took the same steps for everybody.
+
+    None goes to an account that nobody may sign in to. Where it is being erased, a new password would make a user at
+    Supabase anew.
+    """
     async with transaction() as tx:
         account = await tx.get(Account, UUID(account_id))
-        if account is None:
+        if account is None or account.suspended_at is not None:
             return
         message = mail.Message(
             "Choose a new password",

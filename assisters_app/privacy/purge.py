@@ -33,7 +33,7 @@ from sqlalchemy import tuple_ as sql_tuple
 from sqlmodel import col
 from sqlmodel import select as select_model
 
-from assisters_app.accounts import sessions
+from assisters_app.accounts import links, sessions
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account
 from assisters_app.base import jobs, mail, trail
@@ -336,6 +336,7 @@ async def stop(tx: Tx, account_id: UUID, *, at_once: bool) -> None:
         account = await tx.get_one(Account, account_id)
         account.suspended_at, account.suspension_reason = account.suspended_at or now(), ERASING
         tx.add(account)
+        await links.void(tx, account_id, "verify", "reset", "email-change")
     await tx.flush()
 
 

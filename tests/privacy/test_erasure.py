@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markers import everything, fill
 from sqlmodel import col, select
 
-from assisters_app.accounts import links, sessions, signing_in
+from assisters_app.accounts import links, resetting, sessions, signing_in
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account, MailToken, Organization
@@ -167,6 +167,18 @@ async def test_whoever_asked_to_be_erased_now_cannot_sign_in_while_it_is_carried
     with pytest.raises(Refused, match="do not go together"):
         async with transaction() as tx:
             await signing_in.sign_in(tx, ADA, PASSWORD, HERE)
+
+
+async def test_no_link_in_an_old_mail_works_and_none_is_sent_while_an_erasure_is_carried_out(ada):
+    async with transaction() as tx:
+        link = await links.link(tx, ada.account_id, "reset")
+    await ask(erasure.erase_now, ada)
+    token = link.partition("token=")[2]
+    with pytest.raises(Refused, match="no longer valid"):
+        async with transaction() as tx:
+            await resetting.reset(tx, token, PASSWORD, HERE)
+    await resetting._send_reset(str(ada.account_id))
+    assert await waiting_mail(ADA) == []
 
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
