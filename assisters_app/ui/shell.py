@@ -116,12 +116,14 @@ def footer(width: str = "max-w-6xl") -> rx.Component:
             rx.el.nav(
                 *[
                     ReactRouterLink.create(
-                        page.title, to=page.route, class_name="hover:text-ink underline-offset-2 hover:underline"
+                        page.title,
+                        to=page.route,
+                        class_name="inline-flex items-center min-h-6 hover:text-ink underline-offset-2 hover:underline",
                     )
                     for page in (*_listed("Top"), *_listed("Legal"))
                 ],
                 aria_label="More",
-                class_name="flex flex-wrap gap-x-5 gap-y-2",
+                class_name="flex flex-wrap gap-x-5 gap-y-1",
             ),
             class_name=width
             + " mx-auto px-4 sm:px-6 py-6 flex flex-col sm:flex-row justify-between gap-4 text-xs text-faint",
