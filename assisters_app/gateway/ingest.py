@@ -23,12 +23,14 @@ from uuid import UUID
 import redis
 from redis.exceptions import ResponseError
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlmodel import col, select
 
+from assisters_app.accounts.tables import Organization
 from assisters_app.base import db
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import ledger
 from assisters_app.gateway import wallets
-from assisters_app.gateway.scripts import PARKED, RECORDS, Scripts
+from assisters_app.gateway.scripts import PARKED, RECORDS, Keys, Scripts
 from assisters_app.keys import keys
 from assisters_app.usage import events
 from assisters_app.usage.events import Event
@@ -127,7 +129,7 @@ async def _write(records: Sequence[_Record]) -> None:
     if not records:
         return
     try:
-        await _post([record.event for record in records])
+        gone = await _post([record.event for record in records])
     except POISON as problem:
         if len(records) == 1:
             await _park(records[0].id, {"record": records[0].event.to_json()}, type(problem).__name__)
@@ -136,15 +138,24 @@ async def _write(records: Sequence[_Record]) -> None:
         await _write(records[:middle])
         await _write(records[middle:])
         return
-    await _acknowledge(records)
+    await _acknowledge([record for record in records if record.event.organization_id not in gone])
+    await _forget(gone)
+    await _let_go([record.id for record in records])
 
 
-async def _post(batch: Sequence[Event]) -> None:
-    """Write events, tallies, ledger entries and last uses in one transaction: all of it or none."""
+async def _post(batch: Sequence[Event]) -> set[UUID]:
+    """Write events, tallies, ledger entries and last uses in one transaction: all of it or none.
+
+    Returns the organizations that are gone. Nothing is written of them: their books closed when they were erased.
+    """
     async with db.transaction() as tx:
-        new = await events.insert(tx, batch)
+        named = {event.organization_id for event in batch}
+        living = (await tx.exec(select(Organization.id).where(col(Organization.id).in_(named)))).all()
+        gone = named.difference(living)
+        new = await events.insert(tx, [event for event in batch if event.organization_id not in gone])
         await ledger.post_usage(tx, new)
         await keys.note_use(tx, _last_uses(new))
+    return gone
 
 
 def _last_uses(new: Iterable[Event]) -> dict[UUID, datetime]:
@@ -155,7 +166,7 @@ def _last_uses(new: Iterable[Event]) -> dict[UUID, datetime]:
 
 
 async def _acknowledge(records: Sequence[_Record]) -> None:
-    """Tell the wallets that the ledger has these requests, then let the records go.
+    """Tell the wallets that the ledger has these requests; only then may the records go.
 
     In this order a death in between only repeats: the records are taken again, found written, and acknowledged.
     """
@@ -165,7 +176,13 @@ async def _acknowledge(records: Sequence[_Record]) -> None:
             posted.setdefault(record.event.organization_id, []).append(record.event.request_id)
     for organization_id, request_ids in posted.items():
         await wallets.publish(_scripts, organization_id, request_ids)
-    await _let_go([record.id for record in records])
+
+
+async def _forget(gone: Iterable[UUID]) -> None:
+    """Delete what calls that outlived an erasure have left in Valkey; one that is still open then settles nothing."""
+    for organization_id in gone:
+        left = Keys.of(organization_id)
+        await valkey().delete(left.limits, left.wallet, left.holds, left.unposted)
 
 
 async def _park(entry: str, fields: dict[str, str], reason: str) -> None:

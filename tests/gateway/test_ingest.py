@@ -12,6 +12,7 @@ from sqlmodel import func, select
 from assisters_app.base import clock
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
+from assisters_app.base.ids import new_id
 from assisters_app.base.money import from_dollars
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import invariants as billing_invariants
@@ -21,6 +22,7 @@ from assisters_app.gateway import admission, ingest, invariants, reaper
 from assisters_app.gateway.calls import Ending, Usage
 from assisters_app.gateway.scripts import OPEN, PARKED, RECORDS, Keys, Scripts
 from assisters_app.keys.tables import ApiKey
+from assisters_app.usage.events import Event
 from assisters_app.usage.tables import UsageEvent, UsageTally
 
 DONE = Ending("completed", 200, Usage(10, 0, 5))
@@ -67,6 +69,26 @@ async def test_settled_calls_reach_events_tallies_and_ledger(ada, calls):
         assert await wallet.balance(tx, ada.organization_id) == from_dollars("1") - 3 * COST
     assert await available(ada.organization_id) == from_dollars("1") - 3 * COST
     assert await valkey().exists(Keys.of(ada.organization_id).unposted) == 0
+
+
+async def test_a_call_that_outlived_the_erasure_of_its_organization_leaves_nothing(calls):
+    (call,) = await made(calls)
+    organization_id = new_id()  # what the database knows no more
+    record = replace(call_record(await valkey().xrange(RECORDS)), organization_id=organization_id)
+    await valkey().delete(RECORDS)
+    await valkey().hset(Keys.of(organization_id).unposted, str(call.request_id), COST)
+    await valkey().xadd(RECORDS, {"record": record.to_json()})
+    assert await ingest.run_once() == 1
+    assert await ingest.backlog() == ingest.Backlog(0, 0)
+    async with transaction() as tx:
+        assert (await tx.exec(select(UsageEvent))).all() == []
+        assert (await tx.exec(select(LedgerEntry).where(LedgerEntry.account == "revenue"))).all() == []
+    assert not [key for key in await valkey().keys("*") if str(organization_id) in key]
+
+
+def call_record(entries):
+    ((_, fields),) = entries
+    return Event.from_json(fields["record"])
 
 
 async def test_a_record_that_comes_twice_is_written_once(ada, calls):
