@@ -15,12 +15,17 @@ ENDPOINTS = (
     ("GET", "/v1/rate-limit", "What is left of this minute. Not billed."),
     ("GET", "/v1/usage", "What was used, by day. Not billed."),
 )
-LIMITS = (
-    ("401", "invalid_api_key", "The key is missing, mistyped, revoked or past its end."),
-    ("402", "insufficient_balance", "The balance does not cover the call. Top it up and send it again."),
-    ("404", "model_not_found", "No such model, or not one that this key may use."),
+ERRORS = (
+    ("401", "invalid_api_key", "The key is mistyped or revoked. One past its end answers expired_key."),
+    ("404", "model_not_found", "There is no such model. GET /v1/models lists those there are."),
     ("429", "rate_limit_exceeded", "Too much in this minute. Wait as many seconds as Retry-After says."),
-    ("503", "upstream_unavailable", "The model did not answer. Nothing was billed."),
+    (
+        "429",
+        "insufficient_quota",
+        "The balance does not cover the most the call can cost. Top it up; waiting does not help.",
+    ),
+    ("502", "upstream_error", "The model did not answer. Nothing was charged; try again."),
+    ("503", "service_unavailable", "We cannot serve calls right now. Try again shortly."),
 )
 STREAM = f"""for part in client.chat.completions.create(
     model="{MODEL}",
@@ -44,7 +49,7 @@ def page() -> rx.Component:
                 lead=f"All under {BASE}, with the header Authorization: Bearer and your key.",
             ),
             card(
-                _table(("Status", "Code", "What it means"), LIMITS),
+                _table(("Status", "Code", "What it means"), ERRORS),
                 title="Errors",
                 lead="Bodies have OpenAI's shape: error.message for people, error.code for programs. Every answer carries X-Request-ID.",
             ),
