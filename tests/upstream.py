@@ -92,6 +92,9 @@ class Upstream:
         ]
         return web.json_response({"object": "list", "data": data, "model": self.model, "usage": self.usage})
 
+    async def models(self, _request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
+
     async def _heard(self, request: web.Request) -> dict[str, Any]:
         body: dict[str, Any] = orjson.loads(await request.read())
         self.asked.append(body)
@@ -121,6 +124,7 @@ async def running() -> AsyncIterator[Upstream]:
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_post("/v1/chat/completions", upstream.chat)
     app.router.add_post("/v1/embeddings", upstream.embeddings)
+    app.router.add_get("/v1/models", upstream.models)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -46,6 +46,12 @@ async def test_a_signed_event_is_stored_once_however_often_it_comes(hook):
     assert await stored() == ["evt_1"]
 
 
+async def test_an_event_about_something_without_an_id_is_taken_and_left_alone(hook):
+    event = {**EVENT, "type": "balance.available", "data": {"object": {"object": "balance"}}}
+    assert (await hook(json.dumps(event))).status_code == 200
+    assert await stored() == []
+
+
 @pytest.mark.parametrize("secret", ["whsec_of_mallory", None])
 async def test_a_forged_or_unsigned_event_is_refused(hook, secret):
     assert (await hook(json.dumps(EVENT), secret)).status_code == 400

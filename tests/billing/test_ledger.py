@@ -334,4 +334,4 @@ class Order:
         back = sum(refund.cents for refund in self.refunds if refund.stands)
         bonus = self.cents // 10 * 10_000_000
         credit = (self.cents - back) * 10_000_000 + bonus - bonus * back // self.cents
-        return credit - (self.cents * 10_000_000 if self.dispute_status in ("needs_response", "lost") else 0)
+        return credit - (self.cents * 10_000_000 + bonus if self.dispute_status in ("needs_response", "lost") else 0)

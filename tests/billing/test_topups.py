@@ -328,14 +328,14 @@ async def test_a_refund_that_fails_later_is_undone(ada, postman, stripe_client):
     assert await sound()
 
 
-@pytest.mark.parametrize(("won", "left"), [(True, "52.50"), (False, "2.50")])
+@pytest.mark.parametrize(("won", "left"), [(True, "52.50"), (False, "0")])
 async def test_a_dispute_holds_the_credit_back_until_it_is_decided(ada, postman, won, left):
     await pay(postman.double, ada)
     await postman.bring_all()
     (row,) = await orders()
     name = postman.double.control(dispute=row.payment_intent_id)["made"]["dispute"]
     await postman.bring_all()
-    assert await balance(ada.organization_id) == from_dollars("2.50")
+    assert await balance(ada.organization_id) == 0
     postman.double.control(decide=name, won=won)
     await postman.bring(*postman.letters()[::-1])
     assert await balance(ada.organization_id) == from_dollars(left)
@@ -413,6 +413,33 @@ async def test_what_was_paid_in_decides_the_plan(ada, postman):
     assert await plan_of(ada) == "developer"
     await pay(postman.double, ada, 24_000)
     await postman.bring_all()
+    assert await plan_of(ada) == "startup"
+
+
+async def somebody_waits_for_a_lock():
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with transaction() as tx:
+        return (await tx.sql(waiting)).scalar_one()
+
+
+async def test_two_top_ups_paid_at_once_decide_the_plan_together(ada, postman):
+    for _ in range(2):
+        await pay(postman.double, ada, 12_500)
+    first, second = [await stripe.payment(one["id"]) for one in postman.double.books.every("payment_intent")]
+
+    async def grant_the_second():
+        async with transaction() as tx:
+            await topups.payment_succeeded(tx, second)
+
+    async with transaction() as tx:
+        await topups.payment_succeeded(tx, first)
+        granting = asyncio.ensure_future(grant_the_second())
+        async with asyncio.timeout(10):
+            while not await somebody_waits_for_a_lock():
+                await asyncio.sleep(0.01)
+    await granting
     assert await plan_of(ada) == "startup"
 
 

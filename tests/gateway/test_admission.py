@@ -14,8 +14,8 @@ from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
 from assisters_app.base.money import from_dollars
 from assisters_app.base.valkey import valkey
-from assisters_app.billing import wallet
-from assisters_app.gateway import admission, wallets
+from assisters_app.billing import ledger, wallet
+from assisters_app.gateway import admission, ingest, wallets
 from assisters_app.gateway.admission import Limited, admit, settle
 from assisters_app.gateway.calls import Call, Ending, Usage
 from assisters_app.gateway.scripts import OPEN, PUBLISH, RECORDS, Keys, Scripts
@@ -111,6 +111,41 @@ async def test_an_older_reading_of_the_ledger_changes_nothing(calls):
     assert await available(call.grant.organization_id) == 500
     await scripts.run(PUBLISH, names, 8, 400, 60)
     assert await available(call.grant.organization_id) == 400
+
+
+async def test_after_old_movements_were_swept_away_a_wallet_still_follows_the_ledger(ada, calls):
+    with clock.frozen(now() - timedelta(days=3_000)):
+        for cause in ("first", "second", "third"):
+            async with transaction() as tx:
+                await wallet.give(tx, ada.organization_id, 1, cause)
+    scripts, call = Scripts(), calls()
+    await admit(scripts, call, 1, 1)
+    async with transaction() as tx:
+        assert await ledger.sweep(tx, now() - timedelta(days=2_500)) == 3
+    await settle(scripts, call, DONE)
+    await ingest.run_once()
+    assert await available(ada.organization_id) == from_dollars("1") + 3 - COST
+
+
+async def test_a_caller_who_hangs_up_during_admission_holds_nothing_afterwards(ada, calls, monkeypatch):
+    scripts, call, asked = Scripts(), calls(), asyncio.Event()
+
+    async def answered_too_late(*words):
+        await asking(*words)
+        asked.set()
+        await asyncio.Event().wait()
+
+    await wallets.publish(scripts, ada.organization_id)
+    asking = admission._ask_to_admit
+    monkeypatch.setattr(admission, "_ask_to_admit", answered_too_late)
+    admitting = asyncio.ensure_future(admit(scripts, call, 1_000, 5_000))
+    await asked.wait()
+    admitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await admitting
+    assert await available(ada.organization_id) == from_dollars("1")
+    assert await valkey().zcard(OPEN) == 0
+    assert await valkey().xlen(RECORDS) == 1
 
 
 async def test_a_wallet_that_valkey_lost_is_rebuilt_with_its_holds_and_what_is_not_posted(calls):
