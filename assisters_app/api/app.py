@@ -12,9 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 
 from assisters_app.api import chat, embeddings, errors, health, limits, models, usage, webhooks
-from assisters_app.api.exchange import Exchange, GoneError, Message, Receive, Scope, Send
+from assisters_app.api.exchange import Exchange, Message, Receive, Scope, Send
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import admission
+from assisters_app.gateway.calls import GoneError
 from assisters_app.gateway.gate import Gate
 
 Handler = Callable[[Exchange], Awaitable[None]]

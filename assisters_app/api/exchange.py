@@ -8,12 +8,12 @@ from uuid import UUID
 
 import orjson
 
-from assisters_app.accounts.client import client_of
+from assisters_app.accounts.client import client_of, forwarded_for
 from assisters_app.api.errors import Header
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
-from assisters_app.gateway.calls import Call, Standing
+from assisters_app.gateway.calls import Call, GoneError, Standing
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.grants import Grant
 from assisters_app.usage.events import handle
@@ -24,12 +24,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 LARGEST_BODY = 20 * 2**20  # bytes; room for a few images
+ARRIVES_WITHIN = 120.0  # seconds for a body; who sends a byte now and then would hold its place for ever
 WINDOW = b"60"  # seconds after which, with no further request, a limit is whole again
 JSON = (b"content-type", b"application/json")
-
-
-class GoneError(Exception):
-    """The caller hung up before we had the whole request."""
 
 
 class Exchange:
@@ -73,7 +70,7 @@ class Exchange:
         """Let in a request that will be recorded; raise Refused (401) without a key that works."""
         grant = await self.enter()
         peer = (self.scope.get("client") or ("", 0))[0]
-        client = client_of(peer, self.header(b"x-forwarded-for"), self.header(b"user-agent"))
+        client = client_of(peer, forwarded_for(self.scope["headers"]), self.header(b"user-agent"))
         self.call = Call(
             grant,
             endpoint,
@@ -86,9 +83,17 @@ class Exchange:
         return self.call
 
     async def json(self) -> dict[str, Any]:
-        """Return the body as a JSON object; raise Refused (400, 413) when it is not one, or GoneError."""
+        """Return the body as a JSON object; raise Refused (400, 413) when it is not one, or GoneError.
+
+        A body must arrive within ARRIVES_WITHIN seconds (408).
+        """
         try:
-            body = orjson.loads(await self._body())
+            async with asyncio.timeout(ARRIVES_WITHIN):
+                sent = await self._body()
+        except TimeoutError:
+            raise Refused("Your request took too long to arrive.", code="request_timeout", status=408) from None
+        try:
+            body = orjson.loads(sent)
         except orjson.JSONDecodeError:
             raise Refused("We could not parse the JSON body of your request.", code="invalid_json") from None
         if not isinstance(body, dict):

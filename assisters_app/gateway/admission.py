@@ -16,6 +16,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +27,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.valkey import valkey
 from assisters_app.gateway import wallets
-from assisters_app.gateway.calls import Call, Ending, Standing
+from assisters_app.gateway.calls import CLOSED_BY_CALLER, Call, Ending, Standing
 from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.scripts import ADMIT, COUNTS, OPEN, PEEK, RECORDS, SETTLE, Keys, Scripts, open_name
 from assisters_app.usage.events import Event
@@ -64,16 +65,29 @@ async def admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> No
 
     Raises Limited (429) when a limit or the wallet says no, Unavailable (503) when Valkey does not answer.
     """
-    answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
-    if answer[0] == "wallet" or (answer[0] == "balance" and _may_look_again(call)):
-        await _fill_wallet(scripts, call)
-        answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
+    try:
+        answer = await _asked_twice(scripts, call, tokens, hold_nano)
+    except asyncio.CancelledError:  # it may have been admitted all the same, and nobody would settle it for a while
+        with suppress(Unavailable):
+            await settle(
+                scripts, call, Ending("client_disconnected", CLOSED_BY_CALLER, error_code="client_disconnected")
+            )
+        raise
     what, requests_used, tokens_used, wait, _ = answer
     grant = call.grant
     call.standing = Standing(grant.requests_per_minute, requests_used, grant.tokens_per_minute, tokens_used)
     if what != "ok":
         raise _limited(what, call.standing, tokens, wait)
     call.admitted = True
+
+
+async def _asked_twice(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:
+    """Ask, and once more when the wallet is not known well enough."""
+    answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
+    if answer[0] == "wallet" or (answer[0] == "balance" and _may_look_again(call)):
+        await _fill_wallet(scripts, call)
+        answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
+    return answer
 
 
 async def _ask_to_admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:

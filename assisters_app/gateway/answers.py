@@ -1,7 +1,7 @@
 """Reading what an upstream says: whole answers, streams event by event, its usage, and its errors."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -25,8 +25,8 @@ class Answer:
 
 
 def usage_of(told: Any) -> Usage | None:  # noqa: ANN401 (whatever an upstream sends)
-    """Return what an upstream's `usage` object says, None when it says nothing usable."""
-    if not isinstance(told, dict):
+    """Return what an upstream's `usage` object says, None when it says nothing usable: there is always some input."""
+    if not isinstance(told, dict) or not _count(told.get("prompt_tokens")):
         return None
     details = told.get("prompt_tokens_details")
     given = _count(told.get("prompt_tokens"))
@@ -44,7 +44,7 @@ async def whole(reply: Reply, model: str) -> dict[str, Any]:
     if reply.status != 200:  # noqa: PLR2004 (OK)
         raise refusal(reply, content)
     answer = _json(content)
-    if not isinstance(answer, dict):
+    if not isinstance(answer, dict) or answer.get("error"):
         raise broken()
     answer["model"] = model
     return answer
@@ -94,6 +94,7 @@ class Tally:
     input_tokens: int  # as we counted them, should the upstream not tell
     shows_usage: bool  # whether the caller asked for the usage chunk
     usage: Usage | None = None
+    told_at: int = 0  # how much had been said when the usage was told
     said: list[str] = field(default_factory=list)
     done: bool = False
     finished: bool = False  # a reason for the end was given
@@ -110,27 +111,28 @@ class Tally:
         return self._shown(chunk, payload)
 
     def so_far(self) -> Usage:
-        """Return what was used until now: the last cumulative count, else an estimate from the text."""
-        if self.usage is not None:
+        """Return what was used until now: the last cumulative count, an estimate where the text has gone beyond it."""
+        if self.usage is not None and self.told_at == len(self.said):
             return self.usage
         text = "".join(self.said)
-        return Usage(self.input_tokens, 0, tokens.count(text), estimated=True) if text else Usage()
+        given = self.usage or Usage(self.input_tokens)
+        return replace(given, output_tokens=tokens.count(text), estimated=True) if text else Usage()
 
     def _listen(self, chunk: dict[str, Any]) -> None:
-        told = usage_of(chunk.get("usage"))
-        if told is not None:
-            self.usage = told
         for choice in chunk.get("choices") or ():
             self.finished = self.finished or bool(choice.get("finish_reason"))
             self._collect(choice.get("delta") or {})
+        told = usage_of(chunk.get("usage"))
+        if told is not None:
+            self.usage, self.told_at = told, len(self.said)
 
     def _collect(self, delta: dict[str, Any]) -> None:
         before = len(self.said)
         for name in ("content", "refusal", "reasoning_content", "reasoning"):
             if isinstance(delta.get(name), str) and delta[name]:
                 self.said.append(delta[name])
-        for tool in delta.get("tool_calls") or ():
-            function = tool.get("function") or {}
+        called = [tool.get("function") for tool in delta.get("tool_calls") or ()]
+        for function in filter(None, (*called, delta.get("function_call"))):
             self.said += [function[part] for part in ("name", "arguments") if function.get(part)]
         if self.call.first_token is None and len(self.said) > before:
             self.call.first_token = self.call.elapsed()

@@ -1,7 +1,7 @@
 """One API call on its way: what is known of it from admission to its terminal record."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,13 @@ from assisters_app.billing import rating
 from assisters_app.billing.rating import PriceVersion
 from assisters_app.gateway.grants import Grant
 from assisters_app.usage.events import Event, handle
+
+CLOSED_BY_CALLER = 499  # what a record says of a call whose caller hung up; no caller sees it
+ANY_COUNT = 2**31 - 1  # what an event can hold
+
+
+class GoneError(Exception):
+    """Nobody is there any more to answer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,8 @@ class Call:
     first_token: float | None = None  # seconds from the beginning to the first token
     standing: Standing | None = None  # set by admission, whatever it decides
     admitted: bool = False
+    most_input: int = ANY_COUNT  # tokens that the upstream is believed; set when it is known what may be used
+    most_output: int = ANY_COUNT
     caller_gone: bool = False  # set by whoever notices that nobody listens any more
 
     @property
@@ -92,6 +101,12 @@ class Call:
         if self.price is None or usage.tokens == 0:
             return 0
         return rating.cost(self.price, usage.input_tokens, usage.cached_tokens, usage.output_tokens)
+
+    def believed(self, usage: Usage) -> Usage:
+        """Return `usage` as far as it can be true: no upstream's word charges more than the request allowed."""
+        given = min(usage.input_tokens, self.most_input)
+        cached, produced = min(usage.cached_tokens, given), min(usage.output_tokens, self.most_output)
+        return replace(usage, input_tokens=given, cached_tokens=cached, output_tokens=produced)
 
     def event(self, ending: Ending) -> Event:
         """Return the terminal record of a call that ended so."""

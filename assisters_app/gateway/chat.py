@@ -5,6 +5,7 @@ complete(gate, call, offer, chat) -> Answer           raises Refused
 stream(gate, call, offer, chat, send)                 raises Refused only before the first `send`
 """
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,13 +17,16 @@ import orjson
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import answers, tokens
 from assisters_app.gateway.answers import DONE, Answer, Tally
-from assisters_app.gateway.calls import Call, Ending, Usage
+from assisters_app.gateway.calls import Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.upstream import broken
 
 PATH = "/chat/completions"
 MOST_CHOICES = 16
+LIMITS = ("max_completion_tokens", "max_tokens")  # one of them is sent: an upstream that reads the other is bounded too
+KNOWN = frozenset({"model", "messages", "stream_options", *tokens.COUNTED, *LIMITS})
+TAKING_IN = 60.0  # seconds, altogether, that a caller may keep a stream waiting; then they are taken to have gone
 Send = Callable[[bytes], Awaitable[None]]
 
 
@@ -34,6 +38,7 @@ class Chat:
     stream: bool
     shows_usage: bool  # whether a stream ends with its usage, as the caller asked
     input_tokens: int
+    most_input: int
     most_output: int
 
 
@@ -53,11 +58,13 @@ def request(body: dict[str, Any], offer: Offer) -> Chat:
     choices = _number(body, "n", MOST_CHOICES) or 1
     limit_name = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
     limit = min(_number(body, limit_name) or offer.max_output_tokens, offer.max_output_tokens)
-    sent = {**body, limit_name: limit}
+    sent = {name: value for name, value in body.items() if name not in LIMITS} | {limit_name: limit}
     if stream:
         sent["stream_options"] = {**(options or {}), "include_usage": True}
     shows_usage = bool(options and options.get("include_usage"))
-    return Chat(sent, stream, shows_usage, tokens.of_chat(body), limit * choices)
+    counted = tokens.of_chat(body)
+    most = with_margin(counted + tokens.of_the_rest(body, KNOWN))
+    return Chat(sent, stream, shows_usage, counted, most, limit * choices)
 
 
 def with_margin(counted: int) -> int:
@@ -67,7 +74,7 @@ def with_margin(counted: int) -> int:
 
 async def complete(gate: Gate, call: Call, offer: Offer, chat: Chat) -> Answer:
     """Answer as a whole. The record is durable when this returns; a caller who hung up meanwhile is still charged."""
-    await gate.admit(call, offer, with_margin(chat.input_tokens), chat.most_output)
+    await gate.admit(call, offer, chat.most_input, chat.most_output)
     async with gate.settled(call) as conclusion:
         reply = await gate.ask(call, offer, PATH, chat.body)
         started = time.perf_counter()
@@ -83,7 +90,7 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
 
     A stream that fails on the way ends with an event that holds an error, as OpenAI's clients expect, and is free.
     """
-    await gate.admit(call, offer, with_margin(chat.input_tokens), chat.most_output)
+    await gate.admit(call, offer, chat.most_input, chat.most_output)
     last, begun = DONE, False
     try:
         async with gate.settled(call) as conclusion:
@@ -93,7 +100,7 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
             conclusion.so_far = tally.so_far
             begun = True
             try:
-                await _pass_on(call, tally, reply.content, send)
+                await _pass_on(call, tally, reply.content, _patiently(send))
             finally:
                 reply.close()
             conclusion.ending = Ending("completed", 200, tally.so_far())
@@ -115,6 +122,26 @@ async def _pass_on(call: Call, tally: Tally, content: AsyncIterator[bytes], send
         raise broken()
 
 
+def _patiently(send: Send) -> Send:
+    """Return `send`, but it raises GoneError once its waits add up to TAKING_IN.
+
+    Otherwise a caller who reads slowly enough lets the upstream's patience run out, and what has failed is free.
+    """
+    waited = 0.0
+
+    async def handing_over(data: bytes) -> None:
+        nonlocal waited
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(TAKING_IN - waited):
+                await send(data)
+        except TimeoutError:
+            raise GoneError from None
+        waited += time.perf_counter() - began
+
+    return handing_over
+
+
 async def _timed(call: Call, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield what arrives, and add the time that was spent waiting for it to the upstream's account."""
     asked = time.perf_counter()
@@ -127,8 +154,10 @@ async def _timed(call: Call, content: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 def _estimate(chat: Chat, answer: dict[str, Any]) -> Usage:
     """Return what an answer without usage must have used, counted by us."""
-    said = [orjson.dumps(choice.get("message") or "").decode() for choice in answer.get("choices") or ()]
-    return Usage(chat.input_tokens, 0, tokens.count("".join(said)), estimated=True)
+    said = "".join(
+        orjson.dumps(choice["message"]).decode() for choice in answer.get("choices") or () if choice.get("message")
+    )
+    return Usage(chat.input_tokens, 0, tokens.count(said), estimated=True) if said else Usage()
 
 
 def _error_event(refused: Refused) -> bytes:

@@ -20,6 +20,7 @@ from assisters_app.gateway.gate import Gate
 
 PATH = "/embeddings"
 MOST_INPUTS = 2_048
+KNOWN = frozenset({"model", "input", "encoding_format"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Embeddings:
 
     body: dict[str, Any]
     input_tokens: int
+    most_input: int
 
 
 def request(body: dict[str, Any], offer: Offer) -> Embeddings:
@@ -40,12 +42,13 @@ def request(body: dict[str, Any], offer: Offer) -> Embeddings:
         most = offer.dimensions or 1
         if type(dimensions) is not int or not 1 <= dimensions <= most:
             raise _wrong("dimensions", f"must be a whole number from 1 to {most}")
-    return Embeddings(body, tokens.of_embeddings(body["input"]))
+    counted = tokens.of_embeddings(body["input"])
+    return Embeddings(body, counted, with_margin(counted + tokens.of_the_rest(body, KNOWN)))
 
 
 async def complete(gate: Gate, call: Call, offer: Offer, embeddings: Embeddings) -> Answer:
     """Answer; the record is durable when this returns."""
-    await gate.admit(call, offer, with_margin(embeddings.input_tokens), 0)
+    await gate.admit(call, offer, embeddings.most_input, 0)
     async with gate.settled(call) as conclusion:
         reply = await gate.ask(call, offer, PATH, embeddings.body)
         started = time.perf_counter()

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 from assisters_app.gateway import admission, sandbox, tokens, wallets
 from assisters_app.gateway.admission import Unavailable
-from assisters_app.gateway.calls import Call, Ending, Usage
+from assisters_app.gateway.calls import CLOSED_BY_CALLER, Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.known import Known
@@ -35,7 +35,6 @@ SANDBOX: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
     "/chat/completions": sandbox.chat,
     "/embeddings": sandbox.embeddings,
 }
-CLOSED_BY_CALLER = 499  # what a record says of a call whose caller hung up; no caller sees it
 LOOK_UP = 2.0  # seconds to wait for the database when a key is not known yet
 
 logger = logging.getLogger(__name__)
@@ -105,6 +104,7 @@ class Gate:
         if not free and offer.price is None:
             raise Refused(f"The model `{offer.id}` cannot be called yet.", code="model_without_price", status=503)
         call.price = None if free else offer.price
+        call.most_input, call.most_output = max(most_input, offer.context_tokens), most_output
         hold = call.cost(Usage(most_input, 0, most_output))
         await admission.admit(self.scripts, call, most_input + most_output, hold)
 
@@ -127,8 +127,8 @@ class Gate:
         except Refused as refused:
             conclusion.ending = Ending("failed", refused.status, error_code=refused.code)
             raise
-        except asyncio.CancelledError:
-            outcome = "client_disconnected" if call.caller_gone else "interrupted"
+        except (asyncio.CancelledError, GoneError) as end:
+            outcome = "client_disconnected" if call.caller_gone or isinstance(end, GoneError) else "interrupted"
             conclusion.ending = Ending(outcome, CLOSED_BY_CALLER, _produced(conclusion.so_far()), outcome)
             raise
         except BaseException:
@@ -136,7 +136,7 @@ class Gate:
             raise
         finally:
             ending = conclusion.ending or Ending("failed", 500, error_code="internal_error")
-            conclusion.cost = await admission.settle(self.scripts, call, ending)
+            conclusion.cost = await admission.settle(self.scripts, call, _true(call, ending))
 
     async def _wallet_changed(self, organization_id: UUID) -> None:
         try:
@@ -154,6 +154,13 @@ def in_sandbox(call: Call) -> bool:
 def _produced(usage: Usage) -> Usage:
     """Return what a caller who hung up pays for: nothing, when nothing had been produced."""
     return usage if usage.output_tokens else Usage()
+
+
+def _true(call: Call, ending: Ending) -> Ending:
+    believed = call.believed(ending.usage)
+    if believed != ending.usage:
+        logger.error("The upstream told a usage that cannot be: %s.", ending.usage, extra={"handle": call.handle})
+    return replace(ending, usage=believed)
 
 
 def _not_a_key() -> Refused:

@@ -5,7 +5,7 @@ The counts follow OpenAI's o200k encoding and its documented overhead per messag
 
 import functools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ PER_MESSAGE = 3  # what OpenAI adds for each message
 PER_NAME = 1
 PER_REPLY = 3  # what primes the answer
 PER_IMAGE = 1_105  # a picture of 1024 by 1024 dots in high detail
+COUNTED = ("tools", "functions", "response_format")  # what a chat request says besides its messages
 
 
 @functools.cache
@@ -58,10 +59,14 @@ def pieces(text: str) -> list[str]:
 def of_chat(body: Mapping[str, Any]) -> int:
     """Return the input tokens of a chat request: messages, tools and the format asked for."""
     total = PER_REPLY + sum(_of_message(message) for message in body["messages"])
-    for extra in ("tools", "functions", "response_format"):
-        if body.get(extra):
-            total += count(orjson.dumps(body[extra]).decode())
-    return total
+    return total + sum(_of_json(body[name]) for name in COUNTED if body.get(name))
+
+
+def of_the_rest(body: Mapping[str, Any], known: Collection[str]) -> int:
+    """Return how many tokens the fields besides `known` could add: some upstreams write documents or templates in."""
+    return sum(
+        _of_json(value) for name, value in body.items() if name not in known and isinstance(value, str | list | dict)
+    )
 
 
 def of_embeddings(given: Any) -> int:  # noqa: ANN401 (a text, texts, tokens, or lists of tokens)
@@ -84,20 +89,24 @@ def _of_message(message: Mapping[str, Any]) -> int:
         elif key == "content" and isinstance(value, list):
             total += sum(_of_parts(value))
         elif value:
-            total += count(orjson.dumps(value).decode())
+            total += _of_json(value)
     return total
 
 
 def _of_parts(parts: Iterable[Any]) -> Iterable[int]:
     for part in parts:
         if not isinstance(part, dict):
-            continue
-        if part.get("type") in ("image_url", "input_image"):
+            yield _of_json(part)
+        elif part.get("type") in ("image_url", "input_image"):
             yield PER_IMAGE
         elif isinstance(part.get("text"), str):
             yield count(part["text"])
         else:
-            yield count(orjson.dumps(part).decode())
+            yield _of_json(part)
+
+
+def _of_json(value: Any) -> int:  # noqa: ANN401 (any JSON)
+    return count(value if isinstance(value, str) else orjson.dumps(value).decode())
 
 
 def _sound(text: str) -> str:

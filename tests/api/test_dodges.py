@@ -1,0 +1,139 @@
+"""Mallory tries to get more than she pays for; an upstream tells lies. Neither moves money it should not."""
+
+import asyncio
+
+import openai
+import pytest
+from customers import key_of
+
+from assisters_app.api import exchange
+from assisters_app.base.clock import now
+from assisters_app.gateway import chat
+from assisters_app.gateway.calls import Call, GoneError
+from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.gate import Gate
+
+HELLO = [{"role": "user", "content": "Hello"}]
+ASK = {"model": "assisters-chat-v1", "messages": HELLO}
+LONG = "several words that fill a page " * 1_000
+OFFER = Offer("assisters-chat-v1", "chat", "Chat", "theirs", 128_000, 4_096, None, now(), None)
+
+
+def held(**more):
+    return chat.request({**ASK, **more}, OFFER).most_input
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"messages": [{"role": "user", "content": [LONG]}]},
+        {"documents": [{"text": LONG}]},
+        {"chat_template": LONG},
+        {"tools": [{"type": "function", "function": {"name": "f", "description": LONG}}]},
+    ],
+)
+def test_words_hidden_where_an_upstream_may_find_them_are_held_for(hidden):
+    assert held(**hidden) > held() + 6_000
+
+
+def test_a_second_limit_cannot_contradict_the_one_that_is_held_for():
+    asked = chat.request({**ASK, "max_completion_tokens": 1, "max_tokens": 4_096}, OFFER)
+    assert (asked.body["max_completion_tokens"], asked.most_output) == (1, 1)
+    assert "max_tokens" not in asked.body
+
+
+@pytest.mark.parametrize(
+    ("told", "charged"),  # input and output tokens; None when we have to count them ourselves
+    [
+        ({"prompt_tokens": 11, "completion_tokens": 2**63}, (11, 7)),
+        ({"prompt_tokens": -5, "completion_tokens": -5}, None),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, None),
+        ({}, None),
+    ],
+)
+async def test_a_usage_that_cannot_be_is_not_believed(upstream, live, records, told, charged):
+    upstream.usage = told
+    await live.chat.completions.create(**ASK, max_tokens=7)
+    async for _ in await live.chat.completions.create(**ASK, max_tokens=7, stream=True):
+        pass
+    for event in await records():
+        assert (event.outcome, event.estimated) == ("completed", charged is None)
+        assert event.cost_nano > 0
+        assert charged in (None, (event.input_tokens, event.output_tokens))
+
+
+async def test_nobody_pays_for_more_input_than_the_model_can_take(upstream, live, records):
+    upstream.usage = {"prompt_tokens": 2**63, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2**62}}
+    await live.chat.completions.create(**ASK)
+    [event] = await records()
+    assert (event.input_tokens, event.cached_tokens, event.output_tokens) == (128_000, 128_000, 1)
+
+
+async def test_an_error_dressed_as_an_answer_is_free(upstream, live, records):
+    upstream._with_usage = lambda _answer: {"error": {"message": "No."}}
+    with pytest.raises(openai.InternalServerError):
+        await live.chat.completions.create(**ASK)
+    [event] = await records()
+    assert (event.outcome, event.cost_nano) == ("failed", 0)
+
+
+def chunk(delta, **more):
+    return chat.orjson.dumps({"choices": [{"index": 0, "delta": delta}], **more})
+
+
+def follow(*payloads):
+    tally = chat.Tally(Call(None, "", model="x"), 11, shows_usage=False)
+    for payload in payloads:
+        tally.take(payload)
+    return tally.so_far()
+
+
+def test_who_hangs_up_on_a_stream_pays_for_what_came_after_the_last_usage_told():
+    used = follow(chunk({"content": ""}, usage={"prompt_tokens": 12, "completion_tokens": 0}), chunk({"content": LONG}))
+    assert (used.input_tokens, used.estimated) == (12, True)
+    assert used.output_tokens > 5_000
+
+
+def test_a_function_called_the_old_way_was_produced_too():
+    assert follow(chunk({"function_call": {"name": "f", "arguments": "{}"}})).output_tokens > 0
+
+
+@pytest.fixture
+async def stuck(upstream, ada):
+    """Stream to a caller who takes the first words and then no more; give the gate and the streaming."""
+    gate = Gate()
+    await gate.open()
+    upstream.gate, upstream.pause_after = asyncio.Event(), 3
+    grant = await gate.enter((await key_of(ada))[2])
+    offer = gate.offer("assisters-chat-v1", "chat")
+    taken = []
+
+    async def send(data):
+        taken.append(data)
+        if len(taken) > 1:
+            await asyncio.Event().wait()
+
+    call = Call(grant, "/v1/chat/completions", model=offer.id, stream=True)
+    yield lambda: chat.stream(gate, call, offer, chat.request({**ASK, "stream": True}, offer), send)
+    await gate.close()
+
+
+async def test_a_caller_who_stops_reading_pays_for_what_was_produced(stuck, records, monkeypatch):
+    monkeypatch.setattr(chat, "TAKING_IN", 0.05)
+    with pytest.raises(GoneError):
+        await asyncio.wait_for(stuck(), 10)
+    [event] = await records()
+    assert event.outcome == "client_disconnected"
+    assert event.cost_nano > 0
+
+
+async def test_a_body_that_never_ends_is_not_waited_for(api, ada, monkeypatch):
+    monkeypatch.setattr(exchange, "ARRIVES_WITHIN", 0.05)
+    key, host = (await key_of(ada))[2], api.removeprefix("http://")
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Length: 99"
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    writer.write(f"{head}\r\n\r\n{{".encode())
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 10)
+    writer.close()
+    await writer.wait_closed()
+    assert b" 408 " in answer
