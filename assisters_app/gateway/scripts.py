@@ -4,7 +4,7 @@ All keys carry one hash tag, so that a cluster keeps what belongs together on on
 Redis services have. Of an organization:
 
     limits     hash    requests and tokens of the last sixty seconds, one bucket a second and their sums
-    wallet     hash    `ledger` (balance in PostgreSQL) at its `count` of movements, `held`, `unposted`; rebuilt at need
+    wallet     hash    `ledger` (balance in PostgreSQL) as of a `reading`, `held`, `unposted`; rebuilt at need
     holds      hash    request id → "hold:tokens:second:context", from admission to settlement
     unposted   hash    request id → cost, from settlement until the ledger has it
 
@@ -131,11 +131,11 @@ return 1
 """
 
 # KEYS wallet holds unposted
-# ARGV count balance seconds_to_live posted_request_id…
-# A wallet remembers how many movements its balance was read at, and takes no older reading. Readings are taken after
+# ARGV reading balance seconds_to_live posted_request_id…
+# A wallet remembers which reading of the ledger its balance is from, and takes no older one. Readings are taken after
 # the commit of what they are to contain, so a request leaves `unposted` only with a balance that contains it.
 PUBLISH = """
-local known = redis.call('HGET', KEYS[1], 'count')
+local known = redis.call('HGET', KEYS[1], 'reading')
 for i = 4, #ARGV do
   local cost = redis.call('HGET', KEYS[3], ARGV[i])
   if cost then
@@ -145,14 +145,14 @@ for i = 4, #ARGV do
 end
 if known then
   if tonumber(ARGV[1]) >= tonumber(known) then
-    redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'count', ARGV[1])
+    redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'reading', ARGV[1])
   end
   return 0
 end
 local held, unposted = 0, 0
 for _, value in ipairs(redis.call('HVALS', KEYS[2])) do held = held + tonumber(string.match(value, '^%d+')) end
 for _, value in ipairs(redis.call('HVALS', KEYS[3])) do unposted = unposted + tonumber(value) end
-redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'count', ARGV[1], 'held', string.format('%.0f', held),
+redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'reading', ARGV[1], 'held', string.format('%.0f', held),
            'unposted', string.format('%.0f', unposted))
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
