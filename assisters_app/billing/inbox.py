@@ -116,5 +116,6 @@ HANDLERS: dict[str, Callable[[Tx, str], Awaitable[Outcome]]] = {
     "refund.updated": _refund,
     "refund.failed": _refund,
     "charge.dispute.created": _dispute,
+    "charge.dispute.funds_withdrawn": _dispute,  # an inquiry that became a dispute is not created again
     "charge.dispute.closed": _dispute,
 }

@@ -238,4 +238,4 @@ def read_notice(body: bytes, signature: str | None) -> Notice:
         event = stripe.Webhook.construct_event(body, signature, secret)
     except (ValueError, stripe.SignatureVerificationError):
         raise Refused("The signature does not match the message.", code="bad_signature") from None
-    return Notice(event.id, event.type, event.data.object.id)
+    return Notice(event.id, event.type, getattr(event.data.object, "id", ""))  # a balance, for one, has no id

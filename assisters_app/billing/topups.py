@@ -204,7 +204,8 @@ async def payment_succeeded(tx: Tx, paid: stripe.Payment) -> tuple[str, UUID | N
 async def _grant(tx: Tx, placed: TopUp, paid: stripe.Payment) -> tuple[str, UUID | None]:
     if placed.payment_intent_id == paid.id:
         return "granted before", placed.organization_id
-    organization = await tx.get(Organization, placed.organization_id)
+    # locked: two top-ups granted at once would each decide the plan without the other
+    organization = await tx.get(Organization, placed.organization_id, with_for_update=True, populate_existing=True)
     customer = organization.stripe_customer_id if organization else None
     came, ordered = (
         (paid.received_cents, paid.currency, paid.customer),
@@ -273,7 +274,7 @@ def _unposted(refunds: list[stripe.Refund], posted: set[str]) -> list[tuple[str,
 
 
 async def payment_disputed(tx: Tx, dispute: stripe.Dispute) -> tuple[str, UUID | None]:
-    """Hold back what a bank holds back; give it back when we win, and let it go when we lose.
+    """Hold back what a bank holds back, with its share of the bonus; give both back when we win.
 
     An inquiry (`warning_…`) or a dispute prevented in time moves no money.
     """
@@ -283,10 +284,11 @@ async def payment_disputed(tx: Tx, dispute: stripe.Dispute) -> tuple[str, UUID |
     if dispute.status.startswith("warning_") or dispute.status == "prevented":
         return "inquiry", placed.organization_id
     owner, amount = placed.organization_id, from_cents(dispute.cents)
-    held: dict[ledger.Book, int] = {"wallet": -amount, "disputes": amount}
+    bonus = from_cents(placed.bonus_cents) * dispute.cents // placed.amount_cents
+    held: dict[ledger.Book, int] = {"wallet": -amount - bonus, "disputes": amount, "bonus": bonus}
     await ledger.post(tx, Movement(owner, "dispute", f"dispute:{dispute.id}", held))
     if dispute.status == "won":
-        won: dict[ledger.Book, int] = {"wallet": amount, "disputes": -amount}
+        won: dict[ledger.Book, int] = {"wallet": amount + bonus, "disputes": -amount, "bonus": -bonus}
         await ledger.post(tx, Movement(owner, "dispute", f"dispute-won:{dispute.id}", won))
     if dispute.status == "lost":
         lost: dict[ledger.Book, int] = {"disputes": -amount, "stripe": amount}
