@@ -12,7 +12,7 @@ run: $(VENV)/.for-running  ## Run the product on this machine; Ctrl-C ends it
 
 test: $(VENV)/.for-testing  ## Run every test on real parts
 	@$(PYTHON_OF_VENV) -m assisters_app build
-	@exec $(PYTHON_OF_VENV) -m pytest $(TESTS)
+	@exec $(PYTHON_OF_VENV) -m pytest --numprocesses=2 --dist=loadfile $(TESTS)
 
 lint: $(VENV)/.for-testing  ## Check style, types and the floors of the house
 	$(PYTHON_OF_VENV) -m ruff check .

@@ -8,8 +8,9 @@
 Requests and tokens per minute and the wallet are decided in one step, with one answer for any number of processes.
 Settlement gives back what was held and leaves exactly one durable record.
 
-Overshoot: none. What is held is the most that the request can cost (the input as we count it with a margin, and the
-most output that it may produce); only an upstream whose tokenizer counts a quarter more than ours can exceed it.
+What is held is the most that a request of text can cost: the input as we count it with a margin, and the most output
+that it may produce. Two things can exceed it, by one call's input at most: an upstream whose tokenizer counts a quarter
+more than ours, and media given by address, of which we cannot know the tokens before the upstream has counted them.
 """
 
 import asyncio

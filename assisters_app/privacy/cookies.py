@@ -80,6 +80,15 @@ def stored() -> tuple[Stored, ...]:
             why_exempt=STRICTLY,
         ),
         Stored(
+            "react-router-scroll-positions",
+            "session",
+            "How far you had scrolled on pages of this tab, so that going back brings you there again.",
+            None,
+            "Until the tab is closed",
+            exempt=True,
+            why_exempt=STRICTLY,
+        ),
+        Stored(
             "theme",
             "local",
             "Whether you prefer the light or the dark theme.",

@@ -109,7 +109,7 @@ def test_every_state_of_ours_knows_whose_tab_it_is_in():
     assert [state for state in OURS if not issubclass(state, AppState)] == []
 
 
-@pytest.mark.parametrize("state", OURS, ids=lambda state: state.__name__)
+@pytest.mark.parametrize("state", sorted(OURS, key=lambda state: state.__name__), ids=lambda state: state.__name__)
 def test_a_state_holds_no_table_row_and_no_figure(state):
     for name, var in state.base_vars.items():
         for kind in _parts(var._var_type):
