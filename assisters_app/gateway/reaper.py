@@ -20,8 +20,8 @@ import redis
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.valkey import valkey
-from assisters_app.gateway import admission
-from assisters_app.gateway.scripts import OPEN, Keys, Scripts
+from assisters_app.gateway import admission, wallets
+from assisters_app.gateway.scripts import OPEN, PARKED, Keys, Scripts
 from assisters_app.usage.events import Event
 
 EVERY = 5.0  # seconds
@@ -63,8 +63,23 @@ async def end(name: str) -> bool:
     if held is None:  # settled between our two questions
         await valkey().zrem(OPEN, name)
         return False
-    event = Event.from_json(held.split(":", 3)[3])
+    try:
+        event = Event.from_json(held.split(":", 3)[3])
+    except ValueError:
+        await _park(UUID(organization_id), request_id, name, held)
+        return False
     return await admission.record(_scripts, event)
+
+
+async def _park(organization_id: UUID, request_id: str, name: str, held: str) -> None:
+    """Put aside a hold that another release wrote and we cannot read; a person looks at it, and the rest goes on."""
+    logger.error("A hold could not be read and was parked.", extra={"handle": request_id})
+    async with valkey().pipeline(transaction=True) as both:
+        both.xadd(PARKED, {"record": held, "reason": "unreadable hold"})
+        both.hdel(Keys.of(organization_id).holds, request_id)
+        both.zrem(OPEN, name)
+        await both.execute()
+    await wallets.forget(organization_id)  # rebuilt without what it held
 
 
 async def _ask(answer: Any) -> list[str | None]:  # noqa: ANN401 (the client's types mix its two ways of answering)

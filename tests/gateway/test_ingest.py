@@ -211,6 +211,19 @@ async def test_a_late_settlement_and_the_reaper_leave_one_record_between_them(ca
     assert await valkey().zcard(OPEN) == 0
 
 
+async def test_a_hold_of_another_release_is_parked_and_the_next_one_reaped(ada, calls):
+    scripts, strange = Scripts(), calls()
+    with clock.frozen(now()) as move:
+        await admission.admit(scripts, strange, 100, 50_000)
+        holds = Keys.of(ada.organization_id).holds
+        held = await valkey().hget(holds, str(strange.request_id))
+        await valkey().hset(holds, str(strange.request_id), held.replace('"mode"', '"a_field_of_tomorrow"'))
+        await admission.admit(scripts, calls(), 100, 50_000)
+        move(now() + admission.HOLD + timedelta(seconds=1))
+        assert await reaper.run_once() == 1
+    assert (await valkey().xlen(PARKED), await valkey().zcard(OPEN)) == (1, 0)
+
+
 async def test_the_books_say_so_when_a_call_has_vanished(calls):
     call = calls()
     await admission.admit(Scripts(), call, 100, 50_000)
