@@ -134,9 +134,15 @@ async def correct_customer(customer: str, *, email: str, name: str) -> None:
 
 
 async def forget_customer(customer: str) -> None:
-    """Delete a customer at Stripe with their saved cards; one already deleted stays so."""
+    """Delete a customer at Stripe with their saved cards; one already deleted stays so.
+
+    What they have left unpaid can no longer be paid then: nobody would be there to credit.
+    """
     try:
         async with _client() as v1:
+            unpaid = await v1.checkout.sessions.list_async({"customer": customer, "status": "open"})
+            async for session in unpaid.auto_paging_iter():
+                await v1.checkout.sessions.expire_async(session.id)
             await v1.customers.delete_async(customer)
     except ForgottenError:
         return

@@ -388,6 +388,13 @@ async def test_a_corrected_and_a_forgotten_customer_are_so_at_stripe_too(ada, pa
     await stripe.correct_customer(customer["id"], email="a@example.com", name="")
 
 
+async def test_a_forgotten_customer_can_no_longer_pay_what_was_left_open(ada, payments_on):
+    await order(ada)
+    (customer,) = payments_on.books.every("customer")
+    await stripe.forget_customer(customer["id"])
+    assert [session["status"] for session in payments_on.books.every("checkout.session")] == ["expired"]
+
+
 async def test_an_event_left_behind_by_an_outage_is_taken_up_again(ada, postman, monkeypatch):
     await pay(postman.double, ada)
     (completed,) = postman.letters("checkout.session.completed")
