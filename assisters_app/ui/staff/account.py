@@ -10,7 +10,7 @@ from assisters_app.accounts import people
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
-from assisters_app.privacy import trails
+from assisters_app.privacy import erasure, trails
 from assisters_app.ui import figures
 from assisters_app.ui.amounts import amount
 from assisters_app.ui.asked import question
@@ -135,6 +135,7 @@ class AccountState(AppState):
         """Open the account again."""
         try:
             async with signed_in() as (tx, me):
+                await _require_not_being_erased(tx, self._asked())
                 await people.unsuspend(tx, me, self._asked())
         except Refused as refused:
             if refused.code == "reauthenticate":
@@ -170,6 +171,12 @@ class AccountState(AppState):
 
     def _confirm_first(self) -> Any:
         return rx.redirect(f"/confirm?next=/staff/accounts/{self._asked()}")
+
+
+async def _require_not_being_erased(tx: Tx, account_id: UUID) -> None:
+    closing = await erasure.pending(tx, account_id)
+    if closing and closing.now:
+        raise Refused("This account is being erased. It cannot be opened again.", code="erasing")
 
 
 load = AccountState.load

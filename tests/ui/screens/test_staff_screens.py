@@ -12,7 +12,7 @@ from assisters_app.accounts.tables import Account
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.tables import TrailEntry
-from assisters_app.privacy import requests
+from assisters_app.privacy import erasure, requests
 from assisters_app.privacy.tables import PrivacyRequest
 from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
@@ -202,3 +202,13 @@ async def test_reading_the_audit_trail_is_in_the_audit_trail(ada, grace, tab):
     assert [(row.words, row.actor) for row in again["rows"]] == [("Trail read", GRACE)]
     by_staff = (await page.send(AuditState.only_staff, by_staff=True)).of(AuditState)
     assert {row.actor for row in by_staff["rows"]} == {GRACE}
+
+
+async def test_an_account_that_is_being_erased_is_not_opened_again(ada, grace, tab):
+    async with transaction() as tx:
+        await erasure.erase_now(tx, ada.person)
+    page = tab(grace)
+    await page.send(AccountState.load, path=page_of(ada))
+    await page.send(AccountState.unsuspend, path=page_of(ada))
+    async with transaction() as tx:
+        assert (await tx.get(Account, ada.person.account_id)).suspended_at is not None
