@@ -20,10 +20,11 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 from assisters_app.billing import ledger, plans, rating
 from assisters_app.keys import keys
-from assisters_app.usage import ddl, events
+from assisters_app.usage import events
 from assisters_app.usage.events import Event
 
 DAYS = 396  # thirteen months
+KEPT = 29  # days whose events the request log still holds
 PASSWORD = "correct horse battery staple 7"  # noqa: S105 (of pretend people, in development only)
 
 
@@ -61,13 +62,12 @@ async def seed() -> None:
         raise Refused("Pretend people belong into development only.", code="development_only")
     chance = random.Random(20)  # noqa: S311 (the same history every time, not a secret)
     today = clock.now()
-    for character in CAST:
-        with clock.frozen(today - timedelta(days=DAYS)):
-            async with transaction() as tx:
+    async with transaction() as tx:  # one for all of it: what is cut off has not begun
+        for character in CAST:
+            with clock.frozen(today - timedelta(days=DAYS)):
                 person = await _arrive(tx, character)
-        await _live(person, character, today, chance)
-    async with transaction() as tx:
-        await ddl.drop_expired(tx)
+                made = await _make_keys(tx, person) if character.calls else ()
+            await _live(tx, Life(person, made, character.calls, today), chance)
 
 
 async def _arrive(tx: Tx, character: Character) -> Person:
@@ -119,21 +119,24 @@ class Life:
     today: datetime
 
 
-async def _live(person: Person, character: Character, today: datetime, chance: random.Random) -> None:
-    if not character.calls:
-        return
-    with clock.frozen(today - timedelta(days=DAYS)):
-        async with transaction() as tx:
-            made = [await keys.issue(tx, person, keys.NewKey(name=name)) for name in ("Production", "Experiments")]
-            await keys.issue(tx, person, keys.NewKey(name="Tests", mode="test"))
-    life = Life(person, tuple(issued.key.id for issued in made), character.calls, today)
-    for past in range(DAYS, -1, -1):
-        day = (today - timedelta(days=past)).date()
-        with clock.frozen(min(datetime.combine(day, time(23, 59), UTC), today)):
-            calls = list(_day(day, life, chance))
-            async with transaction() as tx:
-                prices = await rating.prices(tx)
-                await ledger.post_usage(tx, await events.insert(tx, [_priced(call, prices) for call in calls]))
+async def _make_keys(tx: Tx, person: Person) -> tuple[UUID, ...]:
+    live = [await keys.issue(tx, person, keys.NewKey(name=name)) for name in ("Production", "Experiments")]
+    await keys.issue(tx, person, keys.NewKey(name="Tests", mode="test"))
+    return tuple(issued.key.id for issued in live)
+
+
+async def _live(tx: Tx, life: Life, chance: random.Random) -> None:
+    """Write every day's calls: whole events where they are still kept, sums and charges for all of them."""
+    prices = await rating.prices(tx)
+    for past in range(DAYS if life.calls else -1, -1, -1):
+        day = (life.today - timedelta(days=past)).date()
+        calls = [_priced(call, prices) for call in _day(day, life, chance)]
+        with clock.frozen(min(datetime.combine(day, time(23, 59), UTC), life.today)):
+            if past < KEPT:
+                calls = await events.insert(tx, calls)
+            else:
+                await events.add_to_tallies(tx, calls)
+            await ledger.post_usage(tx, calls)
 
 
 def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:

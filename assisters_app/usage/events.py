@@ -134,11 +134,12 @@ async def insert(tx: Tx, events: Sequence[Event]) -> list[Event]:
     rows = [{**asdict(event), "ingested_at": arrived} for event in unique.values()]
     written = set((await (await tx.connection()).execute(write, rows)).scalars())
     new = [event for event in unique.values() if event.request_id in written]
-    await _add_to_tallies(tx, new)
+    await add_to_tallies(tx, new)
     return new
 
 
-async def _add_to_tallies(tx: Tx, new: Iterable[Event]) -> None:
+async def add_to_tallies(tx: Tx, new: Iterable[Event]) -> None:
+    """Count events that are not counted yet. Used alone only for a past whose events are no longer kept."""
     sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * len(SUMS))
     for event in new:
         key = (
