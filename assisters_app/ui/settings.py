@@ -369,7 +369,8 @@ def _sessions() -> rx.Component:
         ),
         title="Where you are signed in",
         lead=rx.fragment(
-            "Something you do not know? Sign it out, then change your password. ", link("Your data", to="/dashboard/privacy")
+            "Something you do not know? Sign it out, then change your password. ",
+            link("Your data", to="/dashboard/privacy"),
         ),
         action=button("Sign out everywhere", kind="secondary", on_click=SettingsState.ask("everywhere")),
     )

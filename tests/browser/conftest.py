@@ -74,7 +74,7 @@ def chromium_path() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not the session: while it is open, an event loop runs in which others cannot
 def browser() -> Iterator[Browser]:
     """Open a real Chromium; where there is none, say so loudly, and fail in CI."""
     with sync_playwright() as playwright:

@@ -58,7 +58,7 @@ def visit(request: pytest.FixtureRequest, browser: Browser, product: Product):
     assert visiting.hosts == {urlsplit(product.url).netloc}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def grace(browser: Browser, product: Product) -> list[dict[str, object]]:
     """Make Grace a member of staff as the README says, let her choose a password, and return her cookies."""
     made = product.command("create-account", GRACE, "--staff")
