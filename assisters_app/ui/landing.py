@@ -27,12 +27,12 @@ REASONS = (
     (
         "receipt-text",
         "A bill that adds up",
-        "Every call is one line in a ledger, counted to the billionth of a dollar. Limits and budgets hold before the money is gone.",
+        "Every call is counted to the billionth of a dollar, and every line of a bill can be worked out again. The balance holds before the money is gone.",
     ),
     (
         "shield-check",
         "Privacy that is built in",
-        "What the policy says is what the code does: each sentence is tied to a check, and what fails is shown as failing.",
+        "One mark on a column decides what is exported, what is erased and when it goes; the policy is read from the same marks.",
     ),
 )
 
