@@ -127,7 +127,7 @@ async def _make_keys(tx: Tx, person: Person) -> tuple[UUID, ...]:
 
 async def _live(tx: Tx, life: Life, chance: random.Random) -> None:
     """Write every day's calls: whole events where they are still kept, sums and charges for all of them."""
-    prices = await rating.prices(tx)
+    prices, used = await rating.prices(tx), dict[UUID, datetime]()
     for past in range(DAYS if life.calls else -1, -1, -1):
         day = (life.today - timedelta(days=past)).date()
         calls = [_priced(call, prices) for call in _day(day, life, chance)]
@@ -137,6 +137,8 @@ async def _live(tx: Tx, life: Life, chance: random.Random) -> None:
             else:
                 await events.add_to_tallies(tx, calls)
             await ledger.post_usage(tx, calls)
+            used |= {call.key_id: call.at for call in sorted(calls, key=lambda call: call.at)}
+    await keys.note_use(tx, used)
 
 
 def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:

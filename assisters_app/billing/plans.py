@@ -48,11 +48,6 @@ FIRST_PRICES = tuple(
         ("assisters-chat-v1", "0.10", "0.05", "0.40"),
         ("assisters-vision-v1", "0.20", "0.10", "0.80"),
         ("assisters-embed-v1", "0.02", "0.02", "0"),
-        ("assisters-rerank-v1", "0.02", "0.02", "0"),
-        ("assisters-moderation-v1", "0", "0", "0"),
-        ("assisters-whisper-v1", "3.00", "3.00", "5.00"),
-        ("assisters-tts-v1", "0.60", "0.60", "12.00"),
-        ("assisters-image-v1", "5.00", "1.25", "40.00"),
     )
 )
 

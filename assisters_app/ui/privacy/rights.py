@@ -169,7 +169,7 @@ def _correct() -> rx.Component:
         "pencil",
         "Correct",
         "6.2",
-        "Change your name, address, organization or time zone. A new address is confirmed at both ends.",
+        "Change your name, address, organization or time zone. A new address is confirmed by mail, and the old one is told.",
         link_button("Go to settings", to="/dashboard/settings"),
     )
 
