@@ -23,7 +23,7 @@ export function OnDevice({ identifier, kind, className, buttonClass }) {
   const look = () => tell(kind === "cookie" ? undefined : box(kind).getItem(identifier) !== null);
   useEffect(look, [identifier, kind]);
   if (here === null) return h("span", { className }, "…");
-  if (here === undefined) return h("span", { className }, "While you are signed in");
+  if (here === undefined) return h("span", { className }, "Hidden from scripts, ours too");
   if (!here) return h("span", { className }, "Not now");
   if (kind !== "local") return h("span", { className }, "Yes");
   const remove = () => { box(kind).removeItem(identifier); look(); };
