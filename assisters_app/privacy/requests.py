@@ -157,7 +157,7 @@ async def mine(tx: Tx, who: Person) -> tuple[RequestRow, ...]:
 
 
 async def queue(tx: Tx, staff: Person, *, only_open: bool = True, most: int = 200) -> tuple[RequestRow, ...]:
-    """Return everyone's requests for staff, the most urgent first."""
+    """Return everyone's requests for staff, the most urgent first; each whose it is can read that it was seen."""
     _require_staff(staff)
     asked = (
         select(PrivacyRequest, Account.email)
@@ -167,7 +167,10 @@ async def queue(tx: Tx, staff: Person, *, only_open: bool = True, most: int = 20
     )
     if only_open:
         asked = asked.where(col(PrivacyRequest.state) == "open")
-    return tuple(_row(request, email or request.email or "") for request, email in await tx.exec(asked))
+    found = (await tx.exec(asked)).all()
+    for account_id in {request.account_id for request, _ in found if request.account_id} - {staff.account_id}:
+        trail.write(tx, "request:viewed", account_id=account_id, actor_id=staff.account_id)
+    return tuple(_row(request, email or request.email or "") for request, email in found)
 
 
 async def end_with_account(tx: Tx, account_id: UUID, receipt: str) -> None:

@@ -6,10 +6,12 @@ import pytest
 from cast import ADA
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlmodel import select
 
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
+from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy import access, export, requests
 
 STRANGER = "stranger@example.com"
@@ -55,6 +57,15 @@ async def test_a_mailed_request_with_its_true_date_stands_before_younger_ones(ad
     async with transaction() as tx:
         (hers,) = await requests.mine(tx, ada)
     assert hers.channel == "email"
+
+
+async def test_ada_can_read_who_saw_her_request_in_the_queue(ada, grace):
+    await entered(grace, ADA, now())
+    async with transaction() as tx:
+        await requests.queue(tx, grace)
+    async with transaction() as tx:
+        seen = (await tx.exec(select(TrailEntry).where(TrailEntry.action == "request:viewed"))).one()
+    assert (seen.account_id, seen.actor_id) == (ada.account_id, grace.account_id)
 
 
 async def test_access_and_export_write_themselves_into_the_register(ada, bob):
