@@ -14,11 +14,14 @@ import redis
 from playwright.sync_api import Page, expect
 from product import Product, until
 
+from assisters_app.api.app import HOT, ROUTES
 from assisters_app.base import local_servers
+from assisters_app.ui import http_routes
 
 EMAIL = "m4rker.person@example.com"
 MARKER = "m4rker"  # in everything she types: whatever is left of her holds it
 PROMPT = "m4rker prompt: what is the capital of France?"
+CANARY = "c4n4ry-that-no-store-may-hold"
 PASSWORD = "m4rker horse battery staple 7"
 
 CALLS = """
@@ -47,7 +50,9 @@ def test_from_sign_up_to_erasure(page: Page, product: Product, tmp_path: Path):
     tokens = call_the_api(product, secret)
     see_the_usage(page, tokens)
     see_the_balance(page, "$52.49969092")  # two chats of 1,234 + 47 tokens and one embedding
-    assert found(product, secret[12:], PASSWORD, PROMPT) == []  # a key shows its first twelve characters at most
+    drive_secrets_everywhere(product, secret)
+    # a key shows its first twelve characters at most
+    assert found(product, secret[12:], PASSWORD, PROMPT, CANARY) == []
     export = download_everything(page, tmp_path)
     assert_the_export_holds_the_calls(export, tokens)
     receipt = erase_now(page, tmp_path)
@@ -119,6 +124,25 @@ def see_the_usage(page: Page, tokens: int) -> None:
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     page.goto("/dashboard/requests")
     expect(page.get_by_role("table").get_by_role("row")).to_have_count(5)  # a head, three calls, and the refused one
+
+
+def drive_secrets_everywhere(product: Product, secret: str) -> None:
+    """Send the key and a canary to every route there is, in every place where a secret may stand by mistake."""
+    sent = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": CANARY}], "max_tokens": -1}
+    forms = [route.path for route in http_routes.ROUTES if "{" not in route.path]
+    paths = [*HOT, *(route.path for route in ROUTES), "/v1/models/nothing", "/v1/nothing", *forms]
+    with httpx.Client(base_url=product.url, timeout=30) as web:
+        for path in paths:
+            for method in ("GET", "POST", "DELETE"):
+                headers = {"authorization": f"Bearer {secret}", "x-note": CANARY, "cookie": f"note={CANARY}"}
+                said = web.request(method, path, params={"q": CANARY}, headers=headers, json=sent)
+                assert CANARY not in said.text, (method, path)
+                assert said.status_code < 500, (method, path, said.text)
+        for path in forms:
+            fields = {"email": "nobody@example.com", "password": CANARY, "token": CANARY, "name": CANARY}
+            said = web.post(path, data=fields, headers={"sec-fetch-site": "same-origin"})
+            assert CANARY not in said.text, path
+            assert said.status_code < 500, (path, said.text)
 
 
 def see_the_balance(page: Page, exactly: str) -> None:
