@@ -1,7 +1,7 @@
 """Wallets in Valkey: what an organization may spend right now, filled from the ledger and rebuilt whenever it is lost.
 
 publish(scripts, organization_id, posted=()) -> int      reads the ledger and tells Valkey; returns the balance
-forget(organization_id)                                  when fewer movements are left than there were
+forget(organization_id)                                  when what it counts as held is no longer so
 """
 
 from collections.abc import Iterable
@@ -38,5 +38,5 @@ async def publish(scripts: Scripts, organization_id: UUID, posted: Iterable[UUID
 
 
 async def forget(organization_id: UUID) -> None:
-    """Have the wallet read anew at its next use: where old movements were swept, their number no longer only grows."""
+    """Have the wallet rebuilt at its next use, from the ledger and the holds there are then."""
     await valkey().delete(Keys.of(organization_id).wallet)

@@ -8,7 +8,6 @@ Rows go by age whether or not anybody asks; what erasure missed because it arriv
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from functools import partial
 
 from sqlalchemy import ColumnElement, Table, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -21,8 +20,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.marks import REQUEST_LOGS, OnErase, Retention, Rows, rows_of
 from assisters_app.billing import ledger
-from assisters_app.billing.tables import LedgerTransaction
-from assisters_app.gateway import ingest, wallets
+from assisters_app.gateway import ingest
 from assisters_app.privacy import inventory
 from assisters_app.privacy.tables import Erasure, Sweep
 from assisters_app.usage import ddl
@@ -102,19 +100,11 @@ async def sweep_by_the_clock() -> None:
 async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
     cutoff = rows.retention.cutoff(now())
     if table.name in LEDGER:  # balances are carried forward, and the entries go with their transaction
-        return await _sweep_ledger(tx, cutoff) if table.name == "ledger_transaction" else 0
+        return await ledger.sweep(tx, cutoff) if table.name == "ledger_transaction" else 0
     if table.name == "usage_event":
         await ddl.drop_expired(tx)  # whole days; what is left is the part of a day that has just become too old
         cutoff -= (cutoff - datetime.min.replace(tzinfo=UTC)) % QUARTER  # whole tallies: the books stay comparable
     return await _delete(tx, table, _too_old(table, rows, cutoff))
-
-
-async def _sweep_ledger(tx: Tx, cutoff: datetime) -> int:
-    """Sweep movements; a wallet in Valkey tells newer from older by how many there are, so it is read anew then."""
-    old = select_rows(LedgerTransaction.organization_id).where(col(LedgerTransaction.created_at) < cutoff).distinct()
-    for organization_id in await tx.exec(old):
-        tx.afterwards(partial(wallets.forget, organization_id))
-    return await ledger.sweep(tx, cutoff)
 
 
 def _too_old(table: Table, rows: Rows, cutoff: datetime) -> ColumnElement[bool]:
