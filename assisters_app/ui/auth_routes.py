@@ -58,7 +58,7 @@ def posted(act: Act) -> Callable[[Request], Awaitable[Response]]:
             _require_small(request)
             response = await act(request, await request.form(max_files=0, max_fields=20))
         except Refused as refused:
-            response = _refusal(request, refused)
+            response = refusal(request, refused)
         response.headers["cache-control"] = "no-store"
         return response
 
@@ -69,16 +69,16 @@ def posted(act: Act) -> Callable[[Request], Awaitable[Response]]:
 async def sign_up(request: Request, form: FormData) -> Response:
     """Open an account; the answer is the same whether the address had one."""
     async with transaction() as tx:
-        await signing_up.sign_up(tx, _text(form, "email"), _text(form, "password"), client(request))
-    return _go(request, "/check-mail")
+        await signing_up.sign_up(tx, field_text(form, "email"), field_text(form, "password"), client(request))
+    return go_on(request, "/check-mail")
 
 
 @posted
 async def sign_in(request: Request, form: FormData) -> Response:
     """Open a session and set its cookie."""
     async with transaction() as tx:
-        session = await signing_in.sign_in(tx, _text(form, "email"), _text(form, "password"), client(request))
-    response = _go(request, _next(form))
+        session = await signing_in.sign_in(tx, field_text(form, "email"), field_text(form, "password"), client(request))
+    response = go_on(request, _next(form))
     set_cookie(response, session)
     return response
 
@@ -96,7 +96,7 @@ async def sign_out(request: Request, form: FormData) -> Response:  # noqa: ARG00
 @posted
 async def sign_out_everywhere(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
     """End every session of this person."""
-    who = await _required(request)
+    who = await required_person(request)
     async with transaction() as tx:
         await sessions.sign_out_everywhere(tx, who)
     return _signed_out(request)
@@ -107,47 +107,47 @@ async def verify(request: Request, form: FormData) -> Response:  # noqa: ARG001 
     """Use up a verification link."""
     async with transaction() as tx:
         await verifying.verify(tx, _link(request))
-    return _forget_link(_go(request, "/sign-in"))
+    return _forget_link(go_on(request, "/sign-in"))
 
 
 @posted
 async def verify_again(request: Request, form: FormData) -> Response:
     """Send another verification link, to whoever waits for one."""
     async with transaction() as tx:
-        await signing_up.send_verification_again(tx, _text(form, "email"), client(request))
-    return _go(request, "/check-mail")
+        await signing_up.send_verification_again(tx, field_text(form, "email"), client(request))
+    return go_on(request, "/check-mail")
 
 
 @posted
 async def forgot(request: Request, form: FormData) -> Response:
     """Send a link to choose a new password."""
     async with transaction() as tx:
-        await resetting.request_reset(tx, _text(form, "email"), client(request))
-    return _go(request, "/check-mail")
+        await resetting.request_reset(tx, field_text(form, "email"), client(request))
+    return go_on(request, "/check-mail")
 
 
 @posted
 async def reset(request: Request, form: FormData) -> Response:
     """Replace a forgotten password."""
     async with transaction() as tx:
-        await resetting.reset(tx, _link(request), _text(form, "password"), client(request))
-    return _forget_link(_go(request, "/sign-in"))
+        await resetting.reset(tx, _link(request), field_text(form, "password"), client(request))
+    return _forget_link(go_on(request, "/sign-in"))
 
 
 @posted
 async def reauthenticate(request: Request, form: FormData) -> Response:
     """Let a signed-in person prove again who they are."""
-    who = await _required(request)
+    who = await required_person(request)
     async with transaction() as tx:
-        await reauthentication.reauthenticate(tx, who, _text(form, "password"), client(request))
-    return _go(request, _next(form))
+        await reauthentication.reauthenticate(tx, who, field_text(form, "password"), client(request))
+    return go_on(request, _next(form))
 
 
 @posted
 async def judge(request: Request, form: FormData) -> Response:
     """Say how good a password would be, for the meter beside its field."""
     await attempt(METER, client(request).place)
-    verdict = await passwords.judge(_text(form, "password")[:200], _text(form, "email")[:254])
+    verdict = await passwords.judge(field_text(form, "password")[:200], field_text(form, "email")[:254])
     return JSONResponse({"score": verdict.score, "problem": verdict.problem})
 
 
@@ -157,19 +157,19 @@ async def confirm_email(request: Request, form: FormData) -> Response:  # noqa: 
     async with transaction() as tx:
         changed = await profile.confirm_email_change(tx, _link(request))
         await customers.tell_stripe(tx, changed.account_id)
-    return _forget_link(_go(request, HOME))
+    return _forget_link(go_on(request, HOME))
 
 
 @posted
 async def oauth_begin(request: Request, form: FormData) -> Response:
     """Leave for a provider: to sign in, to link it, or to prove again who one is."""
     who = await person(request)
-    wanted = _text(form, "intent")
+    wanted = field_text(form, "intent")
     intent = INTENTS.get(wanted, "sign-in")
     if intent != "sign-in" and who is None:
         raise Refused("You are signed out. Sign in again to go on.", code="signed_out", status=401)
     start = await oauth.begin(request.path_params["name"], intent, who, _next(form))
-    response = _go(request, start.url)
+    response = go_on(request, start.url)
     response.set_cookie(
         OAUTH_COOKIE,
         start.cookie.reveal(),
@@ -190,7 +190,7 @@ async def oauth_callback(request: Request) -> Response:
         async with transaction() as tx:
             finished = await oauth.finish(tx, proof, client(request), await person(request))
     except Refused as refused:
-        return _refusal(request, refused)
+        return refusal(request, refused)
     response: Response = RedirectResponse(finished.return_to, 303)
     if finished.cookie is not None:
         set_cookie(response, finished.cookie)
@@ -210,7 +210,8 @@ async def person(request: Request) -> Person | None:
     return await sessions.resolve(read_cookie(request.scope["headers"]))
 
 
-async def _required(request: Request) -> Person:
+async def required_person(request: Request) -> Person:
+    """Return who is signed in; raise Refused (401) when nobody is."""
     who = await person(request)
     if who is None:
         raise Refused("You are signed out. Sign in again to go on.", code="signed_out", status=401)
@@ -232,14 +233,15 @@ def _require_small(request: Request) -> None:
         raise Refused("This form is larger than it can be.", code="too_large", status=413)
 
 
-def _text(form: FormData, name: str) -> str:
+def field_text(form: FormData, name: str) -> str:
+    """Return what was typed into a field, '' when it is missing or a file."""
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
 
 
 def _next(form: FormData) -> str:
     """Return the page to go on to: one of ours, whatever was asked for."""
-    wanted = _text(form, "next")
+    wanted = field_text(form, "next")
     outside = not wanted.startswith("/") or wanted.startswith(("//", "/\\", "/auth/"))
     return HOME if outside or not wanted.isprintable() or "\\" in wanted else wanted
 
@@ -257,7 +259,7 @@ def _forget_link(response: Response) -> Response:
 
 
 def _signed_out(request: Request) -> Response:
-    response = _go(request, "/sign-in")
+    response = go_on(request, "/sign-in")
     clear_cookie(response)
     return response
 
@@ -266,11 +268,13 @@ def _by_script(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
 
 
-def _go(request: Request, to: str) -> Response:
+def go_on(request: Request, to: str) -> Response:
+    """Lead to a page: as JSON for our own script, else by a 303."""
     return JSONResponse({"next": to}) if _by_script(request) else RedirectResponse(to, 303)
 
 
-def _refusal(request: Request, refused: Refused) -> Response:
+def refusal(request: Request, refused: Refused) -> Response:
+    """Answer with a refusal in its own words: as JSON for our own script, else as a page."""
     if _by_script(request):
         told = {"refused": str(refused), "code": refused.code, "field": refused.field}
         return JSONResponse(told, refused.status, headers=_headers(refused))

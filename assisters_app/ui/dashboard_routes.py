@@ -16,7 +16,7 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.billing import topups
 from assisters_app.ui.asked import Question, question, whose_zone
-from assisters_app.ui.auth_routes import _go, _refusal, _required, _text, client, person, posted
+from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, refusal, required_person
 from assisters_app.usage import reports
 
 SETTINGS_PAGE = "/dashboard/settings"
@@ -25,43 +25,43 @@ SETTINGS_PAGE = "/dashboard/settings"
 @posted
 async def top_up(request: Request, form: FormData) -> Response:
     """Order credit and lead to the page where it is paid."""
-    who = await _required(request)
+    who = await required_person(request)
     async with transaction() as tx:
-        ordered = await topups.order(tx, who, _cents(_text(form, "amount")))
-    return _go(request, ordered.url)
+        ordered = await topups.order(tx, who, _cents(field_text(form, "amount")))
+    return go_on(request, ordered.url)
 
 
 @posted
 async def portal(request: Request, form: FormData) -> Response:  # noqa: ARG001 (every act gets its form)
     """Lead to the payment provider's pages with cards and receipts."""
-    who = await _required(request)
+    who = await required_person(request)
     async with transaction() as tx:
         url = await topups.portal_link(tx, who)
-    return _go(request, url)
+    return go_on(request, url)
 
 
 @posted
 async def change_password(request: Request, form: FormData) -> Response:
     """Replace the password of somebody who has just proven who they are."""
-    who = await _required(request)
+    who = await required_person(request)
     try:
         async with transaction() as tx:
-            await resetting.change_password(tx, who, _text(form, "password"), client(request))
+            await resetting.change_password(tx, who, field_text(form, "password"), client(request))
     except Refused as refused:
         return _confirm_first(request, refused)
-    return _go(request, f"{SETTINGS_PAGE}?done=password")
+    return go_on(request, f"{SETTINGS_PAGE}?done=password")
 
 
 @posted
 async def change_email(request: Request, form: FormData) -> Response:
     """Send a link to the address that an account shall have."""
-    who = await _required(request)
+    who = await required_person(request)
     try:
         async with transaction() as tx:
-            await profile.request_email_change(tx, who, _text(form, "email"), client(request))
+            await profile.request_email_change(tx, who, field_text(form, "email"), client(request))
     except Refused as refused:
         return _confirm_first(request, refused)
-    return _go(request, f"{SETTINGS_PAGE}?done=email")
+    return go_on(request, f"{SETTINGS_PAGE}?done=email")
 
 
 async def usage_csv(request: Request) -> Response:
@@ -73,7 +73,7 @@ async def usage_csv(request: Request) -> Response:
         zone = whose_zone(who.time_zone, request.query_params.get("zone", "UTC"))
         asked = question(request.query_params, zone)
     except Refused as refused:
-        return _refusal(request, refused)
+        return refusal(request, refused)
     name = f"usage-{now():%Y-%m-%d}.csv"
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return StreamingResponse(_lines(who, asked), media_type="text/csv; charset=utf-8", headers=headers)
@@ -101,7 +101,7 @@ def _cents(text: str) -> int:
 def _confirm_first(request: Request, refused: Refused) -> Response:
     if refused.code != "reauthenticate":
         raise refused
-    return _go(request, f"/confirm?next={SETTINGS_PAGE}")
+    return go_on(request, f"/confirm?next={SETTINGS_PAGE}")
 
 
 ROUTES: list[BaseRoute] = [

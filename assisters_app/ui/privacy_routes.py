@@ -31,7 +31,7 @@ from assisters_app.privacy import (
     processors,
     receipts,
 )
-from assisters_app.ui.auth_routes import _go, _required, _text, client, person, posted
+from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
 from assisters_app.ui.cookie import clear_cookie
 from assisters_app.ui.papers import paper, text
 from assisters_app.ui.privacy.paper_copy import document
@@ -86,10 +86,10 @@ async def read_copy(request: Request, who: Person) -> Response:  # noqa: ARG001 
 @posted
 async def close_account(request: Request, form: FormData) -> Response:
     """Close the account, or erase it now; either way this browser is signed out when the answer arrives."""
-    who = await _required(request)
-    if _text(form, "email").strip().lower() != who.email:
+    who = await required_person(request)
+    if field_text(form, "email").strip().lower() != who.email:
         raise Refused("Type the e-mail address of this account, to be sure.", code="not_confirmed", field="email")
-    how = {"later": erasure.close, "now": erasure.erase_now}.get(_text(form, "how"))
+    how = {"later": erasure.close, "now": erasure.erase_now}.get(field_text(form, "how"))
     if how is None:
         raise Refused("Choose when your data is to be erased.", code="no_choice", field="how")
     try:
@@ -98,8 +98,8 @@ async def close_account(request: Request, form: FormData) -> Response:
     except Refused as refused:
         if refused.code != "reauthenticate":
             raise
-        return _go(request, f"/confirm?next={CLOSING_PAGE}")
-    response = _go(request, f"/receipts/{closing.receipt}" if closing.now else "/closed")
+        return go_on(request, f"/confirm?next={CLOSING_PAGE}")
+    response = go_on(request, f"/receipts/{closing.receipt}" if closing.now else "/closed")
     clear_cookie(response)
     return response
 
