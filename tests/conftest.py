@@ -6,16 +6,14 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
+import databases
 import pytest
 import redis
 
 from assisters_app import run
 from assisters_app.base import db, jobs, local_servers, settings, valkey
 
-TEMPLATE = "assisters_template"
 PEPPER = base64.b64encode(b"a pepper for tests, 32 bytes long").decode()
 
 
@@ -42,21 +40,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 def _make_template(postgres: str) -> None:
-    _administer(postgres, f"CREATE DATABASE {TEMPLATE}")
+    template = databases.create(postgres, databases.TEMPLATE)
     with pytest.MonkeyPatch.context() as patch:
-        _use(patch, {"DATABASE_URL": with_database(postgres, TEMPLATE), "REDIS_URL": "redis://127.0.0.1:1"})
+        _use(patch, {"DATABASE_URL": template, "REDIS_URL": "redis://127.0.0.1:1"})
         run.migrate()
     settings.settings.cache_clear()
-
-
-def with_database(url: str, name: str) -> str:
-    """Return the address of another database on the same server."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-def _administer(postgres: str, statement: str) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(statement.encode())
 
 
 def _use(patch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
@@ -80,10 +68,9 @@ async def house(servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     global _count  # noqa: PLW0603 (a name no other test of this run uses)
     _count += 1
     name = f"test_{os.getpid()}_{_count}"
-    _administer(servers.postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    address = databases.create(servers.postgres, name, databases.TEMPLATE)
     with redis.Redis.from_url(servers.valkey) as cache:
         cache.flushall()
-    address = with_database(servers.postgres, name)
     _use(
         monkeypatch,
         {"DATABASE_URL": address, "REDIS_URL": servers.valkey, "ASSISTERS_DATA_DIR": str(tmp_path / "data")},
@@ -96,7 +83,7 @@ async def house(servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         await valkey.close()
         jobs.app.cache_clear()
         settings.settings.cache_clear()
-        await asyncio.to_thread(_administer, servers.postgres, f"DROP DATABASE {name} WITH (FORCE)")
+        await asyncio.to_thread(databases.drop, servers.postgres, name)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The database comes from nothing to its present shape and back; tables and migrations say the same."""
 
+import databases
 import psycopg
 import pytest
 from alembic.config import Config
@@ -12,9 +13,7 @@ from assisters_app.run import ROOT
 @pytest.fixture
 def empty(servers, monkeypatch):
     """Point the settings at a database in which there is nothing at all."""
-    with psycopg.connect(servers.postgres, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE migrations")
-    address = servers.postgres.rsplit("/", 1)[0] + "/migrations"
+    address = databases.create(servers.postgres, "migrations")
     monkeypatch.setenv("DATABASE_URL", address)
     monkeypatch.setenv("REDIS_URL", servers.valkey)
     monkeypatch.setenv("SMTP_URL", "smtp://127.0.0.1:9")
@@ -23,8 +22,7 @@ def empty(servers, monkeypatch):
     settings.settings.cache_clear()
     yield address
     settings.settings.cache_clear()
-    with psycopg.connect(servers.postgres, autocommit=True) as connection:
-        connection.execute("DROP DATABASE migrations WITH (FORCE)")
+    databases.drop(servers.postgres, "migrations")
 
 
 def left(address):

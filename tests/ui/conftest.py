@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import databases
 import httpx
-import psycopg
 import pytest
 from cast import PASSWORD
 from nets import free_port
@@ -44,12 +44,12 @@ def built():
 async def face(servers, built, tmp_path_factory):
     """Serve the pages from two workers, on a database and an empty Valkey of their own."""
     name, port, home = f"test_ui_{os.getpid()}", free_port(), tmp_path_factory.mktemp("face")
-    _administer(servers.postgres, f"CREATE DATABASE {name} TEMPLATE assisters_template STRATEGY file_copy")
+    address = databases.create(servers.postgres, name, databases.TEMPLATE)
     given = {
         "ASSISTERS_ENV": "development",
         "ASSISTERS_PEPPER": PEPPER,
         "ASSISTERS_DATA_DIR": str(home / "data"),
-        "DATABASE_URL": servers.postgres.rsplit("/", 1)[0] + f"/{name}",
+        "DATABASE_URL": address,
         "REDIS_URL": servers.valkey,
         "SMTP_URL": "smtp://127.0.0.1:9",
         "PORT": str(port),
@@ -71,7 +71,7 @@ async def face(servers, built, tmp_path_factory):
             await valkey.close()
             sessions._known.clear()
     settings.settings.cache_clear()
-    _administer(servers.postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    databases.drop(servers.postgres, name)
 
 
 @pytest.fixture
@@ -121,8 +121,3 @@ async def _until_answering(url, process, log):
                 await asyncio.sleep(0.1)  # it is starting: there is nothing to wait for yet
             else:
                 return
-
-
-def _administer(postgres, statement):
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(statement.encode())
