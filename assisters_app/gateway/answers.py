@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from assisters_app.base.errors import Refused
+from assisters_app.base.money import NANO
 from assisters_app.gateway import tokens
 from assisters_app.gateway.calls import Call, Usage
 from assisters_app.gateway.upstream import Reply, broken, overloaded, read
@@ -32,6 +33,24 @@ def usage_of(told: Any) -> Usage | None:  # noqa: ANN401 (whatever an upstream s
     given = _count(told.get("prompt_tokens"))
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
     return Usage(given, min(cached, given), _count(told.get("completion_tokens")))
+
+
+def with_cost(answer: dict[str, Any], usage: Usage, cost_nano: int) -> bytes:
+    """Return an answer as JSON whose `usage.cost` is what it cost in US dollars; `usage` where the upstream told none.
+
+    The number is exact: its nine decimals fit in a float up to a million dollars, which no call costs.
+    """
+    told = answer.get("usage")
+    used = told if isinstance(told, dict) and told else _told(usage)
+    return orjson.dumps({**answer, "usage": {**used, "cost": cost_nano / NANO}})
+
+
+def _told(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.tokens,
+    }
 
 
 def _count(value: Any) -> int:  # noqa: ANN401 (as above)
@@ -98,6 +117,7 @@ class Tally:
     said: list[str] = field(default_factory=list)
     done: bool = False
     finished: bool = False  # a reason for the end was given
+    closing: dict[str, Any] = field(default_factory=dict)  # the usage chunk, held back until its cost is known
 
     def take(self, payload: bytes) -> bytes | None:
         """Return the event that the caller gets for an upstream's payload, None for none."""
@@ -117,6 +137,12 @@ class Tally:
         text = "".join(self.said)
         given = self.usage or Usage(self.input_tokens)
         return replace(given, output_tokens=tokens.count(text), estimated=True) if text else Usage()
+
+    def last_event(self, cost_nano: int) -> bytes:
+        """Return what ends a stream once it is settled: its usage with its cost, if the caller asked, and the end."""
+        if not self.shows_usage:
+            return DONE
+        return b"data: " + with_cost(self.closing, self.so_far(), cost_nano) + b"\n\n" + DONE
 
     def _listen(self, chunk: dict[str, Any]) -> None:
         for choice in chunk.get("choices") or ():
@@ -138,13 +164,18 @@ class Tally:
             self.call.first_token = self.call.elapsed()
 
     def _shown(self, chunk: dict[str, Any], payload: bytes) -> bytes | None:
-        if "usage" in chunk and not self.shows_usage:
-            if not chunk.get("choices"):
-                return None
-            del chunk["usage"]
-        elif chunk.get("model") == self.call.model:
-            return b"data: " + payload + b"\n\n"
+        as_it_came = chunk.get("model") == self.call.model
         chunk["model"] = self.call.model
+        if "usage" in chunk and not chunk.get("choices") and (chunk["usage"] or not self.shows_usage):
+            self.closing = chunk
+            return None
+        if self.shows_usage:
+            self.closing = self.closing or {**chunk, "choices": [], "usage": None}  # should the upstream send none
+        elif "usage" in chunk:
+            del chunk["usage"]
+            as_it_came = False
+        if as_it_came:
+            return b"data: " + payload + b"\n\n"
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
 

@@ -16,7 +16,7 @@ import orjson
 
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import answers, tokens
-from assisters_app.gateway.answers import DONE, Answer, Tally
+from assisters_app.gateway.answers import Answer, Tally
 from assisters_app.gateway.calls import Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.gate import Gate
@@ -82,7 +82,7 @@ async def complete(gate: Gate, call: Call, offer: Offer, chat: Chat) -> Answer:
         call.waited += time.perf_counter() - started
         usage = answers.usage_of(answer.get("usage")) or _estimate(chat, answer)
         conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
-    return Answer(orjson.dumps(answer), conclusion.cost)
+    return Answer(answers.with_cost(answer, usage, conclusion.cost), conclusion.cost)
 
 
 async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -> None:
@@ -91,7 +91,7 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
     A stream that fails on the way ends with an event that holds an error, as OpenAI's clients expect, and is free.
     """
     await gate.admit(call, offer, chat.most_input, chat.most_output)
-    last, begun = DONE, False
+    begun = False
     try:
         async with gate.settled(call) as conclusion:
             reply = await gate.ask(call, offer, PATH, chat.body)
@@ -104,6 +104,7 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
             finally:
                 reply.close()
             conclusion.ending = Ending("completed", 200, tally.so_far())
+        last = tally.last_event(conclusion.cost)
     except Refused as refused:
         if not begun:
             raise

@@ -8,8 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import answers, tokens
 from assisters_app.gateway.answers import Answer
@@ -57,7 +55,7 @@ async def complete(gate: Gate, call: Call, offer: Offer, embeddings: Embeddings)
         counted = Usage(embeddings.input_tokens, estimated=True)
         usage = answers.usage_of(answer.get("usage")) or counted
         conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
-    return Answer(orjson.dumps(answer), conclusion.cost)
+    return Answer(answers.with_cost(answer, usage, conclusion.cost), conclusion.cost)
 
 
 def _check_input(given: Any) -> None:  # noqa: ANN401 (any JSON)

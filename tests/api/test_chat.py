@@ -1,6 +1,7 @@
 """The official client talks to us as it talks to OpenAI, in the sandbox and through to an upstream."""
 
 import asyncio
+from decimal import Decimal
 
 import openai
 import pytest
@@ -135,6 +136,46 @@ async def test_a_caller_who_asks_for_usage_gets_it(upstream, live):
         await live.chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True})
     )
     assert (chunks[-1].usage.prompt_tokens, chunks[-1].choices) == (11, [])
+    assert [one.usage for one in chunks[:-1]] == [None] * 6
+
+
+COST = Decimal(11 * PRICE["input"] + 5 * PRICE["output"]) / 10**9  # dollars
+
+
+async def test_an_answer_says_what_it_cost(upstream, live):
+    answer = await live.chat.completions.create(**ASK)
+    assert Decimal(str(answer.usage.cost)) == COST
+    embedded = await live.embeddings.create(model="assisters-embed-v1", input="Hello")
+    assert Decimal(str(embedded.usage.cost)) == Decimal(11 * 20) / 10**9
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize("told", [True, False])
+async def test_the_last_chunk_says_what_the_stream_cost_and_comes_after_the_record(
+    upstream, live, records, continuous, told
+):
+    upstream.continuous = continuous
+    if not told:
+        upstream.usage = None
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    async for chunk in await live.chat.completions.create(**ASK, **options):
+        if not chunk.choices:
+            [event] = await records()
+            assert Decimal(str(chunk.usage.cost)) == Decimal(event.cost_nano) / 10**9
+            assert (chunk.usage.prompt_tokens, chunk.usage.completion_tokens) == (
+                event.input_tokens,
+                event.output_tokens,
+            )
+    assert not chunk.choices
+    assert (Decimal(str(chunk.usage.cost)) == COST) is (told or continuous)
+
+
+async def test_an_answer_without_usage_of_the_upstreams_shows_what_we_counted(upstream, live, records):
+    upstream.usage = None
+    answer = await live.chat.completions.create(**ASK)
+    [event] = await records()
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (event.input_tokens, event.output_tokens)
+    assert Decimal(str(answer.usage.cost)) == Decimal(event.cost_nano) / 10**9
 
 
 @pytest.mark.parametrize("stream", [False, True])
