@@ -19,7 +19,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import redis
 from sqlalchemy.exc import SQLAlchemyError
@@ -174,12 +174,16 @@ async def _settle(scripts: Scripts, event: Event) -> None:
             return
 
 
-async def record(scripts: Scripts, event: Event) -> bool:
-    """Settle an open request with its terminal record; return False when it was settled before."""
+async def record(scripts: Scripts, event: Event, *, whose: Literal["own", "reaper"] = "own") -> bool:
+    """Settle an open request with its terminal record; return False when nothing was held for it.
+
+    The record of its own process is handed on all the same, and the books sort out what is there already.
+    """
     keys, request_id = Keys.of(event.organization_id), str(event.request_id)
     names = (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS, keys.unposted, RECORDS)
     member, tokens = open_name(event.organization_id, event.request_id), event.input_tokens + event.output_tokens
-    return bool(await _run(scripts, SETTLE, names, request_id, member, event.cost_nano, tokens, event.to_json()))
+    told = (request_id, member, event.cost_nano, tokens, event.to_json(), whose)
+    return bool(await _run(scripts, SETTLE, names, *told))
 
 
 async def refuse(call: Call, status: int, code: str) -> None:

@@ -150,7 +150,9 @@ async def _post(batch: Sequence[Event]) -> set[UUID]:
     """
     async with db.transaction() as tx:
         named = {event.organization_id for event in batch}
-        living = (await tx.exec(select(Organization.id).where(col(Organization.id).in_(named)))).all()
+        alive = select(Organization.id).where(col(Organization.id).in_(named)).order_by(col(Organization.id))
+        # Held until we commit, so that no purge, which locks the row too, looks past what we are about to write.
+        living = (await tx.exec(alive.with_for_update(read=True, key_share=True))).all()
         gone = named.difference(living)
         new = await events.insert(tx, [event for event in batch if event.organization_id not in gone])
         await ledger.post_usage(tx, new)

@@ -3,6 +3,8 @@
 check(tx) -> list[Invariant]
 """
 
+from datetime import UTC, datetime
+
 from assisters_app.base.db import Tx
 from assisters_app.base.valkey import valkey
 from assisters_app.gateway.ingest import backlog
@@ -21,8 +23,10 @@ async def _admitted() -> Invariant:
         together.hgetall(COUNTS)
         together.zcard(OPEN)
         counts, still_open = await together.execute()
-    admitted, settled = int(counts.get("admitted", 0)), int(counts.get("settled", 0))
-    sentence = f"{admitted} admitted, {settled} settled, {still_open} open"
+    admitted, settled, late = (int(counts.get(name, 0)) for name in ("admitted", "settled", "late"))
+    began = datetime.fromtimestamp(int(counts.get("since", 0)), UTC)
+    since = began.strftime("%Y-%m-%d %H:%M") if "since" in counts else "it began"
+    sentence = f"{admitted} admitted, {settled} settled, {still_open} open since {since}; {late} came late"
     return Invariant("admitted = settled + open", admitted == settled + still_open, sentence)
 
 

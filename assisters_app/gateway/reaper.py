@@ -4,8 +4,8 @@
     end(name) -> bool          one of them, at once: the organization is being erased
     run_forever(stop)          until `stop` is set; what the worker runs
 
-A call whose hold has run out gets the record `interrupted` and costs nothing: nobody knows what was produced. When its
-own process settles it at the same moment, one of the two wins and the other changes nothing.
+A call whose hold has run out gets the record `interrupted` and costs nothing: nobody knows what was produced. Should
+its own process know after all, and say so later, what it says takes the place of that record in the books.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ async def end(name: str) -> bool:
     except ValueError:
         await _park(UUID(organization_id), request_id, name, held)
         return False
-    return await admission.record(_scripts, event)
+    return await admission.record(_scripts, event, whose="reaper")
 
 
 async def _park(organization_id: UUID, request_id: str, name: str, held: str) -> None:

@@ -9,8 +9,9 @@ Redis services have. Of an organization:
     unposted   hash    request id → cost, from settlement until the ledger has it
 
 and of all together: `open` (sorted set of open requests by when their hold runs out), `records` (the stream of terminal
-records), `counts` (hash: admitted, settled). What may be spent is `ledger - unposted - held`; amounts are nano-USD and
-exact below 2⁵³ (nine million dollars). Seconds are the caller's clock: hosts keep theirs by NTP.
+records), `counts` (hash: admitted, settled, late; `since`, when they began). What may be spent is `ledger - unposted -
+held`; amounts are nano-USD and exact below 2⁵³ (nine million dollars). Seconds are the caller's clock: hosts keep
+theirs by NTP.
 """
 
 import asyncio
@@ -87,7 +88,7 @@ redis.call('HINCRBY', KEYS[1], 't' .. now, ARGV[4])
 redis.call('EXPIRE', KEYS[1], 60)
 redis.call('HSET', KEYS[3], ARGV[6], ARGV[5] .. ':' .. ARGV[4] .. ':' .. now .. ':' .. ARGV[9])
 redis.call('ZADD', KEYS[4], ARGV[8], ARGV[7])
-redis.call('HINCRBY', KEYS[5], 'admitted', 1)
+if redis.call('HINCRBY', KEYS[5], 'admitted', 1) == 1 then redis.call('HSET', KEYS[5], 'since', ARGV[1]) end
 return {'ok', r + 1, t + tokens, 0, 0}
 """
 )
@@ -106,11 +107,22 @@ return {r, t, wait}
 )
 
 # KEYS limits wallet holds open counts unposted records
-# ARGV request_id member cost tokens record
-# returns 1, or 0 when the request has been settled before
+# ARGV request_id member cost tokens record whose
+# returns 1, or 0 when nothing is held for the request. Then it was settled before, or reaped, or admitted while Valkey
+# was away, or Valkey has lost its memory: what its own process (`whose` is "own") tells is handed on all the same, for
+# the books know which of these it is. What the reaper tells is not: it knows nothing of such a request.
 SETTLE = """
 local held = redis.call('HGET', KEYS[3], ARGV[1])
-if not held then return 0 end
+if not held then
+  if ARGV[6] ~= 'own' then return 0 end
+  if ARGV[3] ~= '0' and redis.call('HSETNX', KEYS[6], ARGV[1], ARGV[3]) == 1
+     and redis.call('EXISTS', KEYS[2]) == 1 then
+    redis.call('HINCRBY', KEYS[2], 'unposted', ARGV[3])
+  end
+  redis.call('XADD', KEYS[7], '*', 'record', ARGV[5])
+  redis.call('HINCRBY', KEYS[5], 'late', 1)
+  return 0
+end
 local hold, tokens, second = string.match(held, '^(%d+):(%d+):(%d+):')
 redis.call('HDEL', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[2])

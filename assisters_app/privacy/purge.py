@@ -35,7 +35,7 @@ from sqlmodel import select as select_model
 
 from assisters_app.accounts import links, sessions
 from assisters_app.accounts.identity import identity
-from assisters_app.accounts.tables import Account
+from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, mail, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
@@ -191,6 +191,9 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
         if erasure.carried_out_at:
             return
+        # The ingest holds these rows while it writes: what it had begun is committed now, what it begins finds none.
+        owned = col(Organization.id).in_(subject.organization_ids)
+        await tx.exec(select_model(Organization.id).where(owned).order_by(col(Organization.id)).with_for_update())
         receipt_handle, pseudonym = erasure.progress["receipt"], UUID(erasure.progress["pseudonym"])
         account = await tx.get_one(Account, subject.account_id)
         address = account.email

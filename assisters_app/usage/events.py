@@ -1,7 +1,7 @@
 """Events: the terminal record of each API call, written once, and the quarter-hour tallies that charts read.
 
 Event                                  one call's record; travels as JSON through the stream
-insert(tx, events) -> list[Event]      writes what is new and adds it to the tallies; a duplicate changes nothing
+insert(tx, events) -> list[Event]      writes what is new, and what is better known now; a duplicate changes nothing
 invariants(tx) -> list[Invariant]      whether events and tallies still say the same
 """
 
@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import orjson
@@ -23,6 +24,7 @@ from assisters_app.usage.tables import UsageEvent, UsageTally
 QUARTER = timedelta(minutes=15)
 OUTCOMES = frozenset({"completed", "failed", "client_disconnected", "interrupted", "refused"})
 SUMS = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "cost_nano", "duration_ms")
+PROVISIONAL = ("interrupted", 500)  # outcome and status of what the reaper ended; a process's own say 499
 FAILED_FROM = 400  # the first HTTP status that counts as an error
 
 
@@ -90,6 +92,11 @@ class Event:
             raise ValueError("The record holds a value that no call can have.")
 
     @property
+    def provisional(self) -> bool:
+        """Say whether the reaper wrote it, for a process that never said how the call ended; should it, that counts."""
+        return (self.outcome, self.status) == PROVISIONAL
+
+    @property
     def handle(self) -> str:
         """Return the id as callers and logs see it."""
         return handle(self.request_id)
@@ -124,8 +131,15 @@ def quarter(at: datetime) -> datetime:
 
 
 async def insert(tx: Tx, events: Sequence[Event]) -> list[Event]:
-    """Write the events that are not there yet, add them to the tallies, and return them in the order given."""
-    unique = {event.request_id: event for event in events}
+    """Write the events that are not there yet, add them to the tallies, and return them in the order given.
+
+    An event that was provisional until now is replaced by the one that is not, and returned too: nothing was charged
+    for it before.
+    """
+    unique: dict[UUID, Event] = {}
+    for event in events:
+        if event.request_id not in unique or unique[event.request_id].provisional:
+            unique[event.request_id] = event
     if not unique:
         return []
     await ddl.ensure(tx, {event.at.astimezone(UTC).date() for event in unique.values()})
@@ -135,11 +149,31 @@ async def insert(tx: Tx, events: Sequence[Event]) -> list[Event]:
     written = set((await (await tx.connection()).execute(write, rows)).scalars())
     new = [event for event in unique.values() if event.request_id in written]
     await add_to_tallies(tx, new)
-    return new
+    known = [event for event in unique.values() if event.request_id not in written and not event.provisional]
+    return new + [event for event in known if await _replace(tx, event)]
 
 
-async def add_to_tallies(tx: Tx, new: Iterable[Event]) -> None:
-    """Count events that are not counted yet. Used alone only for a past whose events are no longer kept."""
+async def _replace(tx: Tx, event: Event) -> bool:
+    """Put `event` where a provisional one stands; False when none does."""
+    table = UsageEvent.__table__  # type: ignore[attr-defined]
+    here = (table.c.request_id == event.request_id) & (table.c.at == event.at)
+    outcome, status = PROVISIONAL
+    waits = here & (table.c.outcome == outcome) & (table.c.status == status)
+    found = (await tx.sql(table.select().where(waits).with_for_update())).one_or_none()
+    if found is None:
+        return False
+    before = Event(**{name: value for name, value in found._mapping.items() if name in _NAMES})  # noqa: SLF001 (its documented name)
+    await tx.sql(table.update().where(here).values(**asdict(event), ingested_at=now()))
+    await add_to_tallies(tx, [before], sign=-1)
+    await add_to_tallies(tx, [event])
+    return True
+
+
+async def add_to_tallies(tx: Tx, new: Iterable[Event], *, sign: Literal[1, -1] = 1) -> None:
+    """Count events that are not counted yet, or with -1 take back what was counted.
+
+    Used alone only for a past whose events are no longer kept.
+    """
     sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * len(SUMS))
     for event in new:
         key = (
@@ -152,7 +186,7 @@ async def add_to_tallies(tx: Tx, new: Iterable[Event]) -> None:
             event.price_version,
         )
         for index, amount in enumerate(_amounts(event)):
-            sums[key][index] += amount
+            sums[key][index] += sign * amount
     if not sums:
         return
     table = UsageTally.__table__  # type: ignore[attr-defined]

@@ -42,12 +42,19 @@ async def test_what_is_held_comes_back_but_for_what_was_used(calls):
     assert await valkey().zcard(OPEN) == 0
 
 
-async def test_settling_twice_leaves_one_record(calls):
+async def test_settling_again_and_again_is_charged_once(calls):
     scripts, call = Scripts(), calls()
+    organization_id = call.grant.organization_id
     await admit(scripts, call, 10, 10)
     await asyncio.gather(*(settle(scripts, call, DONE) for _ in range(5)))
-    assert await valkey().xlen(RECORDS) == 1
-    assert await available(call.grant.organization_id) == from_dollars("1") - COST
+    assert await available(organization_id) == from_dollars("1") - COST
+    await ingest.run_once()
+    await settle(scripts, call, DONE)
+    await ingest.run_once()
+    assert await available(organization_id) == from_dollars("1") - COST
+    assert await valkey().exists(Keys.of(organization_id).unposted) == 0
+    async with transaction() as tx:
+        assert await wallet.balance(tx, organization_id) == from_dollars("1") - COST
 
 
 async def test_admitting_again_after_a_lost_answer_counts_once(calls):

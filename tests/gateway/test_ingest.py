@@ -201,14 +201,60 @@ async def test_a_call_that_nobody_ended_is_interrupted_after_its_hold(ada, calls
     assert await books() == (2, COST)
 
 
-async def test_a_late_settlement_and_the_reaper_leave_one_record_between_them(calls):
+async def test_a_late_settlement_and_the_reaper_leave_one_event_between_them(calls):
     scripts, call = Scripts(), calls()
     with clock.frozen(now()) as move:
         await admission.admit(scripts, call, 100, 50_000)
         move(now() + admission.HOLD + timedelta(seconds=1))
         await asyncio.gather(reaper.run_once(), admission.settle(scripts, call, DONE))
-    assert await valkey().xlen(RECORDS) == 1
     assert await valkey().zcard(OPEN) == 0
+    await ingest.run_once()
+    assert await books() == (1, COST)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_a_process_says_late_takes_the_place_of_what_the_reaper_wrote_for_it(ada, calls, together):
+    scripts, call = Scripts(), calls()
+    with clock.frozen(now()) as move:
+        await admission.admit(scripts, call, 100, 50_000)
+        move(now() + admission.HOLD + timedelta(seconds=1))
+        assert await reaper.run_once() == 1
+        if not together:
+            await ingest.run_once()
+            assert await books() == (1, 0)
+        for _ in range(2):
+            await admission.settle(scripts, call, DONE)
+            await ingest.run_once()
+    assert await books() == (1, COST)
+    [event] = await all_events()
+    assert (event.outcome, event.status, event.output_tokens) == ("completed", 200, 5)
+    async with transaction() as tx:
+        assert (await tx.exec(select(func.sum(UsageTally.errors)))).one() == 0
+    assert await available(ada.organization_id) == from_dollars("1") - COST
+
+
+async def test_the_reaper_never_takes_the_place_of_what_a_process_has_said(calls):
+    [call] = await made(calls)
+    await ingest.run_once()
+    guess = call.event(Ending("interrupted", 500, error_code="interrupted"))
+    assert await admission.record(Scripts(), guess, whose="reaper") is False
+    await valkey().xadd(RECORDS, {"record": guess.to_json()})
+    await ingest.run_once()
+    assert await books() == (1, COST)
+    assert [one.outcome for one in await all_events()] == ["completed"]
+
+
+async def test_a_call_that_is_under_way_when_valkey_loses_its_memory_is_still_charged_once(ada, calls):
+    scripts, call = Scripts(), calls()
+    await admission.admit(scripts, call, 100, 50_000)
+    await valkey().flushall()
+    await admission.settle(scripts, call, DONE)
+    await ingest.run_once()
+    assert await books() == (1, COST)
+    assert await available(ada.organization_id) == from_dollars("1") - COST
+    async with transaction() as tx:
+        [admitted, *_] = await invariants.check(tx)
+    assert admitted.sentence == "0 admitted, 0 settled, 0 open since it began; 1 came late"
 
 
 async def test_a_hold_of_another_release_is_parked_and_the_next_one_reaped(ada, calls):
@@ -230,7 +276,10 @@ async def test_the_books_say_so_when_a_call_has_vanished(calls):
     await valkey().delete(OPEN)
     async with transaction() as tx:
         [admitted, *_] = await invariants.check(tx)
-    assert (admitted.holds, admitted.sentence) == (False, "1 admitted, 0 settled, 0 open")
+    assert (admitted.holds, admitted.sentence) == (
+        False,
+        f"1 admitted, 0 settled, 0 open since {call.at:%Y-%m-%d %H:%M}; 0 came late",
+    )
 
 
 async def test_workers_stop_when_they_are_told_to(calls):

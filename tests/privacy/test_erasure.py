@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
 from dataclasses import replace
@@ -27,10 +28,13 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
 from assisters_app.base.tables import OutgoingMail
 from assisters_app.base.valkey import valkey
+from assisters_app.billing.tables import LedgerTransaction
+from assisters_app.gateway import ingest
 from assisters_app.gateway.scripts import OPEN, RECORDS, Keys, open_name
 from assisters_app.keys import keys
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy import erasure, inventory, purge, receipts, remains, requests
+from assisters_app.privacy.belonging import subject_of
 from assisters_app.privacy.tables import Erasure, PrivacyRequest
 from assisters_app.usage import ddl
 from assisters_app.usage.events import Event
@@ -432,3 +436,43 @@ async def test_a_deletion_stands_in_the_register_without_ada(ada):
     assert request.state == "done"
     assert closing.receipt in request.outcome
     assert request.account_id != ada.account_id
+
+
+async def test_a_batch_that_is_being_written_while_the_account_goes_leaves_nothing_of_it(ada, stripe, monkeypatch):
+    """The batch has looked who is alive and written, and commits only once the purge has stripped what stays."""
+    closing = await ask(erasure.erase_now, ada)
+    record = Event(new_id(), now(), ada.organization_id, new_id(), "live", "/v1/x", "m", 200, "completed", cost_nano=7)
+    writing, purging = asyncio.Event(), asyncio.Event()
+    writes, strips = ingest.keys.note_use, purge._strip_kept
+
+    async def slowly(tx, uses):
+        await writes(tx, uses)
+        writing.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(purging.wait(), 0.5)
+
+    async def heard(*words):
+        await strips(*words)
+        purging.set()
+
+    monkeypatch.setattr(ingest.keys, "note_use", slowly)
+    monkeypatch.setattr(purge, "_strip_kept", heard)
+    async with transaction() as tx:
+        subject = await subject_of(tx, ada.account_id)
+        erasure_id = (await tx.exec(select(Erasure.id).where(Erasure.account_id == ada.account_id))).one()
+    steps = dict.fromkeys(purge._steps(), at_once)
+    monkeypatch.setattr(purge, "_steps", lambda: steps)
+    batch = asyncio.ensure_future(ingest._post([record]))
+    await writing.wait()
+    await purge.carry_out(str(erasure_id))
+    assert await batch == set()
+    assert purging.is_set()
+    async with transaction() as tx:
+        entries = (await tx.exec(select(LedgerTransaction.organization_id))).all()
+        assert len(entries) == 1
+        assert await remains.scan(tx, map(str, subject.ids)) == {}
+    assert closing.receipt
+
+
+async def at_once(_subject):
+    return "done"
