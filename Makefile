@@ -5,7 +5,7 @@ PYTHON_OF_VENV := $(VENV)/bin/python
 INSTALL := $(PYTHON_OF_VENV) -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
-.PHONY: run test lint lock clean clean-data
+.PHONY: run test lint bench lock clean clean-data
 
 run: $(VENV)/.for-running  ## Run the product on this machine; Ctrl-C ends it
 	@exec $(PYTHON_OF_VENV) -m assisters_app run
@@ -20,12 +20,20 @@ lint: $(VENV)/.for-testing  ## Check style, types and the floors of the house
 	$(PYTHON_OF_VENV) -m mypy
 	$(VENV)/bin/lint-imports
 
+bench: $(VENV)/.for-running  ## Measure the API beside its peers; about six minutes, and as long again at first
+	@$(PYTHON_OF_VENV) -m assisters_app build
+	@$(PYTHON_OF_VENV) bench/installing.py
+	@exec $(PYTHON_OF_VENV) bench/run.py $(BENCH)
+
 lock: $(VENV)/.for-locking  ## Choose new versions and pin them with their hashes
 	$(VENV)/locking/bin/$(LOCK) --upgrade requirements.in -o requirements.txt
 	$(VENV)/locking/bin/$(LOCK) --constraint requirements.txt requirements-dev.in -o requirements-dev.txt
+	cd bench && ../$(VENV)/locking/bin/$(LOCK) --upgrade requirements.in -o requirements.txt
+	cd bench/peers && ../../$(VENV)/locking/bin/$(LOCK) --upgrade --constraint ../requirements.txt \
+	  requirements-litellm.in -o requirements-litellm.txt
 
 clean:  ## Remove what was installed and built; the development data stay
-	rm -rf $(VENV) .web .states .import_linter_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .web .states .import_linter_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-data:  ## Remove the development data: accounts, mail, payments, all of it
