@@ -66,6 +66,10 @@ class Settings:
         """True when people reach the product over TLS: decides cookie names and the Secure attribute."""
         return self.public_url.startswith("https://")
 
+    def cookie_name(self, what: str) -> str:
+        """Return what a cookie is called: over TLS `__Host-…`, which browsers bind to this host, and to TLS."""
+        return f"__Host-{what}" if self.https else what
+
     def __repr__(self) -> str:
         """Name the run, never its secrets."""
         return f"Settings(environment={self.environment!r}, public_url={self.public_url!r})"

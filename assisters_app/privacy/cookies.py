@@ -31,11 +31,11 @@ ASKED_FOR = "Remembers a choice of yours about how the product looks, at your re
 
 
 def stored() -> tuple[Stored, ...]:
-    """Return the list for this installation: over TLS the session cookie carries the `__Host-` prefix."""
-    session_cookie = "__Host-session" if settings().https else "session"
+    """Return the list for this installation: over TLS cookies carry the `__Host-` prefix."""
+    named = settings().cookie_name
     return (
         Stored(
-            session_cookie,
+            named("session"),
             "cookie",
             "Keeps you signed in. Holds a random value that only our server can read; scripts cannot.",
             AT_MOST,
@@ -44,7 +44,7 @@ def stored() -> tuple[Stored, ...]:
             why_exempt=STRICTLY,
         ),
         Stored(
-            "link",
+            named("link"),
             "cookie",
             "Holds a link that we mailed you from the moment you follow it until you press its button.",
             LINK_LIFE,
@@ -53,7 +53,7 @@ def stored() -> tuple[Stored, ...]:
             why_exempt=STRICTLY,
         ),
         Stored(
-            "oauth",
+            named("oauth"),
             "cookie",
             "Recognises this browser when it comes back from a sign-in provider that you chose.",
             OAUTH_LIFE,

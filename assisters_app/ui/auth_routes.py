@@ -32,8 +32,8 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 from assisters_app.billing import customers
-from assisters_app.ui.cookie import clear_cookie, read_cookie, set_cookie
-from assisters_app.ui.serving import HOME, LINK_COOKIE
+from assisters_app.ui.cookie import LINK, OAUTH, SESSION, clear_cookie, read_cookie, set_cookie
+from assisters_app.ui.serving import HOME
 
 # What a browser gets that sent a form by itself, or came back from a provider: a page that needs nothing else.
 REFUSAL = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>That did not work · Assisters</title>
@@ -41,7 +41,6 @@ REFUSAL = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>T
 body{{font:15px/1.6 system-ui,sans-serif;max-width:28rem;margin:18vh auto 0;padding:0 1.25rem}}h1{{font-size:1.4rem}}</style>
 </head><body><h1>That did not work</h1><p>{sentence}</p><p><a href="/sign-in">Go to the sign-in page</a></p></body></html>"""
 METER = Limit("password-meter", 240, timedelta(minutes=10))
-OAUTH_COOKIE = "oauth"  # recognises the browser that left for a provider
 INTENTS: dict[str, oauth.Intent] = {"link": "link", "reauthenticate": "reauthenticate"}
 LARGEST = 16_384  # bytes of a form: an address, a password, a path
 
@@ -79,7 +78,7 @@ async def sign_in(request: Request, form: FormData) -> Response:
     async with transaction() as tx:
         session = await signing_in.sign_in(tx, field_text(form, "email"), field_text(form, "password"), client(request))
     response = go_on(request, _next(form))
-    set_cookie(response, session)
+    set_cookie(response, SESSION, session, sessions.AT_MOST)
     return response
 
 
@@ -170,22 +169,14 @@ async def oauth_begin(request: Request, form: FormData) -> Response:
         raise Refused("You are signed out. Sign in again to go on.", code="signed_out", status=401)
     start = await oauth.begin(request.path_params["name"], intent, who, _next(form))
     response = go_on(request, start.url)
-    response.set_cookie(
-        OAUTH_COOKIE,
-        start.cookie.reveal(),
-        max_age=int(oauth.LASTING.total_seconds()),
-        path="/auth/oauth",
-        secure=settings().https,
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(response, OAUTH, start.cookie, oauth.LASTING)
     return response
 
 
 async def oauth_callback(request: Request) -> Response:
     """Come back from a provider."""
     try:
-        browser = request.cookies.get(OAUTH_COOKIE, "")
+        browser = read_cookie(request.scope["headers"], OAUTH)
         proof = await oauth.prove(request.path_params["name"], dict(request.query_params), browser)
         async with transaction() as tx:
             finished = await oauth.finish(tx, proof, client(request), await person(request))
@@ -193,8 +184,8 @@ async def oauth_callback(request: Request) -> Response:
         return refusal(request, refused)
     response: Response = RedirectResponse(finished.return_to, 303)
     if finished.cookie is not None:
-        set_cookie(response, finished.cookie)
-    response.delete_cookie(OAUTH_COOKIE, path="/auth/oauth", secure=settings().https, httponly=True, samesite="lax")
+        set_cookie(response, SESSION, finished.cookie, sessions.AT_MOST)
+    clear_cookie(response, OAUTH)
     response.headers["cache-control"] = "no-store"
     return response
 
@@ -247,14 +238,14 @@ def _next(form: FormData) -> str:
 
 
 def _link(request: Request) -> str:
-    token = read_cookie(request.scope["headers"], LINK_COOKIE)
+    token = read_cookie(request.scope["headers"], LINK)
     if not token:
         raise Refused("Follow the link in the mail again; this page has forgotten it.", code="bad_link")
     return token
 
 
 def _forget_link(response: Response) -> Response:
-    response.delete_cookie(LINK_COOKIE, path="/auth", httponly=True, secure=settings().https, samesite="lax")
+    clear_cookie(response, LINK)
     return response
 
 

@@ -1,20 +1,23 @@
-"""The session's cookie: its name, and how it is read, set and cleared. No other code touches it."""
+"""Our three cookies: how they are read, written and cleared. No other code touches one.
+
+Each is for this host alone, out of reach of scripts, and over TLS only where the product is (`Settings.cookie_name`).
+"""
+
+from datetime import timedelta
 
 from starlette.responses import Response
 
-from assisters_app.accounts.sessions import AT_MOST
 from assisters_app.base.secrets import Secret
 from assisters_app.base.settings import settings
 
+SESSION = "session"  # who is signed in
+LINK = "link"  # the token of a mailed link, for the minutes between following it and pressing its button
+OAUTH = "oauth"  # recognises the browser that left for a provider
 
-def cookie_name() -> str:
-    """Return `__Host-session` (https: this host only, Secure, whole site) or, over plain http, `session`."""
-    return "__Host-session" if settings().https else "session"
 
-
-def read_cookie(headers: list[tuple[bytes, bytes]], name: str | None = None) -> str:
-    """Return the value of our cookie in raw ASGI `headers`, "" when there is none."""
-    wanted = name or cookie_name()
+def read_cookie(headers: list[tuple[bytes, bytes]], what: str = SESSION) -> str:
+    """Return the value of one of our cookies in raw ASGI `headers`, "" when it is not there."""
+    wanted = settings().cookie_name(what)
     for key, value in headers:
         if key == b"cookie":
             for part in value.decode("latin-1").split(";"):
@@ -24,19 +27,18 @@ def read_cookie(headers: list[tuple[bytes, bytes]], name: str | None = None) -> 
     return ""
 
 
-def set_cookie(response: Response, session: Secret) -> None:
-    """Let the browser that gets `response` be signed in as `session`."""
-    response.set_cookie(
-        cookie_name(),
-        session.reveal(),
-        max_age=int(AT_MOST.total_seconds()),
-        path="/",
-        secure=settings().https,
-        httponly=True,
-        samesite="lax",
-    )
+def written(what: str, value: str, lasts: timedelta) -> str:
+    """Return the `Set-Cookie` header that has a browser keep `value` for so long."""
+    secure = "; Secure" if settings().https else ""
+    name, seconds = settings().cookie_name(what), int(lasts.total_seconds())
+    return f"{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}"
 
 
-def clear_cookie(response: Response) -> None:
-    """Take the cookie away again."""
-    response.delete_cookie(cookie_name(), path="/", secure=settings().https, httponly=True, samesite="lax")
+def set_cookie(response: Response, what: str, secret: Secret, lasts: timedelta) -> None:
+    """Have the browser that gets `response` keep `secret` for so long."""
+    response.headers.append("set-cookie", written(what, secret.reveal(), lasts))
+
+
+def clear_cookie(response: Response, what: str = SESSION) -> None:
+    """Take a cookie away again."""
+    response.headers.append("set-cookie", written(what, "", timedelta()))

@@ -10,6 +10,7 @@ import hashlib
 import mimetypes
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, quote
 
@@ -17,15 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assisters_app.accounts import sessions
 from assisters_app.base.settings import ROOT, settings
-from assisters_app.ui.cookie import read_cookie
+from assisters_app.ui.cookie import LINK, read_cookie, written
 from assisters_app.ui.pages import Page, by_route
 from assisters_app.ui.words import BASE
 
 BUILD = ROOT / ".web" / "build" / "client"
 HOME = "/dashboard"  # where one lands after signing in
-LINK_COOKIE = "link"  # holds the token of a mailed link for the minutes between following it and pressing its button
 LINK_PAGES = frozenset({"/verify", "/reset", "/confirm-email"})
-LINK_LASTS = 600  # seconds
+LINK_LASTS = timedelta(minutes=10)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -152,9 +152,7 @@ async def _took_link(scope: Scope, path: str, send: Send) -> bool:
     token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
     if not re.fullmatch(r"[A-Za-z0-9_-]{20,200}", token):
         return False
-    secure = "; Secure" if settings().https else ""
-    cookie = f"{LINK_COOKIE}={token}; Max-Age={LINK_LASTS}; Path=/auth; HttpOnly; SameSite=Lax{secure}"
-    await _redirect(path, send, (b"set-cookie", cookie.encode()))
+    await _redirect(path, send, (b"set-cookie", written(LINK, token, LINK_LASTS).encode()))
     return True
 
 

@@ -69,6 +69,7 @@ def sign_up_and_verify(page: Page, product: Product) -> None:
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/check-mail**")
     letter = until(lambda: product.letters(EMAIL), "the verification mail")[-1]
     page.goto(re.search(r"http://\S+", letter["text"])[0])
     page.get_by_role("button", name="Confirm").click()

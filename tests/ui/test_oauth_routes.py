@@ -14,7 +14,6 @@ from starlette.applications import Starlette
 from assisters_app.accounts import sessions
 from assisters_app.base import settings
 from assisters_app.ui import auth_routes
-from assisters_app.ui.cookie import cookie_name
 
 OURS = {"sec-fetch-site": "same-origin", "accept": "application/json"}
 
@@ -72,10 +71,10 @@ def _agree(address):
 async def test_ada_signs_in_with_her_provider_and_lands_where_she_was(browser, issuer):
     left, address = await _leave(browser)
     assert address.startswith(issuer)
-    assert {"HttpOnly", "Path=/auth/oauth", "SameSite=lax"} <= set(left.headers["set-cookie"].split("; "))
+    assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(left.headers["set-cookie"].split("; "))
     back = await browser.get(_agree(address))
     assert (back.status_code, back.headers["location"]) == (303, "/dashboard/usage")
-    assert (await sessions.resolve(browser.cookies[cookie_name()])).email == ADA
+    assert (await sessions.resolve(browser.cookies[settings.settings().cookie_name("session")])).email == ADA
     assert "oauth" not in browser.cookies
 
 

@@ -20,7 +20,7 @@ async def test_ada_signs_in_and_gets_a_cookie_that_scripts_cannot_read(browser, 
     assert answer.json() == {"next": "/dashboard"}
     cookie = answer.headers["set-cookie"]
     assert re.match(r"session=[\w-]{43}; ", cookie)
-    assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
+    assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
     assert answer.headers["cache-control"] == "no-store"
 
 

@@ -121,7 +121,7 @@ async def test_a_page_names_this_address_wherever_the_build_named_another(visito
 async def test_a_mailed_token_goes_into_a_cookie_that_scripts_cannot_read(visitor):
     answer = await visitor.get("/verify?token=" + "t" * 43)
     assert (answer.status_code, answer.headers["location"]) == (303, "/verify")
-    assert re.fullmatch(r"link=t{43}; Max-Age=600; Path=/auth; HttpOnly; SameSite=Lax", answer.headers["set-cookie"])
+    assert re.fullmatch(r"link=t{43}; Max-Age=600; Path=/; HttpOnly; SameSite=Lax", answer.headers["set-cookie"])
     odd = await visitor.get("/verify?token=a%0d%0aset-cookie:x")
     assert "set-cookie" not in odd.headers
 

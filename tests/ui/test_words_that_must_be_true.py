@@ -1,6 +1,7 @@
 """What pages say of other parts, compared with those parts; and the cookie's name, with and without TLS."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from assisters_app.api.app import HOT
 from assisters_app.base import settings
 from assisters_app.base.secrets import Secret
 from assisters_app.ui import docs
-from assisters_app.ui.cookie import clear_cookie, cookie_name, read_cookie, set_cookie
+from assisters_app.ui.cookie import LINK, OAUTH, SESSION, clear_cookie, read_cookie, set_cookie
 
 PRODUCT = Path(docs.__file__).parents[1]
 
@@ -33,18 +34,20 @@ def over_tls(house, monkeypatch):
     settings.settings.cache_clear()
 
 
-def test_over_tls_the_cookie_is_bound_to_this_host_and_to_tls(over_tls):
+@pytest.mark.parametrize("what", [SESSION, LINK, OAUTH])
+def test_over_tls_every_cookie_is_bound_to_this_host_and_to_tls(over_tls, what):
     response = Response()
-    set_cookie(response, Secret("the-value"))
-    cookie = response.headers["set-cookie"]
-    assert cookie.startswith("__Host-session=the-value; ")
-    assert {"HttpOnly", "Secure", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
-    assert "Domain" not in cookie
-    clear_cookie(response)
-    assert "Secure" in response.headers.getlist("set-cookie")[1]
+    set_cookie(response, what, Secret("the-value"), timedelta(minutes=1))
+    clear_cookie(response, what)
+    kept, cleared = response.headers.getlist("set-cookie")
+    assert kept.startswith(f"__Host-{what}=the-value; Max-Age=60; ")
+    assert cleared.startswith(f"__Host-{what}=; Max-Age=0; ")
+    for cookie in (kept, cleared):
+        assert {"HttpOnly", "Secure", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
 
 
 def test_only_the_cookie_of_this_scheme_is_read(over_tls):
     headers = [(b"cookie", b"session=plain; a=b; __Host-session=right"), (b"host", b"assisters.example")]
-    assert (cookie_name(), read_cookie(headers)) == ("__Host-session", "right")
+    assert read_cookie(headers) == "right"
     assert read_cookie([(b"cookie", b"session=plain")]) == ""
