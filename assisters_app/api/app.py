@@ -6,12 +6,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Route, Router
 
-from assisters_app.api import chat, embeddings, errors, health, limits, models, usage, webhooks
+from assisters_app.api import chat, embeddings, errors, health, limits, models, openapi, usage, webhooks
 from assisters_app.api.exchange import Exchange, Message, Receive, Scope, Send
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import admission
@@ -26,6 +26,7 @@ HOT: dict[str, dict[str, Handler]] = {
     "/v1/models": {"GET": models.listed},
     "/v1/rate-limit": {"GET": limits.current},
     "/v1/usage": {"GET": usage.buckets},
+    openapi.PATH: {"GET": openapi.whole},
 }
 ONE_MODEL: dict[str, Handler] = {"GET": models.one}
 ROUTES: list[BaseRoute] = [*health.ROUTES, *webhooks.ROUTES]
@@ -102,7 +103,14 @@ class Api:
         try:
             await self._rest(exchange.scope, receive, noting)
         except HTTPException as problem:
-            raise _unknown(exchange) if problem.status_code == 404 else _by_status(problem) from None  # noqa: PLR2004
+            raise _told(exchange, problem) from None
+
+
+def served() -> set[tuple[str, str]]:
+    """Return the method and path of every route, as the OpenAPI document has to name them."""
+    rest = {route.path: route.methods or () for route in ROUTES if isinstance(route, Route)}
+    every: dict[str, Iterable[str]] = {**HOT, models.PREFIX + "{model}": ONE_MODEL, **rest}
+    return {(method, path) for path, methods in every.items() for method in methods if method != "HEAD"}
 
 
 def _handler(exchange: Exchange) -> Handler:
@@ -114,8 +122,7 @@ def _handler(exchange: Exchange) -> Handler:
         raise _unknown(exchange)
     handler = methods.get("GET" if method == "HEAD" else method)
     if handler is None:
-        allowed = ", ".join(methods)
-        raise Refused(f"Use {allowed} for {path}, not {method}.", code="method_not_allowed", status=405)
+        raise errors.WrongMethod(path, method, ", ".join(methods))
     return handler
 
 
@@ -133,7 +140,13 @@ def _unknown(exchange: Exchange) -> Refused:
     return Refused(f"Unknown request URL: {exchange.scope['method']} {path}.", code="unknown_url", status=404)
 
 
-def _by_status(problem: HTTPException) -> Refused:
+def _told(exchange: Exchange, problem: HTTPException) -> Refused:
+    """Return Starlette's word in ours."""
+    if problem.status_code == 404:  # noqa: PLR2004 (not found)
+        return _unknown(exchange)
+    allowed = (problem.headers or {}).get("Allow")
+    if allowed:
+        return errors.WrongMethod(exchange.scope["path"], exchange.scope["method"], allowed)
     return Refused(str(problem.detail), code="http_error", status=problem.status_code)
 
 

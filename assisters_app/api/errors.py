@@ -9,6 +9,14 @@ WILL_NOT_HELP = frozenset({"insufficient_quota", "request_too_large"})  # codes 
 Header = tuple[bytes, bytes]
 
 
+class WrongMethod(Refused):
+    """The address exists, but not for this method; `allowed` names those that it answers."""
+
+    def __init__(self, path: str, method: str, allowed: str) -> None:
+        super().__init__(f"Use {allowed} for {path[:200]}, not {method}.", code="method_not_allowed", status=405)
+        self.allowed = allowed
+
+
 def body_of(refused: Refused) -> bytes:
     """Return the JSON body for something that was refused."""
     return body(str(refused), kind_of(refused), refused.code, refused.field)
@@ -29,7 +37,9 @@ def kind_of(refused: Refused) -> str:
 
 
 def headers_of(refused: Refused) -> list[Header]:
-    """Return when to try again, or that it is of no use."""
+    """Return when to try again, or that it is of no use; and what to use instead of a wrong method."""
+    if isinstance(refused, WrongMethod):
+        return [(b"allow", refused.allowed.encode())]
     if refused.code in WILL_NOT_HELP:
         return [(b"x-should-retry", b"false")]
     if refused.retry_after is not None:

@@ -25,6 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 LARGEST_BODY = 20 * 2**20  # bytes; room for a few images
 ARRIVES_WITHIN = 120.0  # seconds for a body; who sends a byte now and then would hold its place for ever
+UNCACHED = b"no-store"
 WINDOW = b"60"  # seconds after which, with no further request, a limit is whole again
 JSON = (b"content-type", b"application/json")
 
@@ -121,9 +122,11 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def reply(self, status: int, body: bytes, headers: Iterable[Header] = ()) -> None:
-        """Send a whole JSON answer."""
-        await self._start(status, [JSON, (b"content-length", str(len(body)).encode()), *headers])
+    async def reply(
+        self, status: int, body: bytes, headers: Iterable[Header] = (), *, caching: bytes = UNCACHED
+    ) -> None:
+        """Send a whole JSON answer, which nobody may keep unless `caching` says so."""
+        await self._start(status, [JSON, (b"content-length", str(len(body)).encode()), *headers], caching)
         await self._send({"type": "http.response.body", "body": body if self.scope["method"] != "HEAD" else b""})
 
     async def stream(self, data: bytes) -> None:
@@ -136,9 +139,9 @@ class Exchange:
         """End a stream."""
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _start(self, status: int, headers: Iterable[Header]) -> None:
+    async def _start(self, status: int, headers: Iterable[Header], caching: bytes = UNCACHED) -> None:
         self.started = True
-        every = [*headers, (b"cache-control", b"no-store"), *self._facts()]
+        every = [*headers, (b"cache-control", caching), *self._facts()]
         await self._send({"type": "http.response.start", "status": status, "headers": every})
 
     def _facts(self) -> list[Header]:

@@ -1,0 +1,227 @@
+"""Every route of the API: what it takes, what it answers, how it refuses, and a request to try.
+
+operation(method, path) -> Operation
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from assisters_app.openapi.problems import KEY, METERED
+from assisters_app.openapi.schemas import Schema, event, ref
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+TAGS = {
+    "Chat": "Answer a conversation.",
+    "Embeddings": "Turn texts into vectors.",
+    "Models": "What can be called. Not billed.",
+    "Usage and limits": "What was used, and what is left. Not billed.",
+    "Service": "For probes and tools: no key is needed.",
+    "Webhooks": "Where other services report to us.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in the path or the query."""
+
+    name: str
+    text: str
+    schema: Schema
+    where: str = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a successful call answers: schemas by media type. `status` is its HTTP status."""
+
+    text: str
+    content: dict[str, Schema]
+    status: int = 200
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address.
+
+    `takes` holds the schema of the body by media type; `tried` is a body that works; `sdk` is how OpenAI's client calls
+    it, where it can. A metered operation says what it cost, and may hand on a model's own refusal.
+    """
+
+    method: str
+    path: str
+    id: str
+    tag: str
+    title: str
+    text: str
+    answers: tuple[Answer, ...]
+    problems: tuple[str, ...]
+    takes: dict[str, Schema] | None = None
+    tried: Any = None
+    sdk: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    public: bool = False
+    metered: bool = False
+    limited: bool = False  # its answers say what is left of the limits
+
+    @property
+    def anchor(self) -> str:
+        """Return the name of its place on the reference page."""
+        return self.id
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/v1/chat/completions",
+        "createChatCompletion",
+        "Chat",
+        "Answer a conversation",
+        "Send the conversation so far; get the next message, whole or as a stream of events. A stream that fails on the "
+        "way ends with an event that holds an `error`, and is free.",
+        (Answer("The answer, or with `stream` its events.", {JSON: ref("ChatAnswer"), EVENTS: event("ChatChunk")}),),
+        METERED,
+        takes={JSON: ref("ChatRequest")},
+        tried={"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Say hello."}]},
+        sdk="chat.completions.create",
+        metered=True,
+        limited=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/embeddings",
+        "createEmbeddings",
+        "Embeddings",
+        "Turn texts into vectors",
+        "Send one text or up to 2,048; get a vector for each, as floats or in base64.",
+        (Answer("One vector for each input, in their order.", {JSON: ref("EmbeddingsAnswer")}),),
+        METERED,
+        takes={JSON: ref("EmbeddingsRequest")},
+        tried={"model": "assisters-embed-v1", "input": ["A text.", "Another text."]},
+        sdk="embeddings.create",
+        metered=True,
+        limited=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/models",
+        "listModels",
+        "Models",
+        "List the models",
+        "Every model that can be called now.",
+        (Answer("The models.", {JSON: ref("Models")}),),
+        KEY,
+        sdk="models.list",
+    ),
+    Operation(
+        "GET",
+        "/v1/models/{model}",
+        "getModel",
+        "Models",
+        "Get one model",
+        "One model, by its id.",
+        (Answer("The model.", {JSON: ref("Model")}),),
+        (*KEY, "model_not_found", "unknown_url"),
+        sdk="models.retrieve",
+        parameters=(
+            Parameter("model", "The model's id.", {"type": "string", "examples": ["assisters-chat-v1"]}, "path"),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/v1/rate-limit",
+        "getRateLimit",
+        "Usage and limits",
+        "See what is left of this minute",
+        "Requests and tokens that may still come in this minute. Asking counts as nothing.",
+        (Answer("The limits, and what is left of them.", {JSON: ref("RateLimit")}),),
+        KEY,
+        limited=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/usage",
+        "getUsage",
+        "Usage and limits",
+        "See what was used",
+        "What your organization used, in buckets of time, in the shape of OpenAI's usage API. Days are UTC. "
+        "At most 60 questions a minute.",
+        (Answer("One page of buckets.", {JSON: ref("UsagePage")}),),
+        (*KEY, "invalid_value", "too_many"),
+        parameters=(
+            Parameter(
+                "start_time", "From when, in Unix seconds. Usually a week ago.", {"type": "integer", "minimum": 0}
+            ),
+            Parameter("end_time", "Until when, in Unix seconds. Usually now.", {"type": "integer", "minimum": 0}),
+            Parameter("bucket_width", "How long a bucket is.", {"type": "string", "enum": ["15m", "1h", "1d"]}),
+            Parameter(
+                "group_by",
+                "Split each bucket by these: repeated, or separated by commas.",
+                {"type": "array", "items": {"type": "string", "enum": ["model", "api_key_id", "endpoint"]}},
+            ),
+            Parameter("models", "Count this model only.", {"type": "string"}),
+            Parameter("limit", "Buckets of a page.", {"type": "integer", "minimum": 1, "maximum": 672}),
+            Parameter("page", "What the page before gave as `next_page`.", {"type": "string"}),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/v1/openapi.json",
+        "getDocument",
+        "Service",
+        "Get this document",
+        "What the API is, as an OpenAPI 3.1 document. It may be kept for five minutes, and asked for with `If-None-Match`.",
+        (
+            Answer("The document.", {JSON: {"type": "object"}}, headers=("ETag",)),
+            Answer("You have it already.", {}, status=304, headers=("ETag",)),
+        ),
+        ("internal_error",),
+        public=True,
+    ),
+    Operation(
+        "GET",
+        "/healthz",
+        "getHealth",
+        "Service",
+        "Does this process answer?",
+        "For liveness probes.",
+        (Answer("It answers.", {JSON: ref("Health")}),),
+        ("internal_error",),
+        public=True,
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        "getReadiness",
+        "Service",
+        "Can this process serve calls?",
+        "For readiness probes: whether what calls need answers too.",
+        (
+            Answer("It can.", {JSON: ref("Readiness")}),
+            Answer("It cannot: a check says why.", {JSON: ref("Readiness")}, status=503),
+        ),
+        ("internal_error",),
+        public=True,
+    ),
+    Operation(
+        "POST",
+        "/webhooks/stripe",
+        "receiveStripeEvent",
+        "Webhooks",
+        "Take an event from Stripe",
+        "Only Stripe can call this: its signature over the raw body is checked.",
+        (Answer("The event was stored.", {JSON: ref("Received")}),),
+        ("bad_signature", "incomplete", "not_found", "request_timeout", "body_too_large", "internal_error"),
+        takes={JSON: ref("StripeEvent")},
+        public=True,
+    ),
+)
+
+
+def operation(method: str, path: str) -> Operation:
+    """Return what is written about a route; raise KeyError when nothing is."""
+    return _BY_ROUTE[method, path]
+
+
+_BY_ROUTE = {(one.method, one.path): one for one in OPERATIONS}

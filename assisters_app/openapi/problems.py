@@ -1,0 +1,80 @@
+"""Every way in which the API refuses: its code, its HTTP status, what it means, whether to try again.
+
+A test holds that each code which the API's modules raise is here, with its status.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One code. `again` says when trying again helps: "later", "no", or "fixed" for once the request is corrected."""
+
+    code: str
+    status: int
+    meaning: str
+    again: str = "fixed"
+
+
+_ALL = (
+    Problem("invalid_json", 400, "The body is not a JSON object."),
+    Problem("invalid_value", 400, "A parameter has a wrong type or value. `param` names it."),
+    Problem("missing_model", 400, "The request names no model."),
+    Problem("wrong_model", 400, "The model exists, but does not do what this address is for."),
+    Problem("missing_api_key", 401, "There is no `Authorization: Bearer` header."),
+    Problem("invalid_api_key", 401, "The key is mistyped, unknown or revoked."),
+    Problem("expired_key", 401, "The key's time is over. Make a new one."),
+    Problem("account_suspended", 403, "The account is suspended. Signing in shows why, and how to appeal.", "no"),
+    Problem("model_not_found", 404, "There is no such model. `GET /v1/models` lists those there are."),
+    Problem("unknown_url", 404, "There is nothing at this address."),
+    Problem("method_not_allowed", 405, "The address exists, but not for this method."),
+    Problem("request_timeout", 408, "The body took longer than two minutes to arrive.", "later"),
+    Problem("body_too_large", 413, "The body is larger than this address takes."),
+    Problem(
+        "rate_limit_exceeded", 429, "Too much in this minute. Wait as many seconds as `Retry-After` says.", "later"
+    ),
+    Problem("request_too_large", 429, "The call could use more tokens than a whole minute's limit allows."),
+    Problem(
+        "insufficient_quota", 429, "The balance does not cover the most the call can cost. Top up, or ask for less."
+    ),
+    Problem("too_many", 429, "This address was asked too often. Wait as many seconds as `Retry-After` says.", "later"),
+    Problem("sandbox_error", 500, "The sandbox was asked to fail with `sandbox:error`.", "later"),
+    Problem(
+        "internal_error", 500, "Something went wrong on our side. Tell us the request's id if it stays so.", "later"
+    ),
+    Problem("upstream_error", 502, "The model did not answer. Nothing was charged.", "later"),
+    Problem("service_unavailable", 503, "Something that the call needs is down. Nothing was charged.", "later"),
+    Problem("model_without_price", 503, "The model is listed but cannot be called yet.", "later"),
+    Problem("upstream_overloaded", 503, "The model has no capacity left right now. Nothing was charged.", "later"),
+    Problem("upstream_timeout", 504, "The model took too long to answer. Nothing was charged.", "later"),
+    Problem("bad_signature", 400, "The signature does not match the message."),
+    Problem("incomplete", 400, "The message did not arrive whole.", "later"),
+    Problem("not_found", 404, "There is nothing here, or nothing of yours.", "no"),
+)
+PROBLEMS = {problem.code: problem for problem in _ALL}
+
+KEY = (
+    "missing_api_key",
+    "invalid_api_key",
+    "expired_key",
+    "account_suspended",
+    "internal_error",
+    "service_unavailable",
+)
+BODY = ("invalid_json", "invalid_value", "request_timeout", "body_too_large")
+METERED = (
+    *KEY,
+    *BODY,
+    "missing_model",
+    "wrong_model",
+    "model_not_found",
+    "rate_limit_exceeded",
+    "request_too_large",
+    "insufficient_quota",
+    "sandbox_error",
+    "upstream_error",
+    "model_without_price",
+    "upstream_overloaded",
+    "upstream_timeout",
+)
+UPSTREAMS_OWN = (400, 404, 409, 413, 415, 422)  # statuses with which a model's own refusal is handed on, code and all

@@ -1,0 +1,320 @@
+"""Every body the API takes or gives, as JSON Schema (2020-12, as OpenAPI 3.1 has it), by name.
+
+What is taken is described as far as we read it; other parameters are handed to the model as they are.
+"""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def _object(
+    properties: dict[str, Schema], *, required: tuple[str, ...] = (), text: str = "", more: bool = True
+) -> Schema:
+    found: Schema = {"type": "object", "properties": properties}
+    if required:
+        found["required"] = list(required)
+    if text:
+        found["description"] = text
+    return found if more else {**found, "additionalProperties": False}
+
+
+def _all(properties: dict[str, Schema], text: str = "", **more: bool) -> Schema:
+    """Return an object of which every property is always there."""
+    return _object(properties, required=tuple(properties), text=text, **more)
+
+
+def _text(description: str = "", **more: Any) -> Schema:  # noqa: ANN401 (JSON Schema keywords)
+    return {"type": "string", **({"description": description} if description else {}), **more}
+
+
+def _number(description: str = "", **more: Any) -> Schema:  # noqa: ANN401 (as above)
+    return {"type": "integer", **({"description": description} if description else {}), **more}
+
+
+def _list(items: Schema, description: str = "", **more: Any) -> Schema:  # noqa: ANN401 (as above)
+    return {"type": "array", "items": items, **({"description": description} if description else {}), **more}
+
+
+def _or_null(schema: Schema) -> Schema:
+    kind = schema["type"]
+    return {**schema, "type": [*(kind if isinstance(kind, list) else [kind]), "null"]}
+
+
+def _one(value: str) -> Schema:
+    return {"type": "string", "const": value}
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to the schema called `name`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+MODEL = _text("The model's id, as `GET /v1/models` lists it.", examples=["assisters-chat-v1"])
+TIME = _number("Unix time in seconds.")
+COST = _text("US dollars with nine decimals, exact.", pattern=r"^-?\d+\.\d{9}$", examples=["0.000003100"])
+NANO = _number("The same amount in nano-dollars (10⁻⁹ US dollars).", format="int64")
+TOKENS = _number(minimum=0)
+UP_TO = 2**31
+
+ERROR = _all(
+    {
+        "error": _all(
+            {
+                "message": _text("A sentence for a person."),
+                "type": _text("The kind of the error, in OpenAI's words.", examples=["invalid_request_error"]),
+                "param": {"type": ["string", "null"], "description": "The parameter at fault, where there is one."},
+                "code": {"type": ["string", "null"], "description": "The error's name for programs.",
+                         "examples": ["rate_limit_exceeded"]},
+            }
+        )
+    }
+)  # fmt: skip
+
+USAGE = _object(
+    {
+        "prompt_tokens": TOKENS,
+        "completion_tokens": TOKENS,
+        "total_tokens": TOKENS,
+        "prompt_tokens_details": {"type": ["object", "null"]},
+        "completion_tokens_details": {"type": ["object", "null"]},
+    },
+    required=("prompt_tokens", "total_tokens"),
+    text="Tokens as the model counted them.",
+)
+
+CHAT_REQUEST = _object(
+    {
+        "model": MODEL,
+        "messages": _list(
+            _object(
+                {
+                    "role": _text("Who speaks: system, developer, user, assistant or tool."),
+                    "content": {
+                        "description": "Text, or a list of parts (text, images).",
+                        "anyOf": [_text(), _list(_object({"type": _text()}, required=("type",))), {"type": "null"}],
+                    },
+                },
+                required=("role",),
+            ),
+            "The conversation so far, the oldest message first.",
+            minItems=1,
+        ),
+        "stream": _or_null({"type": "boolean", "description": "Send the answer as server-sent events as it is made."}),
+        "stream_options": _or_null(
+            _object(
+                {"include_usage": {"type": "boolean"}},
+                text="Only with `stream`. `include_usage` adds a last chunk with the usage.",
+            )
+        ),
+        "max_completion_tokens": _or_null(_number("The most tokens to answer with.", minimum=1, maximum=UP_TO)),
+        "max_tokens": _or_null(_number("The same, under its older name.", minimum=1, maximum=UP_TO)),
+        "n": _or_null(_number("How many answers to make. Each is charged.", minimum=1, maximum=16)),
+        "temperature": _or_null({"type": "number", "description": "How much chance, from 0 to 2."}),
+        "top_p": _or_null({"type": "number", "description": "Nucleus sampling, from 0 to 1."}),
+        "stop": {"description": "Where to stop: a text, or up to four.", "anyOf": [_text(), _list(_text()), {"type": "null"}]},
+        "tools": _or_null(_list(_object({"type": _text()}, required=("type",)), "Functions the model may call.")),
+        "tool_choice": {"description": "Which tool to use: `auto`, `none`, `required`, or one of them."},
+        "response_format": _or_null(
+            _object({"type": _text()}, text='`{"type": "json_object"}` or a `json_schema` for answers in JSON.')
+        ),
+        "seed": _or_null(_number("Ask for the same answer again, where the model can.")),
+        "user": _or_null(_text("Your name for your user. Handed on as it is.")),
+    },
+    required=("model", "messages"),
+    text="Parameters that are not listed here are handed to the model as they are.",
+)  # fmt: skip
+
+CHAT_MESSAGE = _object(
+    {
+        "role": _one("assistant"),
+        "content": {"type": ["string", "null"]},
+        "refusal": {"type": ["string", "null"]},
+        "tool_calls": _or_null(_list({"type": "object"})),
+    },
+    required=("role", "content"),
+)
+
+CHAT_ANSWER = _object(
+    {
+        "id": _text(),
+        "object": _one("chat.completion"),
+        "created": TIME,
+        "model": MODEL,
+        "choices": _list(
+            _object(
+                {
+                    "index": _number(),
+                    "message": ref("ChatMessage"),
+                    "finish_reason": {
+                        "type": ["string", "null"],
+                        "description": "`stop`, `length`, `tool_calls` or `content_filter`.",
+                    },
+                },
+                required=("index", "message", "finish_reason"),
+            )
+        ),
+        "usage": ref("Usage"),
+    },
+    required=("id", "object", "created", "model", "choices"),
+)
+
+CHAT_CHUNK = _object(
+    {
+        "id": _text(),
+        "object": _one("chat.completion.chunk"),
+        "created": TIME,
+        "model": MODEL,
+        "choices": _list(
+            _object(
+                {
+                    "index": _number(),
+                    "delta": _object({"role": _text(), "content": {"type": ["string", "null"]}}),
+                    "finish_reason": {"type": ["string", "null"]},
+                },
+                required=("index", "delta"),
+            )
+        ),
+        "usage": {"anyOf": [ref("Usage"), {"type": "null"}]},
+    },
+    required=("id", "object", "created", "model", "choices"),
+    text="One event of a stream. The last event is `[DONE]`.",
+)
+
+EMBEDDINGS_REQUEST = _object(
+    {
+        "model": {**MODEL, "examples": ["assisters-embed-v1"]},
+        "input": {
+            "description": "A text, a list of texts, or the same as lists of tokens.",
+            "anyOf": [
+                _text(minLength=1),
+                _list(_text(minLength=1), minItems=1, maxItems=2048),
+                _list(_number(), minItems=1),
+                _list(_list(_number(), minItems=1), minItems=1, maxItems=2048),
+            ],
+        },
+        "encoding_format": _or_null(
+            {"type": "string", "description": "`float` (usual) or `base64`.", "enum": ["float", "base64", None]}
+        ),
+        "dimensions": _or_null(_number("How long each vector is to be.", minimum=1)),
+        "user": _or_null(_text("Your name for your user. Handed on as it is.")),
+    },
+    required=("model", "input"),
+)
+
+EMBEDDINGS_ANSWER = _object(
+    {
+        "object": _one("list"),
+        "data": _list(
+            _all(
+                {
+                    "object": _one("embedding"),
+                    "index": _number(),
+                    "embedding": {
+                        "description": "Numbers, or little-endian 32-bit floats in base64.",
+                        "anyOf": [_list({"type": "number"}), _text()],
+                    },
+                }
+            )
+        ),
+        "model": MODEL,
+        "usage": ref("Usage"),
+    },
+    required=("object", "data", "model"),
+)
+
+MODEL_ANSWER = _object(
+    {
+        "id": MODEL,
+        "object": _one("model"),
+        "created": TIME,
+        "owned_by": _text(),
+        "title": _text("What people call it."),
+        "family": _text("Which of the API's addresses it answers at.", examples=["chat", "embeddings"]),
+        "context_tokens": _number("The most tokens it takes in."),
+        "max_output_tokens": _number("The most tokens it answers with."),
+        "dimensions": {"type": ["integer", "null"], "description": "How long its vectors are, for embeddings."},
+    },
+    required=("id", "object", "created", "owned_by"),
+)
+
+RATE_LIMIT = _object(
+    {
+        "object": _one("rate_limit"),
+        "limit": _number("Requests per minute."),
+        "remaining": _number("Requests that may still come in this minute."),
+        "reset": _number("Seconds until the oldest request of the last minute is forgotten."),
+        "tokens": _all({"limit": _number("Tokens per minute."), "remaining": _number()}),
+    },
+    required=("object", "limit", "remaining", "reset", "tokens"),
+)
+
+USAGE_PAGE = _all(
+    {
+        "object": _one("page"),
+        "data": _list(
+            _all(
+                {
+                    "object": _one("bucket"),
+                    "start_time": TIME,
+                    "end_time": TIME,
+                    "results": _list(ref("UsageResult"), "One for each group; none where nothing was used."),
+                }
+            )
+        ),
+        "has_more": {"type": "boolean"},
+        "next_page": {"type": ["string", "null"], "description": "What to send as `page` for the next page."},
+    }
+)
+
+USAGE_RESULT = _object(
+    {
+        "object": _one("usage.result"),
+        "input_tokens": TOKENS,
+        "input_cached_tokens": TOKENS,
+        "output_tokens": TOKENS,
+        "num_model_requests": TOKENS,
+        "num_errors": TOKENS,
+        "cost_nano_usd": NANO,
+        "model": {"type": ["string", "null"]},
+        "api_key_id": {"type": ["string", "null"]},
+        "endpoint": {"type": ["string", "null"]},
+    },
+    required=("object", "input_tokens", "output_tokens", "num_model_requests", "cost_nano_usd"),
+)
+
+HEALTH = _all({"status": _one("ok")})
+
+READINESS = _all(
+    {
+        "status": {"type": "string", "enum": ["ready", "not ready"]},
+        "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+    }
+)
+
+
+def event(name: str) -> Schema:
+    """Return what one server-sent event looks like whose data is JSON of the schema called `name`."""
+    data = _text("JSON, or `[DONE]` in the last event.", contentMediaType="application/json", contentSchema=ref(name))
+    return _object({"data": data}, required=("data",))
+
+
+SCHEMAS: dict[str, Schema] = {
+    "Error": ERROR,
+    "Usage": USAGE,
+    "ChatRequest": CHAT_REQUEST,
+    "ChatMessage": CHAT_MESSAGE,
+    "ChatAnswer": CHAT_ANSWER,
+    "ChatChunk": CHAT_CHUNK,
+    "EmbeddingsRequest": EMBEDDINGS_REQUEST,
+    "EmbeddingsAnswer": EMBEDDINGS_ANSWER,
+    "Model": MODEL_ANSWER,
+    "Models": _all({"object": _one("list"), "data": _list(ref("Model"))}),
+    "RateLimit": RATE_LIMIT,
+    "UsagePage": USAGE_PAGE,
+    "UsageResult": USAGE_RESULT,
+    "StripeEvent": _object({"id": _text(), "type": _text(), "data": {"type": "object"}}),
+    "Received": _all({"received": {"type": "boolean", "const": True}}),
+    "Health": HEALTH,
+    "Readiness": READINESS,
+}
