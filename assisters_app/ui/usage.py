@@ -15,8 +15,9 @@ from assisters_app.base.db import Tx
 from assisters_app.base.money import dollars
 from assisters_app.keys import keys
 from assisters_app.ui import figures
-from assisters_app.ui.amounts import Amount, amount
+from assisters_app.ui.amounts import Amount
 from assisters_app.ui.asked import RANGES, Question, question, whose_zone
+from assisters_app.ui.drawn import chart_of, four_sums
 from assisters_app.ui.parts import (
     anchor,
     button,
@@ -29,12 +30,9 @@ from assisters_app.ui.parts import (
     notice,
     number,
     select,
-    stat,
-    stats,
     table,
     with_zone,
 )
-from assisters_app.ui.parts.charts import chart
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.usage import periods, reports
@@ -243,7 +241,7 @@ def page() -> rx.Component:
         rx.cond(
             UsageState.beyond, notice("Usage is kept for 13 months: the period before this one is no longer there.")
         ),
-        _sums(),
+        four_sums(UsageState),
         card(_chart("cost", "Cost by model in US dollars"), title="Cost", lead="By model, in US dollars"),
         rx.cond((UsageState.phase != "ready") | ~UsageState.blank, _more()),
         wide=True,
@@ -302,27 +300,8 @@ def _day(label: str, what: str) -> rx.Component:
     return rx.el.div(picked, class_name="w-full sm:w-40")
 
 
-def _sums() -> rx.Component:
-    ready = UsageState.phase == "ready"
-    return stats(
-        stat("Cost", amount(UsageState.sums.cost), UsageState.sums.cost_change, ready=ready),
-        stat("Requests", UsageState.sums.requests, UsageState.sums.requests_change, ready=ready),
-        stat("Tokens", UsageState.sums.tokens, UsageState.sums.tokens_change, ready=ready),
-        stat("Failed", UsageState.sums.errors, UsageState.sums.errors_change, ready=ready),
-    )
-
-
 def _chart(what: str, label: str) -> rx.Component:
-    return chart(
-        getattr(UsageState, f"{what}_figure"),
-        label=label,
-        phase=UsageState.phase,
-        blank=UsageState.blank,
-        empty=_nothing(),
-        retry=UsageState.again,
-        columns=getattr(UsageState, f"{what}_columns"),
-        rows=getattr(UsageState, f"{what}_rows"),
-    )
+    return chart_of(UsageState, what, label, getattr(UsageState, f"{what}_columns"), _nothing())
 
 
 def _nothing() -> rx.Component:

@@ -53,6 +53,17 @@ def empty(title: str, text: str, action: rx.Component | None = None, icon: str =
     )
 
 
+def show_more(there_is: Any, read_on: Any) -> rx.Component:
+    """Return the button below a list that has a next page."""
+    return rx.cond(
+        there_is,
+        rx.el.div(
+            button("Show more", kind="secondary", size="small", on_click=read_on),
+            class_name="flex justify-center pt-4 border-t border-line",
+        ),
+    )
+
+
 def failed(retry: Any) -> rx.Component:
     """Return what a list says that could not be loaded."""
     return rx.el.div(

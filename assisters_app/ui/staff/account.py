@@ -12,8 +12,8 @@ from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.privacy import erasure, trails
 from assisters_app.ui import figures
-from assisters_app.ui.amounts import amount
 from assisters_app.ui.asked import question
+from assisters_app.ui.drawn import chart_of, four_sums
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -30,12 +30,9 @@ from assisters_app.ui.parts import (
     notice,
     rows,
     skeleton,
-    stat,
-    stats,
     table,
     time,
 )
-from assisters_app.ui.parts.charts import chart
 from assisters_app.ui.privacy.trail import EntryRow
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
@@ -196,7 +193,7 @@ def page() -> rx.Component:
             ("ready", rx.fragment(_suspended(), _facts())),
             card(skeleton("h-5 w-48"), skeleton("h-32 w-full mt-4"), aria_busy="true"),
         ),
-        _sums(),
+        four_sums(AccountState, "Cost, 30 days"),
         rx.el.div(
             card(_chart("cost", ("When", "Cost"), "Cost by model"), title="Cost, 30 days"),
             card(_chart("requests", ("When", "Requests", "Failed"), "Requests"), title="Requests, 30 days"),
@@ -243,28 +240,9 @@ def _facts() -> rx.Component:
     )
 
 
-def _sums() -> rx.Component:
-    ready = AccountState.phase == "ready"
-    return stats(
-        stat("Cost, 30 days", amount(AccountState.sums.cost), AccountState.sums.cost_change, ready=ready),
-        stat("Requests", AccountState.sums.requests, AccountState.sums.requests_change, ready=ready),
-        stat("Tokens", AccountState.sums.tokens, AccountState.sums.tokens_change, ready=ready),
-        stat("Failed", AccountState.sums.errors, AccountState.sums.errors_change, ready=ready),
-    )
-
-
 def _chart(what: str, columns: tuple[str, ...], label: str) -> rx.Component:
-    return chart(
-        getattr(AccountState, f"{what}_figure"),
-        label=label,
-        phase=AccountState.phase,
-        blank=AccountState.blank,
-        empty=empty("Nothing was called", "This account made no request in 30 days.", icon="chart-column"),
-        retry=AccountState.again,
-        columns=columns,
-        rows=getattr(AccountState, f"{what}_rows"),
-        height="220px",
-    )
+    nothing = empty("Nothing was called", "This account made no request in 30 days.", icon="chart-column")
+    return chart_of(AccountState, what, label, columns, nothing, height="220px")
 
 
 def _trail() -> rx.Component:

@@ -8,7 +8,7 @@ from uuid import UUID
 import reflex as rx
 
 from assisters_app.accounts import people
-from assisters_app.ui.parts import badge, button, card, empty, field, heading, link, table, time
+from assisters_app.ui.parts import badge, button, card, empty, field, heading, link, show_more, table, time
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 
@@ -117,13 +117,7 @@ def page() -> rx.Component:
                 retry=AccountsState.find({}),
                 key=lambda row: row.id,
                 empty=empty("No such account", "No address, name or organization contains that.", icon="search-x"),
-                more=rx.cond(
-                    AccountsState.more,
-                    rx.el.div(
-                        button("Show more", kind="secondary", size="small", on_click=AccountsState.load_more),
-                        class_name="flex justify-center pt-4 border-t border-line",
-                    ),
-                ),
+                more=show_more(AccountsState.more, AccountsState.load_more),
             ),
         ),
         wide=True,

@@ -6,7 +6,7 @@ from uuid import UUID
 import reflex as rx
 
 from assisters_app.privacy import trails
-from assisters_app.ui.parts import badge, button, card, empty, heading, link, select, table, time
+from assisters_app.ui.parts import badge, card, empty, heading, link, select, show_more, table, time
 from assisters_app.ui.privacy.trail import EntryRow
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
@@ -102,13 +102,7 @@ def page() -> rx.Component:
                 retry=AuditState.load,
                 key=lambda row: row.id,
                 empty=empty("Nothing", "Nothing of this kind was done in the last 13 months.", icon="footprints"),
-                more=rx.cond(
-                    AuditState.more,
-                    rx.el.div(
-                        button("Show more", kind="secondary", size="small", on_click=AuditState.load_more),
-                        class_name="flex justify-center pt-4 border-t border-line",
-                    ),
-                ),
+                more=show_more(AuditState.more, AuditState.load_more),
             ),
         ),
         wide=True,

@@ -10,10 +10,9 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.money import dollars
 from assisters_app.ui import figures
-from assisters_app.ui.amounts import amount
 from assisters_app.ui.asked import RANGES, Question, question, whose_zone
-from assisters_app.ui.parts import badge, card, empty, heading, link, number, select, stat, stats, table, with_zone
-from assisters_app.ui.parts.charts import chart
+from assisters_app.ui.drawn import chart_of, four_sums
+from assisters_app.ui.parts import badge, card, empty, heading, link, number, select, table, with_zone
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.ui.usage import Figures, ShareRow
@@ -123,7 +122,7 @@ def page() -> rx.Component:
             ),
             lead="All accounts together, without anyone's name. One account's page is a look that its owner can read.",
         ),
-        _sums(),
+        four_sums(ReviewState),
         card(_chart("cost", ("When", "Cost", "Period before"), "Cost by account"), title="Cost", lead="By account"),
         rx.el.div(
             card(_chart("requests", ("When", "Requests", "Failed", "Period before"), "Requests"), title="Requests"),
@@ -143,27 +142,8 @@ def page() -> rx.Component:
     )
 
 
-def _sums() -> rx.Component:
-    ready = ReviewState.phase == "ready"
-    return stats(
-        stat("Cost", amount(ReviewState.sums.cost), ReviewState.sums.cost_change, ready=ready),
-        stat("Requests", ReviewState.sums.requests, ReviewState.sums.requests_change, ready=ready),
-        stat("Tokens", ReviewState.sums.tokens, ReviewState.sums.tokens_change, ready=ready),
-        stat("Failed", ReviewState.sums.errors, ReviewState.sums.errors_change, ready=ready),
-    )
-
-
 def _chart(what: str, columns: tuple[str, ...], label: str) -> rx.Component:
-    return chart(
-        getattr(ReviewState, f"{what}_figure"),
-        label=label,
-        phase=ReviewState.phase,
-        blank=ReviewState.blank,
-        empty=_nothing(),
-        retry=ReviewState.again,
-        columns=columns,
-        rows=getattr(ReviewState, f"{what}_rows"),
-    )
+    return chart_of(ReviewState, what, label, columns, _nothing())
 
 
 def _nothing() -> rx.Component:
