@@ -14,7 +14,6 @@ from starlette.routing import BaseRoute, Route, Router
 from assisters_app.api import chat, embeddings, errors, health, limits, models, openapi, usage, webhooks
 from assisters_app.api.exchange import Exchange, Message, Receive, Scope, Send
 from assisters_app.base.errors import Refused
-from assisters_app.gateway import admission
 from assisters_app.gateway.calls import GoneError
 from assisters_app.gateway.gate import Gate
 
@@ -130,7 +129,7 @@ async def _refuse(exchange: Exchange, refused: Refused) -> None:
     """Tell the caller, and leave a record when a known key's call was not admitted."""
     call = exchange.call
     if call is not None and not call.admitted:
-        await admission.refuse(call, refused.status, refused.code)
+        await exchange.gate.keeper.refuse(call, refused.status, refused.code)
     if not exchange.started:
         await exchange.reply(refused.status, errors.body_of(refused), errors.headers_of(refused))
 

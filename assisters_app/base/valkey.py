@@ -9,6 +9,8 @@ import logging
 from collections.abc import AsyncIterator
 
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from assisters_app.base.settings import settings
 
@@ -27,7 +29,14 @@ def valkey() -> redis.Redis:
     client = _clients.get(loop)
     if client is None:
         client = redis.from_url(
-            settings().redis_url, decode_responses=True, socket_connect_timeout=2, socket_timeout=5, max_connections=64
+            settings().redis_url,
+            decode_responses=True,
+            socket_connect_timeout=2,
+            socket_timeout=5,
+            max_connections=64,
+            retry=Retry(
+                NoBackoff(), 1
+            ),  # for a connection that was closed while it lay idle; callers do not wait longer
         )
         _clients[loop] = client
     return client

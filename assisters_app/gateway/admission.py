@@ -2,6 +2,7 @@
 
     admit(scripts, call, tokens, hold_nano)         raises Limited or Unavailable; afterwards the call must be settled
     settle(scripts, call, ending) -> int            the record is durable when this returns; nano-USD charged
+    record(scripts, event) -> bool                  the same with a record that is written already
     refuse(call, status, code)                      the record of a call that was not admitted; costs nothing
     standing(scripts, grant) -> (Standing, seconds) what is left now, without counting anything
 
@@ -33,10 +34,11 @@ from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.scripts import ADMIT, COUNTS, OPEN, PEEK, RECORDS, SETTLE, Keys, Scripts, open_name
 from assisters_app.usage.events import Event
 
-HOLD = timedelta(minutes=15)  # longer than any request may take; then the reaper settles what nobody settled
-PATIENCE = 2.0  # seconds to wait for Valkey before a request is turned away
+LEASE = timedelta(seconds=30)  # a hold that its process has not renewed for so long is settled by the reaper
+HOLD = timedelta(minutes=15)  # longer than any request may take; no hold is renewed beyond it
+PATIENCE = 1.0  # seconds to wait for Valkey, or for the database, on the way of a request
+INTERRUPTED = Ending("interrupted", 500, error_code="interrupted")  # until the process that let a call in says more
 WINDOW = 60  # seconds that limits look back
-SETTLE_ATTEMPTS = 4
 LOOK_AGAIN = 1.0  # seconds: how often a wallet that refuses is read from the ledger again
 
 logger = logging.getLogger(__name__)
@@ -61,10 +63,16 @@ class Unavailable(Refused):
         )
 
 
-async def admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> None:
+class ValkeyAway(Unavailable):
+    """Valkey does not answer in time, or takes no writes."""
+
+
+async def admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> int | None:
     """Count a request that may use up to `tokens` and cost up to `hold_nano`, and hold that amount.
 
-    Raises Limited (429) when a limit or the wallet says no, Unavailable (503) when Valkey does not answer.
+    Returns the nano-USD that may be spent besides, None when the wallet did not matter. Raises Limited (429) when a
+    limit or the wallet says no, Unavailable (503) when Valkey, or the database for a wallet that is not known, does
+    not answer.
     """
     try:
         answer = await _asked_twice(scripts, call, tokens, hold_nano)
@@ -74,27 +82,32 @@ async def admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> No
                 scripts, call, Ending("client_disconnected", CLOSED_BY_CALLER, error_code="client_disconnected")
             )
         raise
-    what, requests_used, tokens_used, wait, _ = answer
+    what, requests_used, tokens_used, wait, left = answer
     grant = call.grant
     call.standing = Standing(grant.requests_per_minute, requests_used, grant.tokens_per_minute, tokens_used)
     if what != "ok":
-        raise _limited(what, call.standing, tokens, wait)
+        raise limited(what, call.standing, tokens, wait)
     call.admitted = True
+    return None if left < 0 else int(left)
 
 
 async def _asked_twice(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:
     """Ask, and once more when the wallet is not known well enough."""
     answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
-    if answer[0] == "wallet" or (answer[0] == "balance" and _may_look_again(call)):
+    if answer[0] == "wallet":
         await _fill_wallet(scripts, call)
-        answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
+        return await _ask_to_admit(scripts, call, tokens, hold_nano)
+    if answer[0] == "balance" and _may_look_again(call):
+        with suppress(Unavailable):  # without the database, what Valkey knows is the answer
+            await _fill_wallet(scripts, call)
+            return await _ask_to_admit(scripts, call, tokens, hold_nano)
     return answer
 
 
 async def _ask_to_admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:
     grant, keys = call.grant, Keys.of(call.grant.organization_id)
-    context = call.event(Ending("interrupted", 500, error_code="interrupted")).to_json()
-    expires = now() + HOLD
+    context = call.event(INTERRUPTED).to_json()
+    expires = now() + LEASE
     answer: list[Any] = await _run(
         scripts,
         ADMIT,
@@ -110,7 +123,8 @@ async def _ask_to_admit(scripts: Scripts, call: Call, tokens: int, hold_nano: in
     return answer
 
 
-def _limited(what: str, standing: Standing, tokens: int, wait: int) -> Limited:
+def limited(what: str, standing: Standing, tokens: int, wait: int) -> Limited:
+    """Return what a caller is told who has reached a limit: `what` is rpm, tpm or balance, `wait` is in seconds."""
     if what == "rpm":
         sentence = f"Rate limit exceeded. Please retry after {wait} seconds."
         return Limited(sentence, code="rate_limit_exceeded", wait=wait, standing=standing)
@@ -147,31 +161,20 @@ async def _fill_wallet(scripts: Scripts, call: Call) -> None:
     try:
         async with asyncio.timeout(PATIENCE):
             await wallets.publish(scripts, call.grant.organization_id)
-    except (SQLAlchemyError, redis.RedisError, OSError, TimeoutError) as problem:
+    except redis.RedisError as problem:
+        raise ValkeyAway from problem
+    except (SQLAlchemyError, OSError, TimeoutError) as problem:
         raise Unavailable from problem
 
 
 async def settle(scripts: Scripts, call: Call, ending: Ending) -> int:
-    """Release the hold and append the terminal record; return nano-USD charged. Settling twice changes nothing.
+    """Release the hold and append the terminal record; return nano-USD charged. Settling twice charges once.
 
-    Goes on when the caller is cancelled. Raises Unavailable when Valkey stays away; the reaper then ends the call.
+    Goes on when the caller is cancelled. Raises Unavailable when Valkey does not answer; see `keeper` for what then.
     """
     event = call.event(ending)
-    await asyncio.shield(_settle(scripts, event))
+    await asyncio.shield(record(scripts, event))
     return event.cost_nano
-
-
-async def _settle(scripts: Scripts, event: Event) -> None:
-    for attempt in range(SETTLE_ATTEMPTS):
-        try:
-            await record(scripts, event)
-        except Unavailable:
-            if attempt == SETTLE_ATTEMPTS - 1:
-                logger.exception("A call could not be settled; the reaper will.", extra={"handle": event.handle})
-                raise
-            await asyncio.sleep(0.1 * 2**attempt)
-        else:
-            return
 
 
 async def record(scripts: Scripts, event: Event, *, whose: Literal["own", "reaper"] = "own") -> bool:
@@ -208,4 +211,4 @@ async def _run(scripts: Scripts, script: str, keys: Sequence[str], *args: str | 
         async with asyncio.timeout(PATIENCE):
             return await scripts.run(script, keys, *args)
     except (redis.RedisError, OSError, TimeoutError) as problem:
-        raise Unavailable from problem
+        raise ValkeyAway from problem

@@ -21,11 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
-from assisters_app.gateway import admission, sandbox, tokens, wallets
+from assisters_app.gateway import sandbox, tokens, wallets
 from assisters_app.gateway.admission import Unavailable
 from assisters_app.gateway.calls import CLOSED_BY_CALLER, Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.grants import Grant
+from assisters_app.gateway.keeper import Keeper
 from assisters_app.gateway.known import Known
 from assisters_app.gateway.scripts import Scripts
 from assisters_app.gateway.upstream import Reply, Upstream
@@ -54,6 +55,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.scripts = Scripts()
+        self.keeper = Keeper(self.scripts)
         self.known = Known(self._wallet_changed)
         self._upstream = Upstream()
 
@@ -61,10 +63,12 @@ class Gate:
         """Begin to keep keys and models fresh, and read the tokenizer before a caller has to wait for it."""
         tokens.encoding()
         await self.known.open()
+        await self.keeper.open()
 
     async def close(self) -> None:
         """Let go of every connection."""
         await self.known.close()
+        await self.keeper.close()
         await self._upstream.close()
 
     async def enter(self, presented: str) -> Grant:
@@ -106,7 +110,7 @@ class Gate:
         call.price = None if free else offer.price
         call.most_input, call.most_output = max(most_input, offer.context_tokens), most_output
         hold = call.cost(Usage(most_input, 0, most_output))
-        await admission.admit(self.scripts, call, most_input + most_output, hold)
+        await self.keeper.admit(call, most_input + most_output, hold)
 
     async def ask(self, call: Call, offer: Offer, path: str, body: dict[str, Any]) -> Reply:
         """Send `body` where it belongs: to the sandbox for test keys and without an upstream, else to the upstream."""
@@ -136,7 +140,7 @@ class Gate:
             raise
         finally:
             ending = conclusion.ending or Ending("failed", 500, error_code="internal_error")
-            conclusion.cost = await admission.settle(self.scripts, call, _true(call, ending))
+            conclusion.cost = await self.keeper.settle(call, _true(call, ending))
 
     async def _wallet_changed(self, organization_id: UUID) -> None:
         try:

@@ -4,13 +4,15 @@
     end(name) -> bool          one of them, at once: the organization is being erased
     run_forever(stop)          until `stop` is set; what the worker runs
 
-A call whose hold has run out gets the record `interrupted` and costs nothing: nobody knows what was produced. Should
+First it delivers what dead processes have left on this host's disk: that says more than it could. A call whose lease
+has lapsed gets the record `interrupted` and costs nothing: nobody knows what was produced. Should
 its own process know after all, and say so later, what it says takes the place of that record in the books.
 """
 
 import asyncio
 import logging
 import math
+import time
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -20,11 +22,14 @@ import redis
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.valkey import valkey
-from assisters_app.gateway import admission, wallets
+from assisters_app.gateway import admission, spool, wallets
 from assisters_app.gateway.scripts import OPEN, PARKED, Keys, Scripts
 from assisters_app.usage.events import Event
 
 EVERY = 5.0  # seconds
+CONTACT = (
+    10.0  # seconds that Valkey must have been there before a lease counts as lapsed: its holder could not renew it
+)
 AT_ONCE = 200
 
 logger = logging.getLogger(__name__)
@@ -33,13 +38,26 @@ _scripts = Scripts()
 
 async def run_forever(stop: asyncio.Event) -> None:
     """Look for orphaned calls every few seconds until `stop` is set."""
+    answers_since, looked = None, 0.0
     while not stop.is_set():
+        if time.monotonic() - looked > CONTACT:  # we have been asleep ourselves
+            answers_since = None
+        looked = time.monotonic()
         try:
-            await run_once()
+            await spool.deliver_orphans(_take)
+            await valkey().set("probe", "1", ex=60)
+            answers_since = answers_since or looked
+            if looked - answers_since >= CONTACT:
+                await run_once()
         except (redis.RedisError, Refused, OSError):
             logger.exception("The reaper stands still: Valkey is away.")
+            answers_since = None
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), EVERY)
+
+
+async def _take(event: Event) -> None:
+    await admission.record(_scripts, event)
 
 
 async def run_once() -> int:

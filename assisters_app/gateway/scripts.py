@@ -65,21 +65,23 @@ end
 
 # KEYS limits wallet holds open counts
 # ARGV now rpm tpm tokens hold request_id member expires_ms context
-# returns {what, requests used, tokens used, seconds to wait, available}
+# returns {what, requests used, tokens used, seconds to wait, what may still be spent (-1: not looked at)}
 ADMIT = (
     SLIDE
     + """
 local rpm, tpm, tokens, hold = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now, f, r, t = slide(KEYS[1], tonumber(ARGV[1]))
-if redis.call('HEXISTS', KEYS[3], ARGV[6]) == 1 then return {'ok', r, t, 0, 0} end
+if redis.call('HEXISTS', KEYS[3], ARGV[6]) == 1 then return {'ok', r, t, 0, -1} end
 if r + 1 > rpm then return {'rpm', r, t, room_in(KEYS[1], now, f, 'r', r + 1 - rpm), 0} end
 if t + tokens > tpm then return {'tpm', r, t, room_in(KEYS[1], now, f, 't', t + tokens - tpm), 0} end
+local left = -1
 if hold > 0 then
   local w = redis.call('HMGET', KEYS[2], 'ledger', 'unposted', 'held')
   if not w[1] then return {'wallet', r, t, 0, 0} end
   local available = tonumber(w[1]) - tonumber(w[2]) - tonumber(w[3])
   if available < hold then return {'balance', r, t, 0, available} end
   redis.call('HINCRBY', KEYS[2], 'held', ARGV[5])
+  left = available - hold
 end
 redis.call('HINCRBY', KEYS[1], 'r', 1)
 redis.call('HINCRBY', KEYS[1], 't', ARGV[4])
@@ -89,7 +91,7 @@ redis.call('EXPIRE', KEYS[1], 60)
 redis.call('HSET', KEYS[3], ARGV[6], ARGV[5] .. ':' .. ARGV[4] .. ':' .. now .. ':' .. ARGV[9])
 redis.call('ZADD', KEYS[4], ARGV[8], ARGV[7])
 if redis.call('HINCRBY', KEYS[5], 'admitted', 1) == 1 then redis.call('HSET', KEYS[5], 'since', ARGV[1]) end
-return {'ok', r + 1, t + tokens, 0, 0}
+return {'ok', r + 1, t + tokens, 0, left}
 """
 )
 
