@@ -36,7 +36,7 @@ from assisters_app.usage.events import Event
 
 LEASE = timedelta(seconds=30)  # a hold that its process has not renewed for so long is settled by the reaper
 HOLD = timedelta(minutes=15)  # longer than any request may take; no hold is renewed beyond it
-PATIENCE = 1.0  # seconds to wait for Valkey, or for the database, on the way of a request
+PATIENCE = 2.0  # seconds to wait for Valkey, or for the database, on the way of a request
 INTERRUPTED = Ending("interrupted", 500, error_code="interrupted")  # until the process that let a call in says more
 WINDOW = 60  # seconds that limits look back
 LOOK_AGAIN = 1.0  # seconds: how often a wallet that refuses is read from the ledger again

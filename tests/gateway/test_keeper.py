@@ -77,7 +77,7 @@ async def test_a_call_that_ends_while_valkey_is_away_is_charged_once_when_it_is_
     await line.cut()
     began = time.monotonic()
     assert await keeper.settle(call, DONE) == COST
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3
     assert spool.waiting() == spool.Waiting(1, 0)
     await keeper._look(thorough=True)
     assert keeper.away
@@ -117,7 +117,7 @@ async def test_only_the_first_caller_waits_for_a_valkey_that_is_away(calls, keep
         await keeper.admit(call, 100, HOLD)
         await keeper.settle(call, DONE)
         took.append(time.monotonic() - began)
-    assert took[0] < 2
+    assert took[0] < 3
     assert max(took[1:]) < 0.5
     began = time.monotonic()
     await keeper.refuse(calls(), 429, "rate_limit_exceeded")
