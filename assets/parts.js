@@ -215,17 +215,22 @@ export function Palette({ items = [], staff = false, buttonClass, onTheme }) {
 
 // ---- messages -------------------------------------------------------------------------------------------------------
 
-// Good news leaves by itself, bad news stays until it is closed.
+// Good news leaves by itself, bad news stays until it is closed. A popover, so that it stands above an open dialog too;
+// a moment late, so that one of a page before, which the server is about to take back, is never seen.
 export function Message({ text, tone, number }) {
   const [shown, show] = useState(false);
+  const box = useRef(null);
   useEffect(() => {
-    show(Boolean(text));
-    if (!text || tone === "bad") return undefined;
-    const timer = setTimeout(() => show(false), 6000);
-    return () => clearTimeout(timer);
+    show(false);
+    if (!text) return undefined;
+    const timers = [setTimeout(() => show(true), 80)];
+    if (tone !== "bad") timers.push(setTimeout(() => show(false), 6000));
+    return () => timers.forEach(clearTimeout);
   }, [text, number]);
-  return h("div", { role: "status", "aria-live": "polite", className: "fixed z-50 bottom-10 inset-x-4 sm:left-auto sm:right-6 sm:w-96 pointer-events-none" },
-    shown ? h("div", { className: "pointer-events-auto flex items-start gap-3 rounded-xl border border-line bg-surface shadow-over p-4" },
+  useEffect(() => { if (shown) box.current?.showPopover?.(); }, [shown]);
+  return h("div", { role: "status", "aria-live": "polite" },
+    shown ? h("div", { ref: box, popover: "manual",
+      className: "fixed z-50 bottom-10 inset-x-4 w-auto sm:left-auto sm:right-6 sm:w-96 flex items-start gap-3 rounded-xl border border-line bg-surface text-ink shadow-over p-4" },
       h("span", { "aria-hidden": true, className: `mt-1.5 size-2 shrink-0 rounded-full ${tone === "bad" ? "bg-bad" : "bg-good"}` }),
       h("p", { className: "flex-1" }, text),
       h("button", { type: "button", onClick: () => show(false), "aria-label": "Close message", className: "-m-1 p-1 rounded text-muted hover:text-ink" },

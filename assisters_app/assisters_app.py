@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import reflex as rx
 from starlette.applications import Starlette
 
-from assisters_app.ui import theme
+from assisters_app.ui import missing, theme
 from assisters_app.ui.binder import TokenBinder, follow_sessions
 from assisters_app.ui.http_routes import ROUTES
 from assisters_app.ui.limits import SocketLimits
@@ -53,3 +53,6 @@ app.add_middleware(Guard())
 app.register_lifespan_task(_hear_of_ended_sessions)
 for page in PAGES:
     _add(app, page)
+app.add_page(
+    missing.page(), route="404", title=f"Not found · {NAME}", description=IN_ONE_SENTENCE, on_load=AppState.greet
+)

@@ -17,15 +17,22 @@ class Amount:
 
     @classmethod
     def of(cls, nano: int) -> Self:
-        """Write nano-USD: cents from a dollar up, a hundredth of that from a cent up, all digits below; rounded down.
+        """Write nano-USD: cents from a dollar up, a hundredth of that from a cent up, three digits below; rounded down.
 
         Down, so that a balance never looks like more than there is; nothing is ever computed from it.
         """
-        size = abs(nano)
-        step = NANO // 100 if size >= NANO else NANO // 10_000 if size >= NANO // 100 else 1
+        step = _step(abs(nano))
         return cls(dollars(nano // step * step), dollars(nano))
 
 
 def amount(shown: Any) -> rx.Component:
     """Return an amount with its exact value on hover."""
     return rx.el.span(shown.short, title=shown.exact)
+
+
+def _step(size: int) -> int:
+    if size >= NANO:
+        return NANO // 100
+    if size >= NANO // 100:
+        return NANO // 10_000
+    return 10 ** max(0, len(str(size)) - 3)

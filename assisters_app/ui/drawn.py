@@ -23,13 +23,15 @@ def four_sums(state: Any, cost: str = "Cost") -> rx.Component:
     )
 
 
-def chart_of(state: Any, what: str, label: str, columns: Any, nothing: rx.Component, **look: Any) -> rx.Component:
-    """Return the chart of `what` and the table behind it, or `nothing` when there is none to draw."""
+def chart_of(
+    state: Any, what: str, label: str, columns: Any, nothing: rx.Component, blank: Any = None, **look: Any
+) -> rx.Component:
+    """Return the chart of `what` and the table behind it, or `nothing` when (`blank`, else `state.blank`) there is none to draw."""
     return chart(
         getattr(state, f"{what}_figure"),
         label=label,
         phase=state.phase,
-        blank=state.blank,
+        blank=state.blank if blank is None else blank,
         empty=nothing,
         retry=state.again,
         columns=columns,

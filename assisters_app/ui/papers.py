@@ -66,7 +66,7 @@ def paper(title: str, *parts: str, status: int = 200) -> Response:
     ribbon = ' data-environment="development"' if settings().development else ""
     page = f"""<!doctype html><html lang="en"{ribbon}><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
-<title>{text(title)} · {NAME}</title><link rel="icon" href="/favicon.svg"><link rel="stylesheet" href="/tokens.css">
+<title>{text(title)} · {NAME}</title><link rel="icon" href="/logo.svg"><link rel="stylesheet" href="/tokens.css">
 <style>{STYLE}</style><script>{SCRIPT}</script></head><body>
 <header class="head"><a href="/"><img src="/logo.svg" alt="" width="24" height="24">{NAME}</a></header>
 <main><h1>{text(title)}</h1>{"".join(parts)}</main>

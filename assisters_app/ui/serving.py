@@ -31,6 +31,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _TEXTS = frozenset({".html", ".js", ".txt", ".xml"})
+_PARTS_OF_PAGES = frozenset({".js", ".css"})
 _ENCODINGS = ((b"br", ".br"), (b"gzip", ".gz"))
 _IMMUTABLE, _REVALIDATE, _AN_HOUR = b"public, max-age=31536000, immutable", b"no-cache", b"public, max-age=3600"
 
@@ -116,16 +117,16 @@ def policy(html: bytes) -> bytes:
     ).encode()
 
 
-def security_headers() -> Headers:
-    """Return what every answer of the web face carries."""
-    headers = [
-        (b"x-content-type-options", b"nosniff"),
-        (b"x-frame-options", b"DENY"),
-        (b"referrer-policy", b"same-origin"),
-        (b"cross-origin-opener-policy", b"same-origin"),
-        (b"cross-origin-resource-policy", b"same-origin"),
-        (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), browsing-topics=()"),
-    ]
+def security_headers(*, document: bool = True) -> Headers:
+    """Return what every answer of the web face carries; those of documents mean nothing on a script or a style sheet."""
+    headers = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
+    if document:
+        headers += [
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), browsing-topics=()"),
+        ]
     if settings().https:
         headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
     return headers
@@ -173,11 +174,12 @@ def _read(path: Path) -> File:
     page = path.suffix == ".html"
     if page and settings().development:
         addressed = addressed.replace(b"<html", b'<html data-environment="development"', 1)
-    headers = [(b"content-type", _type(path)), (b"vary", b"accept-encoding"), *security_headers()]
+    guards = security_headers(document=path.suffix not in _PARTS_OF_PAGES)
+    headers = [(b"content-type", _type(path)), (b"vary", b"accept-encoding"), *guards]
     headers.append((b"cache-control", _caching(path, changed=addressed != body)))
     if page:
         headers.append((b"content-security-policy", policy(addressed)))
-    etag = b'"' + hashlib.sha256(addressed).hexdigest()[:24].encode() + b'"'
+    etag = b'"' + hashlib.sha256(addressed).hexdigest()[:16].encode() + b'"'
     packed = _packed(path) if addressed == body else {b"gzip": gzip.compress(addressed, mtime=0)}
     return File(etag, [*headers, (b"etag", etag)], addressed, packed)
 

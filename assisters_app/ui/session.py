@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -27,6 +28,7 @@ from reflex_base.registry import RegistrationContext
 
 from assisters_app.accounts import sessions
 from assisters_app.accounts.sessions import Person
+from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
@@ -45,6 +47,7 @@ _FRAMEWORK = frozenset(
         "handle_frontend_exception",
     }
 )
+_SHOWN = timedelta(seconds=15)  # a message older than that is not shown again to who opens another page
 _FRESH = 5.0  # seconds for which what the guard found is believed; a handler that runs longer is asked again
 
 log = logging.getLogger(__name__)
@@ -134,6 +137,7 @@ class AppState(rx.State):
     organization: str = ""
     is_staff: bool = False
     mailbox: str = ""
+    _told_at: float = 0.0
 
     @rx.event
     @access("member")
@@ -154,6 +158,8 @@ class AppState(rx.State):
         self._tell(text, tone)
 
     def _recognise(self) -> None:
+        if self.message and now().timestamp() - self._told_at > _SHOWN.total_seconds():
+            self.message = ""
         seen = CURRENT.get()
         if seen is None:
             self.email, self.organization, self.is_staff, self.mailbox = "", "", False, ""
@@ -164,6 +170,7 @@ class AppState(rx.State):
 
     def _tell(self, text: str, tone: str = "good") -> None:
         self.message, self.message_tone, self.message_number = text, tone, self.message_number + 1
+        self._told_at = now().timestamp()
 
 
 def on_error(exception: Exception) -> EventSpec:

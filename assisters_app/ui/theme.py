@@ -22,7 +22,7 @@ CHART_OVER = {"light": "#ffffff", "dark": "#202022"}
 def head() -> list[rx.Component]:
     """Return what stands in the head of every page."""
     return [
-        rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
+        rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
         rx.el.meta(name="theme-color", content="#fbfbfa", custom_attrs={"media": "(prefers-color-scheme: light)"}),
         rx.el.meta(name="theme-color", content="#0e0e0f", custom_attrs={"media": "(prefers-color-scheme: dark)"}),
         rx.el.meta(name="color-scheme", content="light dark"),

@@ -122,6 +122,7 @@ class UsageState(AppState):
     model_options: list[dict[str, str]] = []
     sums: Figures = Figures()
     blank: bool = True
+    free: bool = True
     requests_figure: dict[str, Any] = {}
     tokens_figure: dict[str, Any] = {}
     cost_figure: dict[str, Any] = {}
@@ -182,7 +183,7 @@ class UsageState(AppState):
         whole = await reports.comparison(tx, whose, period, only)
         self.beyond = self.compare and periods.before(period).start < now() - periods.LONGEST
         self.sums = Figures.of(whole, compared=self.compare and not self.beyond)
-        self.blank = not whole.current.requests
+        self.blank, self.free = not whole.current.requests, not whole.current.cost_nano
         await self._draw(tx, me, asked)
         by_key = await reports.shares(tx, whose, period, "key", only)
         by_model = await reports.shares(tx, whose, period, "model", only)
@@ -290,18 +291,22 @@ def _questions() -> rx.Component:
 def _choice(label: str, what: str, options: Any, value: Any) -> rx.Component:
     return rx.el.div(
         select(label, what, options, value=value, on_change=lambda chosen: UsageState.choose(what, chosen)),
-        class_name="w-full sm:w-44",
+        class_name="w-[calc(50%-0.375rem)] sm:w-44",
     )
 
 
 def _day(label: str, what: str) -> rx.Component:
     value = UsageState.first if what == "first" else UsageState.last
     picked = field(label, what, type="date", value=value, on_change=lambda chosen: UsageState.choose(what, chosen))
-    return rx.el.div(picked, class_name="w-full sm:w-40")
+    return rx.el.div(picked, class_name="w-[calc(50%-0.375rem)] sm:w-40")
 
 
 def _chart(what: str, label: str) -> rx.Component:
-    return chart_of(UsageState, what, label, getattr(UsageState, f"{what}_columns"), _nothing())
+    columns = getattr(UsageState, f"{what}_columns")
+    if what == "cost":
+        nothing = rx.cond(UsageState.blank, _nothing(), _for_nothing())
+        return chart_of(UsageState, what, label, columns, nothing, blank=UsageState.free)
+    return chart_of(UsageState, what, label, columns, _nothing())
 
 
 def _nothing() -> rx.Component:
@@ -311,6 +316,10 @@ def _nothing() -> rx.Component:
         link_button("Quickstart", to="/docs"),
         icon="chart-column",
     )
+
+
+def _for_nothing() -> rx.Component:
+    return empty("Nothing was charged", "What was called in this range was free.", icon="chart-column")
 
 
 def _shares(rows: Any, name: str, what: str) -> rx.Component:

@@ -10,10 +10,13 @@ BASE = "http://localhost:3000"  # stands for our address in what is built; `ui.s
 
 
 def first_call_python(key: str = YOUR_KEY) -> str:
-    """Return the five lines that make a first call with the official Python client."""
+    """Return the lines that make a first call with the official Python client."""
     return f"""from openai import OpenAI
 
-client = OpenAI(base_url="{BASE}/v1", api_key="{key}")
+client = OpenAI(
+    base_url="{BASE}/v1",
+    api_key="{key}",
+)
 answer = client.chat.completions.create(
     model="{MODEL}",
     messages=[{{"role": "user", "content": "Say hello."}}],

@@ -20,11 +20,11 @@ def heading(title: str | rx.Var[str], *actions: rx.Component, lead: str | rx.Var
     return rx.el.div(
         rx.el.div(
             rx.el.h1(title, class_name="text-2xl font-semibold tracking-tight text-balance"),
-            rx.el.p(lead, class_name="mt-1 text-muted max-w-prose") if _given(lead) else rx.fragment(),
+            rx.el.p(lead, class_name="mt-1 text-muted max-w-prose text-pretty") if _given(lead) else rx.fragment(),
             class_name="min-w-0",
         ),
         rx.el.div(*actions, class_name="flex flex-wrap items-center gap-2") if actions else rx.fragment(),
-        class_name="flex flex-col sm:flex-row sm:items-start justify-between gap-4",
+        class_name="flex justify-between gap-4 " + ("flex-col sm:flex-row sm:items-start" if _given(lead) else ""),
     )
 
 
@@ -116,7 +116,7 @@ def _card_head(title: Any, lead: Any, action: rx.Component | None) -> rx.Compone
     return rx.el.header(
         rx.el.div(
             rx.el.h2(title, class_name="text-[0.9375rem] font-semibold tracking-tight"),
-            rx.el.p(lead, class_name="mt-0.5 text-muted") if _given(lead) else rx.fragment(),
+            rx.el.p(lead, class_name="mt-0.5 text-muted text-pretty") if _given(lead) else rx.fragment(),
             class_name="min-w-0",
         ),
         action or rx.fragment(),

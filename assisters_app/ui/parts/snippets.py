@@ -13,7 +13,7 @@ def code(text: str | rx.Var[str], *, label: str = "Copy code", **props: Any) -> 
         rx.el.pre(
             rx.el.code(text, class_name="font-mono text-[0.8125rem] leading-6"),
             tab_index=0,
-            class_name="overflow-x-auto p-4 pr-12",
+            class_name="overflow-x-auto p-4 pr-0 mr-11",  # ends before the button: code never runs beneath it
         ),
         copy_button(text, label, class_name="absolute right-2 top-2 bg-surface"),
         class_name="relative rounded-xl border border-line bg-raised/60 min-w-0 " + props.pop("class_name", ""),

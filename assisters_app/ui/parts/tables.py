@@ -8,6 +8,7 @@ import reflex as rx
 from assisters_app.ui.parts.buttons import button
 from assisters_app.ui.parts.cards import skeleton
 
+_STACKS = 4  # from so many columns on, rows turn into blocks on a phone: see `table.stacks` in tokens.css
 _HEAD = "py-2.5 pr-4 text-left text-xs font-medium text-muted whitespace-nowrap"
 _CELL = "py-3 pr-4 align-middle "
 
@@ -29,7 +30,8 @@ def table(
 
     `rows` is a State var, `cells(row)` gives one component or text per column, `key(row)` what tells rows apart,
     `right` names the columns of figures (they stand right). `phase` is "loading", "failed" or "ready" (see
-    `session.loading`); `retry` is the handler behind "Try again"; `more` goes below (pages, "Show more").
+    `session.loading`); `retry` is the handler behind "Try again"; `more` goes below (pages, "Show more"). On a phone the
+    rows of a table of four columns or more become blocks: the first cell heads one, the others follow with their names.
     """
     return rx.match(
         phase,
@@ -80,15 +82,26 @@ def _full(
 ) -> rx.Component:
     def line(row: Any) -> rx.Component:
         tds = [
-            rx.el.td(cell, class_name=_CELL + ("text-right tabular-nums last:pr-0" if n in right else "last:pr-0"))
+            rx.el.td(
+                cell,
+                role="cell",
+                custom_attrs={"data-label": columns[n]} if n and columns[n] else {},
+                class_name=_CELL + ("text-right tabular-nums last:pr-0" if n in right else "last:pr-0"),
+            )
             for n, cell in enumerate(cells(row))
         ]
         keyed = {"key": key(row)} if key else {}
-        return rx.el.tr(*tds, class_name="border-t border-line", **keyed)
+        return rx.el.tr(*tds, role="row", class_name="border-t border-line", **keyed)
 
     return rx.el.div(
         _scroll(
-            label, rx.el.table(_head(label, columns, right), rx.el.tbody(rx.foreach(rows, line)), class_name="w-full")
+            label,
+            rx.el.table(
+                _head(label, columns, right),
+                rx.el.tbody(rx.foreach(rows, line), role="rowgroup"),
+                role="table",
+                class_name="w-full" + (" stacks" if len(columns) >= _STACKS else ""),
+            ),
         ),
         more or rx.fragment(),
     )
@@ -112,11 +125,14 @@ def _head(label: str, columns: Sequence[str], right: Sequence[int]) -> rx.Compon
         rx.el.th(
             name or rx.el.span("Actions", class_name="sr-only"),
             scope="col",
+            role="columnheader",
             class_name=_HEAD + (" text-right" if n in right else "") + " last:pr-0",
         )
         for n, name in enumerate(columns)
     ]
-    return rx.fragment(rx.el.caption(label, class_name="sr-only"), rx.el.thead(rx.el.tr(*heads)))
+    return rx.fragment(
+        rx.el.caption(label, class_name="sr-only"), rx.el.thead(rx.el.tr(*heads, role="row"), role="rowgroup")
+    )
 
 
 def _scroll(label: str, inner: rx.Component) -> rx.Component:

@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 
+import pytest
 from uses import SECRET, calls, has_credit, has_key
 
-from assisters_app.base import settings
+from assisters_app.base import clock, settings
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.keys import keys
 from assisters_app.keys.keys import NewKey
+from assisters_app.ui.amounts import Amount
 from assisters_app.ui.overview import OverviewState
+from assisters_app.ui.session import AppState
 
 
 async def live(who):
@@ -91,3 +94,26 @@ async def test_mallory_sees_nothing_of_adas_day(ada, mallory, tab):
     assert shown["day"].requests_today == "0"
     assert shown.get("calls", []) == []
     assert shown["has_keys"] is False
+
+
+@pytest.mark.parametrize(
+    ("nano", "short"),
+    [
+        (0, "$0.00"),
+        (247_479_999_999, "$247.47"),
+        (235_699_999, "$0.2356"),
+        (4_625_520, "$0.00462"),
+        (302, "$0.000000302"),
+    ],
+)
+def test_an_amount_is_written_in_digits_that_fit_and_never_rounded_up(nano, short):
+    assert Amount.of(nano).short == short
+
+
+async def test_a_message_of_a_while_ago_is_not_shown_again_on_the_next_page(ada, tab):
+    page = tab(ada)
+    await page.send(AppState.say, text="Key created.")
+    await page.send(AppState.enter)
+    assert (await page.state(AppState)).message == "Key created."
+    with clock.frozen(now() + timedelta(minutes=1)):
+        assert (await page.send(AppState.enter)).of(AppState)["message"] == ""
