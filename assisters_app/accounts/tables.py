@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
 from assisters_app.base.clock import now
@@ -57,6 +57,7 @@ class Organization(SQLModel, table=True):
     owner_id: UUID = plain(foreign_key="account.id", index=True)
     name: str = personal("user.workplace", Purpose.SERVICE, collected_as="1.4", max_length=120)
     plan: str = plain(default="free", max_length=32)
+    spend_cap_nano: int | None = plain(default=None, sa_type=BigInteger)  # nano-USD a calendar month (UTC), never more
     stripe_customer_id: str | None = personal(
         "user.unique_id",
         Purpose.PAYMENTS,

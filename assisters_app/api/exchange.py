@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from assisters_app.accounts.client import client_of, forwarded_for
+from assisters_app.accounts.client import Client, client_of, forwarded_for
 from assisters_app.api.errors import Header
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
@@ -16,6 +16,7 @@ from assisters_app.base.ids import new_id
 from assisters_app.gateway.calls import Call, GoneError, Standing
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.grants import Grant
+from assisters_app.keys import terms
 from assisters_app.usage.events import handle
 
 Message = MutableMapping[str, Any]
@@ -56,8 +57,11 @@ class Exchange:
                 return str(value.decode("latin-1"))
         return ""
 
-    async def enter(self) -> Grant:
-        """Return what the presented key may do; raise Refused (401) without one that works."""
+    async def enter(self, needs: terms.Scope | None) -> Grant:
+        """Return what the presented key may do; raise Refused (401, 403) without one that works, here and for this.
+
+        `needs` is the scope that the request takes, None where any key will do.
+        """
         scheme, _, presented = self.header(b"authorization").partition(" ")
         if scheme.lower() != "bearer" or not presented.strip():
             raise Refused(
@@ -65,13 +69,16 @@ class Exchange:
                 code="missing_api_key",
                 status=401,
             )
-        return await self.gate.enter(presented.strip())
+        grant = await self.gate.enter(presented.strip())
+        grant.require_scope(needs)
+        if not grant.anywhere:
+            grant.require_place(self._client().ip, self._only(b"origin"), self._only(b"referer"))
+        return grant
 
     async def begin(self, endpoint: str) -> Call:
-        """Let in a request that will be recorded; raise Refused (401) without a key that works."""
-        grant = await self.enter()
-        peer = (self.scope.get("client") or ("", 0))[0]
-        client = client_of(peer, forwarded_for(self.scope["headers"]), self.header(b"user-agent"))
+        """Let in a call of a model, which will be recorded; raise Refused (401, 403) without a key that may."""
+        grant = await self.enter("chat")
+        client = self._client()
         self.call = Call(
             grant,
             endpoint,
@@ -82,6 +89,14 @@ class Exchange:
             began=self.began,
         )
         return self.call
+
+    def _client(self) -> Client:
+        peer = (self.scope.get("client") or ("", 0))[0]
+        return client_of(peer, forwarded_for(self.scope["headers"]), self.header(b"user-agent"))
+
+    def _only(self, name: bytes) -> str:
+        """Return a header that may come once; several together are none that a browser sends."""
+        return ",".join(value.decode("latin-1") for found, value in self.scope["headers"] if found == name)
 
     async def json(self) -> dict[str, Any]:
         """Return the body as a JSON object; raise Refused (400, 413) when it is not one, or GoneError.

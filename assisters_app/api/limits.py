@@ -8,7 +8,7 @@ from assisters_app.gateway import admission
 
 async def current(exchange: Exchange) -> None:
     """Send `limit`, `remaining` and `reset` (seconds until the oldest request is forgotten), and the same of tokens."""
-    grant = await exchange.enter()
+    grant = await exchange.enter(None)
     standing, wait = await admission.standing(exchange.gate.scripts, grant)
     body = {
         "object": "rate_limit",

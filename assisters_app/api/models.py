@@ -12,19 +12,20 @@ PREFIX = "/v1/models/"
 
 
 async def listed(exchange: Exchange) -> None:
-    """Send every model on offer."""
-    await exchange.enter()
-    data = [_model(offer) for offer in exchange.gate.known.offers.values()]
+    """Send every model that the key may call."""
+    grant = await exchange.enter(None)
+    data = [_model(offer) for offer in exchange.gate.known.offers.values() if grant.may_call(offer.id)]
     await exchange.reply(200, orjson.dumps({"object": "list", "data": data}))
 
 
 async def one(exchange: Exchange) -> None:
-    """Send one model; raise Refused (404) when there is none of that name."""
-    await exchange.enter()
+    """Send one model; raise Refused (404) when there is none of that name, 403 when the key may not call it."""
+    grant = await exchange.enter(None)
     name = str(exchange.scope["path"]).removeprefix(PREFIX)
     offer = exchange.gate.known.offers.get(name)
     if offer is None:
         raise Refused(f"The model `{name[:64]}` does not exist.", code="model_not_found", status=404, field="model")
+    grant.require_model(offer.id)
     await exchange.reply(200, orjson.dumps(_model(offer)))
 
 

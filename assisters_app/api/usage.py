@@ -35,7 +35,7 @@ USUAL = timedelta(days=7)
 
 async def buckets(exchange: Exchange) -> None:
     """Send one page of buckets, each with what was used in it."""
-    grant = await exchange.enter()
+    grant = await exchange.enter("read")
     await attempt(OFTEN, str(grant.organization_id))
     asked = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
     period, size, groups, only = _question(asked)

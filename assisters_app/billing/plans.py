@@ -12,12 +12,16 @@ from assisters_app.base.money import from_dollars
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A tier, with its limits as counts per minute. An organization is on it once it has paid in `from_paid_cents`."""
+    """A tier: its limits as counts per minute, and how many calls may be in flight at once.
+
+    An organization is on it once it has paid in `from_paid_cents`.
+    """
 
     id: str
     title: str
     requests_per_minute: int
     tokens_per_minute: int
+    concurrency: int
     from_paid_cents: int
 
 
@@ -34,9 +38,9 @@ class ListPrice:
 PLANS = {
     plan.id: plan
     for plan in (
-        Plan("free", "Free", 10, 100_000, 0),
-        Plan("developer", "Developer", 100, 1_000_000, 1_000),
-        Plan("startup", "Startup", 500, 5_000_000, 25_000),
+        Plan("free", "Free", 10, 100_000, 10, 0),
+        Plan("developer", "Developer", 100, 1_000_000, 100, 1_000),
+        Plan("startup", "Startup", 500, 5_000_000, 500, 25_000),
     )
 }
 

@@ -6,8 +6,8 @@
     refuse(call, status, code)                      the record of a call that was not admitted; costs nothing
     standing(scripts, grant) -> (Standing, seconds) what is left now, without counting anything
 
-Requests and tokens per minute and the wallet are decided in one step, with one answer for any number of processes.
-Settlement gives back what was held and leaves exactly one durable record.
+Requests and tokens per minute, calls in flight, budgets, the spend cap and the wallet are decided in one step, with one
+answer for any number of processes. Settlement gives back what was held and leaves exactly one durable record.
 
 What is held is the most that a request of text can cost: the input as we count it with a margin, and the most output
 that it may produce. Two things can exceed it, by one call's input at most: an upstream whose tokenizer counts a quarter
@@ -17,8 +17,9 @@ more than ours, and media given by address, of which we cannot know the tokens b
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -27,11 +28,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
+from assisters_app.base.money import dollars
 from assisters_app.base.valkey import valkey
-from assisters_app.gateway import wallets
+from assisters_app.gateway import meters, wallets
 from assisters_app.gateway.calls import CLOSED_BY_CALLER, Call, Ending, Standing
 from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.scripts import ADMIT, COUNTS, OPEN, PEEK, RECORDS, SETTLE, Keys, Scripts, open_name
+from assisters_app.keys.terms import SPANS, Span, Window
 from assisters_app.usage.events import Event
 
 LEASE = timedelta(seconds=30)  # a hold that its process has not renewed for so long is settled by the reaper
@@ -75,52 +78,116 @@ async def admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> in
     not answer.
     """
     try:
-        answer = await _asked_twice(scripts, call, tokens, hold_nano)
+        answer = await _asked_until_known(scripts, call, tokens, hold_nano)
     except asyncio.CancelledError:  # it may have been admitted all the same, and nobody would settle it for a while
         with suppress(Unavailable):
             await settle(
                 scripts, call, Ending("client_disconnected", CLOSED_BY_CALLER, error_code="client_disconnected")
             )
         raise
-    what, requests_used, tokens_used, wait, left = answer
-    grant = call.grant
-    call.standing = Standing(grant.requests_per_minute, requests_used, grant.tokens_per_minute, tokens_used)
-    if what != "ok":
-        raise limited(what, call.standing, tokens, wait)
+    call.standing = _standing(call.grant, *answer[1:3], *answer[5:7])
+    if answer[0] != "ok":
+        raise _refusal(call, tokens, hold_nano, answer)
     call.admitted = True
-    return None if left < 0 else int(left)
+    left = int(answer[4])
+    return None if left < 0 else left
 
 
-async def _asked_twice(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:
-    """Ask, and once more when the wallet is not known well enough."""
-    answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
-    if answer[0] == "wallet":
-        await _fill_wallet(scripts, call)
-        return await _ask_to_admit(scripts, call, tokens, hold_nano)
-    if answer[0] == "balance" and _may_look_again(call):
-        with suppress(Unavailable):  # without the database, what Valkey knows is the answer
-            await _fill_wallet(scripts, call)
-            return await _ask_to_admit(scripts, call, tokens, hold_nano)
-    return answer
+def _standing(grant: Grant, requests: int, tokens: int, own_requests: int, own_tokens: int) -> Standing:
+    """Return what is left of whichever limit is nearer: the organization's, or the key's own."""
+    standing, own = Standing(grant.requests_per_minute, requests, grant.tokens_per_minute, tokens), grant.own
+    if own is None:
+        return standing
+    if own.requests_per_minute and own.requests_per_minute - own_requests < standing.requests_left:
+        standing = replace(standing, requests_limit=own.requests_per_minute, requests_used=own_requests)
+    if own.tokens_per_minute and own.tokens_per_minute - own_tokens < standing.tokens_left:
+        standing = replace(standing, tokens_limit=own.tokens_per_minute, tokens_used=own_tokens)
+    return standing
+
+
+async def _asked_until_known(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:
+    """Ask, and again after filling what is not known well enough: a meter of the key, of all keys, the wallet."""
+    for _ in range(MOST_FILLED):
+        answer = await _ask_to_admit(scripts, call, tokens, hold_nano)
+        if answer[0] == "meter":
+            own = answer[7] == OWN_METER
+            await _fill(meters.fill(scripts, call.grant.organization_id, call.grant.key_id if own else None, call.at))
+        elif answer[0] == "wallet":
+            await _fill(wallets.publish(scripts, call.grant.organization_id))
+        elif answer[0] == "balance" and _may_look_again(call):
+            try:
+                await _fill(wallets.publish(scripts, call.grant.organization_id))
+            except Unavailable:  # without the database, what Valkey knows is the answer
+                return answer
+        else:
+            return answer
+    raise Unavailable
+
+
+OWN_METER, ALL_METER = 7, 8  # their places among ADMIT's keys
+MOST_FILLED = 6  # two meters and the wallet, each of which may be lost once more meanwhile
+
+
+def _metered(call: Call) -> list[tuple[int, Span, int | None]]:
+    """Return what is counted: the meter, the span, and its limit in nano-USD if there is one."""
+    own, cap = call.grant.own, call.grant.spend_cap
+    counted: list[tuple[int, Span, int | None]] = []
+    if own is not None and (own.budgets or own.concurrency):
+        counted += [(OWN_METER, span, own.budgets.get(span)) for span in SPANS]
+    if cap is not None:
+        counted.append((ALL_METER, "month", cap))
+    return counted
+
+
+def _limits(call: Call) -> tuple[list[str], list[str | int]]:
+    """Return the keys and arguments of limits that few have; nothing for a call without any."""
+    grant, own = call.grant, call.grant.own
+    if own is None and grant.spend_cap is None:
+        return [], []
+    keys, names = Keys.of(grant.key_id), meters.windows(call.at)
+    args: list[str | int | None] = [None] * 3
+    if own is not None:
+        args = [own.requests_per_minute, own.tokens_per_minute, own.concurrency]
+    for meter, span, most in _metered(call):
+        args += [meter, names[span], most]
+    named = [keys.limits, keys.spent, Keys.of(grant.organization_id).spent]
+    return named, ["" if one is None else one for one in args]
 
 
 async def _ask_to_admit(scripts: Scripts, call: Call, tokens: int, hold_nano: int) -> list[Any]:
     grant, keys = call.grant, Keys.of(call.grant.organization_id)
+    more_keys, more = _limits(call)
     context = call.event(INTERRUPTED).to_json()
     expires = now() + LEASE
     answer: list[Any] = await _run(
         scripts,
         ADMIT,
-        (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS),
+        (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS, *more_keys),
         *(math.floor(now().timestamp()), grant.requests_per_minute, grant.tokens_per_minute, tokens, hold_nano),
         *(
             str(call.request_id),
             open_name(grant.organization_id, call.request_id),
             math.floor(expires.timestamp() * 1000),
             context,
+            grant.concurrency,
         ),
+        *more,
     )
     return answer
+
+
+def _refusal(call: Call, tokens: int, hold_nano: int, answer: Sequence[Any]) -> Limited:
+    """Return what a caller is told whom ADMIT's `answer` keeps outside."""
+    what, wait, standing = str(answer[0]).removeprefix("own_"), int(answer[3]), call.standing
+    assert standing is not None
+    if what == "spent":
+        return Limited(_used_up(call, hold_nano, answer), code="insufficient_quota", wait=None, standing=standing)
+    if what == "concurrency":
+        own = call.grant.own.concurrency if answer[0] == "own_concurrency" and call.grant.own else None
+        whose, most = ("This key", own) if own else ("Your organization", call.grant.concurrency)
+        sentence = f"{whose} may have {most} calls at the same time, and has. Please retry when one of them has ended."
+        return Limited(sentence, code="too_many_at_once", wait=wait, standing=standing)
+    return limited(what, standing, tokens, wait)
 
 
 def limited(what: str, standing: Standing, tokens: int, wait: int) -> Limited:
@@ -143,6 +210,21 @@ def limited(what: str, standing: Standing, tokens: int, wait: int) -> Limited:
     return Limited(sentence, code="insufficient_quota", wait=None, standing=standing)
 
 
+def _used_up(call: Call, hold_nano: int, answer: Sequence[Any]) -> str:
+    """Name the budget that does not cover a call, what is left of it, and when it is whole again."""
+    meter, span, most = _metered(call)[answer[7]]
+    assert most is not None
+    what = "This key's budget" if meter == OWN_METER else "Your organization's spend cap"
+    again = f"{Window.of(call.at).ends(span):%Y-%m-%d %H:%M} UTC"
+    left = max(0, most - int(answer[8]))
+    if not left:
+        return f"{what} of {dollars(most)} a {span} is reached. It starts anew at {again}."
+    return (
+        f"{what} of {dollars(most)} a {span} has {dollars(left)} left, and this request can cost up to "
+        f"{dollars(hold_nano)}. Lower max_tokens, or wait: it starts anew at {again}."
+    )
+
+
 _looked: dict[str, float] = {}
 
 
@@ -157,10 +239,11 @@ def _may_look_again(call: Call) -> bool:
     return True
 
 
-async def _fill_wallet(scripts: Scripts, call: Call) -> None:
+async def _fill(filling: Awaitable[object]) -> None:
+    """Wait for what is being filled; raise Unavailable when it takes too long."""
     try:
         async with asyncio.timeout(PATIENCE):
-            await wallets.publish(scripts, call.grant.organization_id)
+            await filling
     except redis.RedisError as problem:
         raise ValkeyAway from problem
     except (SQLAlchemyError, OSError, TimeoutError) as problem:
@@ -182,11 +265,14 @@ async def record(scripts: Scripts, event: Event, *, whose: Literal["own", "reape
 
     The record of its own process is handed on all the same, and the books sort out what is there already.
     """
-    keys, request_id = Keys.of(event.organization_id), str(event.request_id)
+    keys, own, request_id = Keys.of(event.organization_id), Keys.of(event.key_id), str(event.request_id)
     names = (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS, keys.unposted, RECORDS)
     member, tokens = open_name(event.organization_id, event.request_id), event.input_tokens + event.output_tokens
     told = (request_id, member, event.cost_nano, tokens, event.to_json(), whose)
-    return bool(await _run(scripts, SETTLE, names, *told))
+    windows = meters.windows(event.at)
+    counted = (f"{event.cost_nano}:{event.key_id}:{windows['day'][1:]}", *windows.values())
+    metered = (own.limits, own.spent, keys.spent)
+    return bool(await _run(scripts, SETTLE, (*names, *metered), *told, *counted))
 
 
 async def refuse(call: Call, status: int, code: str) -> None:
@@ -202,8 +288,11 @@ async def refuse(call: Call, status: int, code: str) -> None:
 async def standing(scripts: Scripts, grant: Grant) -> tuple[Standing, int]:
     """Return what is left of the limits, and seconds until the oldest request of the last minute is forgotten."""
     moment = math.floor(now().timestamp())
-    requests_used, tokens_used, wait = await _run(scripts, PEEK, (Keys.of(grant.organization_id).limits,), moment)
-    return Standing(grant.requests_per_minute, requests_used, grant.tokens_per_minute, tokens_used), wait
+    requests, tokens, wait = await _run(scripts, PEEK, (Keys.of(grant.organization_id).limits,), moment)
+    if grant.own is None or not grant.own.per_minute:
+        return _standing(grant, requests, tokens, 0, 0), wait
+    own_requests, own_tokens, own_wait = await _run(scripts, PEEK, (Keys.of(grant.key_id).limits,), moment)
+    return _standing(grant, requests, tokens, own_requests, own_tokens), max(wait, own_wait)
 
 
 async def _run(scripts: Scripts, script: str, keys: Sequence[str], *args: str | int) -> Any:  # noqa: ANN401 (as Lua says)

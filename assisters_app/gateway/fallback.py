@@ -8,7 +8,8 @@
 The limits per minute are counted by each process for itself, so N processes let N times as much through. Of the money
 each process lets an organization spend at most CEILING in one outage, and no more than a SHARE-th of the balance that
 it heard of last: up to SHARE processes together never spend what is not there. An organization of whose balance a
-process has not heard lately, and a key with a budget or a cap of its own, has to wait: nobody can answer for those.
+process has not heard lately, and a key with limits of its own or under a spend cap, have to wait: nobody can answer for
+those.
 """
 
 import math
@@ -69,6 +70,8 @@ class Fallback:
     def admit(self, call: Call, tokens: int, hold_nano: int) -> None:
         """Let a call in that may use so many tokens and nano-USD; raise Limited (429) or Unavailable (503)."""
         grant, second = call.grant, math.floor(now().timestamp())
+        if grant.own is not None or grant.spend_cap is not None:
+            raise Unavailable
         minute = self._minutes.setdefault(grant.organization_id, _Minute())
         requests, used = minute.slide(second)
         call.standing = Standing(grant.requests_per_minute, requests, grant.tokens_per_minute, used)

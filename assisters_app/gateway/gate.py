@@ -103,7 +103,11 @@ class Gate:
         return offer
 
     async def admit(self, call: Call, offer: Offer, most_input: int, most_output: int) -> None:
-        """Admit a call that may use up to so many tokens; from here on it must be `settled`."""
+        """Admit a call that may use up to so many tokens; from here on it must be `settled`.
+
+        Raises Refused: 403 for a model that the key may not call, 429, 503.
+        """
+        call.grant.require_model(offer.id)
         free = in_sandbox(call)
         if not free and offer.price is None:
             raise Refused(f"The model `{offer.id}` cannot be called yet.", code="model_without_price", status=503)

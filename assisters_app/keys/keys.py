@@ -1,10 +1,11 @@
-"""API keys in the order of their life: issued, live, renamed, rotated, revoked; and what the gateway knows of one.
+"""API keys in the order of their life: issued, live, changed, rotated, revoked; and what the gateway knows of one.
 
     issue(tx, person, NewKey(name=…, mode=…)) -> Issued      the secret is in it, this once
     live(tx, person) -> list[KeyView]                        newest first
     ended(tx, person) -> list[KeyView]                       revoked or expired
     one(tx, person, handle) -> KeyView                       raises NotFound
     rename(tx, person, handle, name) -> KeyView
+    restrict(tx, person, handle, Terms(…)) -> KeyView        other terms, on every worker within a second
     rotate(tx, person, handle, grace=…) -> Issued            the old secret works until the grace is over
     revoke(tx, person, handle) -> KeyView                    at once, on every worker
     revoke_all(tx, organization_id, actor_id=…) -> int       for a closed or suspended account
@@ -18,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 from sqlalchemy import ColumnElement, values
 from sqlalchemy import column as sql_column
 from sqlmodel import and_, col, func, or_, select, update
@@ -32,6 +33,7 @@ from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.secrets import Secret
 from assisters_app.keys import secret as secrets
 from assisters_app.keys.tables import ApiKey
+from assisters_app.keys.terms import Terms
 
 MOST_LIVE = 10  # active keys of one organization
 GRACE = timedelta(hours=24)  # how long the old secret works after a rotation, unless asked otherwise
@@ -40,10 +42,8 @@ LONGEST_GRACE = timedelta(days=30)
 Mode = Literal["live", "test"]
 
 
-class NewKey(BaseModel):
+class NewKey(Terms):
     """What a person asks for when making a key."""
-
-    model_config = ConfigDict(frozen=True, str_strip_whitespace=True)
 
     name: str = Field(min_length=1, max_length=255)
     mode: Mode = "live"
@@ -64,6 +64,8 @@ class KeyView:
     revoked_at: datetime | None
     last_used_at: datetime | None
     old_secret_until: datetime | None  # after a rotation, while both secrets work
+    leaked_at: datetime | None  # when it was found in public, and revoked for it
+    terms: Terms
 
     @classmethod
     def of(cls, key: ApiKey) -> Self:
@@ -80,6 +82,8 @@ class KeyView:
             revoked_at=key.revoked_at,
             last_used_at=key.last_used_at,
             old_secret_until=waiting,
+            leaked_at=key.leaked_at,
+            terms=Terms.of(key),
         )
 
 
@@ -109,6 +113,7 @@ async def issue(tx: Tx, person: Person, new: NewKey) -> Issued:
         mode=new.mode,
         expires_at=new.expires_at,
     )
+    new.write(key)
     tx.add(key)
     await tx.flush()
     _write(tx, person, "key:issued", key)
@@ -139,6 +144,17 @@ async def rename(tx: Tx, person: Person, handle: str, name: str) -> KeyView:
     return KeyView.of(key)
 
 
+async def restrict(tx: Tx, person: Person, handle: str, asked: Terms) -> KeyView:
+    """Give a live key other terms; raise NotFound, or Refused for one that has ended."""
+    key = await _own(tx, person, handle)
+    _require_live(key)
+    asked.write(key)
+    await tx.flush()
+    _changed(tx, key.public_id)
+    _write(tx, person, "key:restricted", key)
+    return KeyView.of(key)
+
+
 async def rotate(tx: Tx, person: Person, handle: str, grace: timedelta = GRACE) -> Issued:
     """Give a live key a new secret; the old one works for `grace` (none to thirty days) more.
 
@@ -151,6 +167,7 @@ async def rotate(tx: Tx, person: Person, handle: str, grace: timedelta = GRACE) 
     secret = secrets.new_secret(key.public_id)
     key.previous_digest = key.digest if grace else None
     key.previous_until = now() + grace if grace else None
+    key.old_secret_warned_at = None
     key.digest = secrets.digest(secret.reveal())
     await tx.flush()
     _changed(tx, key.public_id)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import BigInteger
 from sqlmodel import SQLModel
 
 from assisters_app.base.clock import now
@@ -13,7 +14,8 @@ from assisters_app.base.marks import ACCOUNT, Purpose, Rows, personal, plain
 class ApiKey(SQLModel, table=True):
     """One key. `mode` is 'live' or 'test'; test keys reach the sandbox only and never cost money.
 
-    After a rotation `previous_digest` stays valid until `previous_until`.
+    After a rotation `previous_digest` stays valid until `previous_until`. Lists (scopes, models, networks, domains) are
+    text, their entries separated by spaces; what is empty or NULL limits nothing. Budgets are nano-USD.
     """
 
     __tablename__ = "api_key"
@@ -36,3 +38,15 @@ class ApiKey(SQLModel, table=True):
     expires_at: datetime | None = plain(default=None)
     revoked_at: datetime | None = plain(default=None)
     last_used_at: datetime | None = plain(default=None)
+    scopes: str = plain(default="chat read", max_length=64)
+    models: str = plain(default="")
+    requests_per_minute: int | None = plain(default=None)
+    tokens_per_minute: int | None = plain(default=None)
+    concurrency: int | None = plain(default=None)
+    budget_day: int | None = plain(default=None, sa_type=BigInteger)
+    budget_week: int | None = plain(default=None, sa_type=BigInteger)
+    budget_month: int | None = plain(default=None, sa_type=BigInteger)
+    networks: str = personal("user.device.ip_address", Purpose.SECURITY, collected_as="1.7", default="")
+    domains: str = personal("user.content", Purpose.SECURITY, collected_as="1.4", default="")
+    old_secret_warned_at: datetime | None = plain(default=None)  # when the end of the secret before was announced
+    leaked_at: datetime | None = plain(default=None)  # when it was found in public, and revoked

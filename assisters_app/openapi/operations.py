@@ -122,7 +122,7 @@ OPERATIONS = (
         "Get one model",
         "One model, by its id.",
         (Answer("The model.", {JSON: ref("Model")}),),
-        (*KEY, "model_not_found", "unknown_url"),
+        (*KEY, "model_not_allowed", "model_not_found", "unknown_url"),
         sdk="models.retrieve",
         parameters=(
             Parameter("model", "The model's id.", {"type": "string", "examples": ["assisters-chat-v1"]}, "path"),
@@ -148,7 +148,7 @@ OPERATIONS = (
         "What your organization used, in buckets of time, in the shape of OpenAI's usage API. Days are UTC. "
         "At most 60 questions a minute.",
         (Answer("One page of buckets.", {JSON: ref("UsagePage")}),),
-        (*KEY, "invalid_value", "too_many"),
+        (*KEY, "scope_missing", "invalid_value", "too_many"),
         parameters=(
             Parameter(
                 "start_time", "From when, in Unix seconds. Usually a week ago.", {"type": "integer", "minimum": 0}

@@ -25,6 +25,12 @@ _ALL = (
     Problem("invalid_api_key", 401, "The key is mistyped, unknown or revoked."),
     Problem("expired_key", 401, "The key's time is over. Make a new one."),
     Problem("account_suspended", 403, "The account is suspended. Signing in shows why, and how to appeal.", "no"),
+    Problem("scope_missing", 403, "The key does not have the scope that this address needs."),
+    Problem("ip_not_allowed", 403, "The key has a list of addresses it may be used from, and this is none of them."),
+    Problem(
+        "domain_not_allowed", 403, "The key has a list of domains whose pages may use it, and this is none of them."
+    ),
+    Problem("model_not_allowed", 403, "The key may not call this model.", "no"),
     Problem("model_not_found", 404, "There is no such model. `GET /v1/models` lists those there are."),
     Problem("unknown_url", 404, "There is nothing at this address."),
     Problem("method_not_allowed", 405, "The address exists, but not for this method."),
@@ -33,9 +39,13 @@ _ALL = (
     Problem(
         "rate_limit_exceeded", 429, "Too much in this minute. Wait as many seconds as `Retry-After` says.", "later"
     ),
+    Problem("too_many_at_once", 429, "As many calls are in flight as the key or the plan allows.", "later"),
     Problem("request_too_large", 429, "The call could use more tokens than a whole minute's limit allows."),
     Problem(
-        "insufficient_quota", 429, "The balance does not cover the most the call can cost. Top up, or ask for less."
+        "insufficient_quota",
+        429,
+        "The balance, a budget of the key or the spend cap does not cover the most the call can cost. Top up, ask for "
+        "less, or wait for the time that the message names.",
     ),
     Problem("too_many", 429, "This address was asked too often. Wait as many seconds as `Retry-After` says.", "later"),
     Problem("sandbox_error", 500, "The sandbox was asked to fail with `sandbox:error`.", "later"),
@@ -58,6 +68,8 @@ KEY = (
     "invalid_api_key",
     "expired_key",
     "account_suspended",
+    "ip_not_allowed",
+    "domain_not_allowed",
     "internal_error",
     "service_unavailable",
 )
@@ -67,8 +79,11 @@ METERED = (
     *BODY,
     "missing_model",
     "wrong_model",
+    "scope_missing",
+    "model_not_allowed",
     "model_not_found",
     "rate_limit_exceeded",
+    "too_many_at_once",
     "request_too_large",
     "insufficient_quota",
     "sandbox_error",

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,7 @@ from assisters_app.billing import ledger, wallet
 from assisters_app.gateway import admission, ingest, wallets
 from assisters_app.gateway.admission import Limited, admit, settle
 from assisters_app.gateway.calls import Call, Ending, Usage
+from assisters_app.gateway.grants import UNLIMITED
 from assisters_app.gateway.scripts import OPEN, PUBLISH, RECORDS, Keys, Scripts
 
 DONE = Ending("completed", 200, Usage(10, 0, 5))
@@ -67,6 +69,7 @@ async def test_admitting_again_after_a_lost_answer_counts_once(calls):
 
 async def test_the_limits_free_themselves_after_a_minute_and_leave_nothing_behind(calls):
     scripts, at = Scripts(), now()
+    calls = partial(with_room, calls)
     with clock.frozen(at) as move:
         for second in range(10):
             move(at + timedelta(seconds=second))
@@ -82,6 +85,29 @@ async def test_the_limits_free_themselves_after_a_minute_and_leave_nothing_behin
             with pytest.raises(Limited):
                 await admit(scripts, calls(), 1, 0)
     assert 0 < await valkey().ttl(Keys.of(call.grant.organization_id).limits) <= 60
+
+
+def with_room(calls):
+    """Make a call of somebody who may have any number of them in flight."""
+    call = calls()
+    call.grant = replace(call.grant, concurrency=UNLIMITED)
+    return call
+
+
+async def test_as_many_calls_as_the_plan_allows_are_in_flight_and_the_next_when_one_has_ended(calls):
+    scripts, first = Scripts(), calls()
+    first.grant = replace(first.grant, requests_per_minute=100)
+    everybody = [first, *(calls() for _ in range(10))]
+    for call in everybody:
+        call.grant = first.grant
+    for call in everybody[:10]:
+        await admit(scripts, call, 1, 1)
+    with pytest.raises(Limited) as limited:
+        await admit(scripts, everybody[10], 1, 1)
+    assert (limited.value.code, limited.value.status, limited.value.retry_after) == ("too_many_at_once", 429, 1)
+    assert str(limited.value).startswith("Your organization may have 10 calls at the same time")
+    await settle(scripts, first, DONE)
+    await admit(scripts, everybody[10], 1, 1)
 
 
 async def test_tokens_wait_for_the_tokens_before_them(calls):
@@ -196,11 +222,21 @@ REQUESTS = some.lists(
 )
 
 
+LIMITS = some.fixed_dictionaries(
+    {
+        "requests_per_minute": some.integers(1, 12),
+        "tokens_per_minute": some.integers(500, 6_000),
+        "concurrency": some.integers(1, 12),
+    }
+)
+CODES = {"rate_limit_exceeded", "request_too_large", "insufficient_quota", "too_many_at_once"}
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(REQUESTS, some.integers(1, 12), some.integers(500, 6_000), some.integers(0, 3_000_000))
-async def test_no_crowd_gets_past_a_limit_or_below_zero(calls, requests, rpm, tpm, balance):
+@given(REQUESTS, some.integers(0, 3_000_000), LIMITS)
+async def test_no_crowd_gets_past_a_limit_or_below_zero(calls, requests, balance, limits):
     organization_id = new_id()
-    grant = replace(calls().grant, organization_id=organization_id, requests_per_minute=rpm, tokens_per_minute=tpm)
+    grant = replace(calls().grant, organization_id=organization_id, **limits)
     keys, processes = Keys.of(organization_id), [Scripts() for _ in range(3)]
     await processes[0].run(PUBLISH, (keys.wallet, keys.holds, keys.unposted), 10**6, balance, 60)
     admitted, reserved, spent, held = [], [], [], []
@@ -212,8 +248,9 @@ async def test_no_crowd_gets_past_a_limit_or_below_zero(calls, requests, rpm, tp
         try:
             await admit(scripts, call, given_tokens + most, hold)
         except Limited as limited:
-            assert limited.code in {"rate_limit_exceeded", "request_too_large", "insufficient_quota"}  # noqa: PT017 (which one depends on who came first)
+            assert limited.code in CODES  # noqa: PT017 (which one depends on who came first)
             return
+        assert await valkey().hlen(keys.holds) <= limits["concurrency"]
         admitted.append(call)
         reserved.append(given_tokens + most)
         if fate == "abandon":
@@ -225,11 +262,11 @@ async def test_no_crowd_gets_past_a_limit_or_below_zero(calls, requests, rpm, tp
 
     with clock.frozen(now()):
         await asyncio.gather(*(one(number, *request) for number, request in enumerate(requests)))
-    assert len(admitted) <= rpm
+    assert len(admitted) <= limits["requests_per_minute"]
     assert await available(organization_id) == balance - sum(spent) - sum(held) >= 0
     used = await valkey().hgetall(keys.limits)
     assert int(used["r"]) == len(admitted)
-    assert int(used["t"]) <= tpm
+    assert int(used["t"]) <= limits["tokens_per_minute"]
     assert int(used["t"]) <= sum(reserved)
     assert await valkey().hlen(keys.holds) == len(admitted) - await settled_count(organization_id)
 
