@@ -10,13 +10,14 @@ from assisters_app.base.db import SCHEMA, connect_args, driver_url
 from assisters_app.base.settings import settings
 from assisters_app.tables import metadata
 
+NOT_OURS = ("usage_event_", "usage_receipt_", "procrastinate_", "alembic_version")
 ONE_AT_A_TIME = 7_236_001  # any number, the same in every process
 
 
 def ours(thing: Any, name: str | None, kind: str, reflected: bool, _compared: Any) -> bool:  # noqa: ANN401
     """Leave partitions (made by the day) and the job queue's own tables out of comparisons."""
     table_name = name if kind == "table" else thing.table.name
-    return not (reflected and (table_name or "").startswith(("usage_event_", "procrastinate_", "alembic_version")))
+    return not (reflected and (table_name or "").startswith(NOT_OURS))
 
 
 def without_marks(_context: Any, _revision: Any, directives: list[Any]) -> None:  # noqa: ANN401

@@ -1,15 +1,15 @@
-"""What a migrated database needs before anybody comes in: prices, models, the days ahead. Repeating it is harmless."""
+"""What a migrated database needs before anybody comes in: prices, models, the days ahead, the key that signs."""
 
 import asyncio
 
 from assisters_app.base import db
-from assisters_app.billing import rating
+from assisters_app.billing import rating, receipts
 from assisters_app.gateway import catalog
 from assisters_app.usage import ddl
 
 
 def open_house() -> None:
-    """Put the first prices, the first models and the coming days' partitions in place where they are missing."""
+    """Put first prices and models, the coming days' partitions and the receipts' public key where they are missing."""
     asyncio.run(_open())
 
 
@@ -19,5 +19,6 @@ async def _open() -> None:
             await rating.ensure_first_prices(tx)
             await catalog.ensure_first_models(tx)
             await ddl.ahead(tx)
+            await receipts.ensure_key(tx)
     finally:
         await db.dispose()

@@ -55,9 +55,9 @@ def unseal(purpose: str, sealed: bytes) -> str:
         raise ValueError("The sealed value does not open with this pepper.") from None
 
 
-def signing_key() -> Ed25519PrivateKey:
-    """Return the key that signs receipts (Ed25519, RFC 8032)."""
-    return Ed25519PrivateKey.from_private_bytes(derived_key("receipts"))
+def signing_key(purpose: str = "receipts") -> Ed25519PrivateKey:
+    """Return the key that signs for a purpose (Ed25519, RFC 8032): "receipts" of erasures, or "request-receipts"."""
+    return Ed25519PrivateKey.from_private_bytes(derived_key(purpose))
 
 
 def public_key_bytes(key: Ed25519PublicKey) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -95,3 +95,13 @@ async def transaction() -> AsyncIterator[Tx]:
             yield tx
         for act in tx._afterwards:  # noqa: SLF001 (its own module)
             await act()
+
+
+@asynccontextmanager
+async def snapshot() -> AsyncIterator[Tx]:
+    """Open a transaction that only reads, and sees everything as it is at one moment."""
+    async with engine().connect() as connection:
+        steady = await connection.execution_options(isolation_level="REPEATABLE READ")
+        async with Tx(steady, expire_on_commit=False) as tx:
+            await tx.sql(text("SET TRANSACTION READ ONLY"))
+            yield tx

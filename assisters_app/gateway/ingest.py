@@ -1,4 +1,4 @@
-"""Ingest: what was settled becomes events, tallies and ledger entries, in one transaction, exactly once.
+"""Ingest: what was settled becomes events, receipts, tallies and ledger entries, in one transaction, exactly once.
 
     run_once(wait=…) -> int            takes one batch; returns how many records it dealt with
     run_forever(stop)                  until `stop` is set; what the worker runs
@@ -28,7 +28,7 @@ from sqlmodel import col, select
 from assisters_app.accounts.tables import Organization
 from assisters_app.base import db
 from assisters_app.base.valkey import valkey
-from assisters_app.billing import ledger
+from assisters_app.billing import ledger, receipts
 from assisters_app.gateway import wallets
 from assisters_app.gateway.scripts import PARKED, RECORDS, Keys, Scripts
 from assisters_app.keys import keys
@@ -144,7 +144,7 @@ async def _write(records: Sequence[_Record]) -> None:
 
 
 async def _post(batch: Sequence[Event]) -> set[UUID]:
-    """Write events, tallies, ledger entries and last uses in one transaction: all of it or none.
+    """Write events, tallies, receipts, ledger entries and last uses in one transaction: all of it or none.
 
     Returns the organizations that are gone. Nothing is written of them: their books closed when they were erased.
     """
@@ -155,6 +155,7 @@ async def _post(batch: Sequence[Event]) -> set[UUID]:
         living = (await tx.exec(alive.with_for_update(read=True, key_share=True))).all()
         gone = named.difference(living)
         new = await events.insert(tx, [event for event in batch if event.organization_id not in gone])
+        await receipts.append(tx, new)
         await ledger.post_usage(tx, new)
         await keys.note_use(tx, _last_uses(new))
     return gone

@@ -14,14 +14,13 @@ import hashlib
 import io
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import IO, Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Select, Table, select, text
+from sqlalchemy import Select, Table, select
 
 from assisters_app.accounts import reauthentication
 from assisters_app.accounts.sessions import Person
@@ -110,7 +109,7 @@ async def stream(export: Export) -> AsyncIterator[bytes]:
     """Yield the ZIP's bytes, read from one snapshot of the database through server-side cursors."""
     outgoing = _Outgoing()
     files: list[_Written] = []
-    async with _snapshot() as tx:
+    async with db.snapshot() as tx:  # both forms of a table hold the same rows
         subject = await subject_of(tx, export.account_id)
         with zipfile.ZipFile(outgoing, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
             _put(archive, export, files, "README.txt", README.encode())
@@ -165,16 +164,6 @@ async def _batches(tx: Tx, question: Select[Any]) -> AsyncIterator[Sequence[Row]
     result = await tx.stream(question.execution_options(yield_per=AT_ONCE))
     async for batch in result.mappings().partitions():
         yield batch
-
-
-@asynccontextmanager
-async def _snapshot() -> AsyncIterator[Tx]:
-    """Read everything as it is at one moment: both forms of a table hold the same rows."""
-    async with db.engine().connect() as connection:
-        steady = await connection.execution_options(isolation_level="REPEATABLE READ")
-        async with Tx(steady, expire_on_commit=False) as tx:
-            await tx.sql(text("SET TRANSACTION READ ONLY"))
-            yield tx
 
 
 def _names(table: Table) -> list[str]:

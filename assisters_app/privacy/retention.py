@@ -25,7 +25,6 @@ from assisters_app.privacy import inventory
 from assisters_app.privacy.tables import Erasure, Sweep
 from assisters_app.usage import ddl
 from assisters_app.usage.events import QUARTER
-from assisters_app.usage.tables import UsageEvent
 
 LEDGER = ("ledger_entry", "ledger_transaction")
 LATE = timedelta(hours=1)  # how much older than promised a row may be found before the promise counts as broken
@@ -101,9 +100,11 @@ async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
     cutoff = rows.retention.cutoff(now())
     if table.name in LEDGER:  # balances are carried forward, and the entries go with their transaction
         return await ledger.sweep(tx, cutoff) if table.name == "ledger_transaction" else 0
-    if table.name == "usage_event":
+    if table.name == ddl.EVENTS:
         await ddl.drop_expired(tx)  # whole days; what is left is the part of a day that has just become too old
         cutoff -= (cutoff - datetime.min.replace(tzinfo=UTC)) % QUARTER  # whole tallies: the books stay comparable
+    if table.name == ddl.RECEIPTS:
+        await ddl.drop_expired_receipts(tx)
     return await _delete(tx, table, _too_old(table, rows, cutoff))
 
 
@@ -151,17 +152,17 @@ async def _delete(tx: Tx, table: Table, which: ColumnElement[bool]) -> int:
 
 async def _oldest(tx: Tx, table: Table, rows: Rows) -> datetime | None:
     question = select(func.min(table.c[rows.since]))
-    if table.name == "usage_event":  # no index by time: only its oldest day with events is read
-        question = question.where(table.c[rows.since] < await _end_of_first_day(tx))
+    if table.name in ddl.COLUMN:  # no index by time: only its oldest day with rows is read
+        question = question.where(table.c[rows.since] < await _end_of_first_day(tx, table, rows))
     oldest: datetime | None = (await tx.sql(question)).scalar_one()
     return oldest
 
 
-async def _end_of_first_day(tx: Tx) -> datetime:
-    for day in await ddl.existing(tx):
+async def _end_of_first_day(tx: Tx, table: Table, rows: Rows) -> datetime:
+    for day in await ddl.existing(tx, table.name):
         end = datetime.combine(day + timedelta(days=1), time(), UTC)
-        any_call = select_rows(UsageEvent.request_id).where(col(UsageEvent.at) < end).limit(1)
-        if (await tx.exec(any_call)).first():
+        any_row = select(table.c[rows.since]).where(table.c[rows.since] < end).limit(1)
+        if (await tx.sql(any_row)).first():
             return end
     return now()
 

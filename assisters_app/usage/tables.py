@@ -1,13 +1,13 @@
-"""What was called: one event per admitted request (30 days), and quarter-hour tallies (13 months)."""
+"""What was called: one event and its receipt per request (30 days), and sums (13 months)."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, Text
 from sqlmodel import SQLModel
 
 from assisters_app.base.clock import now
-from assisters_app.base.marks import DATABASE, REQUEST_LOGS, USAGE_ANALYTICS, Purpose, Rows, personal, plain
+from assisters_app.base.marks import DATABASE, PRODUCT, REQUEST_LOGS, USAGE_ANALYTICS, Purpose, Rows, personal, plain
 
 ON_THE_WAY = (*DATABASE, "upstash")  # a record waits in the stream until the worker has written it down
 AT_THE_EDGE = (*ON_THE_WAY, "vercel")  # the host sees where a call comes from
@@ -99,3 +99,68 @@ class UsageTally(SQLModel, table=True):
     output_tokens: int = plain(default=0, sa_type=BigInteger)
     cost_nano: int = plain(default=0, sa_type=BigInteger)
     duration_ms: int = plain(default=0, sa_type=BigInteger)  # summed
+
+
+class UsageReceipt(SQLModel, table=True):
+    """The signed receipt of one event, a link in its organization's chain of that UTC day. Append-only.
+
+    `facts` is the exact text that was signed. Partitioned by `begins`, the start of the day; whole days are dropped. An
+    event that was corrected has two receipts, of which the later one names the earlier.
+    """
+
+    __tablename__ = "usage_receipt"
+    __table_args__ = (
+        Index("ix_usage_receipt_request_id", "request_id"),
+        {
+            "postgresql_partition_by": "RANGE (begins)",
+            "info": {
+                "rows": Rows(
+                    "Receipts of your API requests", REQUEST_LOGS, organization="organization_id", since="begins"
+                )
+            },
+        },
+    )
+
+    organization_id: UUID = plain(primary_key=True)
+    begins: datetime = plain(primary_key=True)
+    number: int = plain(primary_key=True)  # 1, 2, 3 … within the day
+    request_id: UUID = plain()
+    facts: str = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", sa_type=Text)
+    signature: str = plain(max_length=88)  # Ed25519, base64
+
+
+class ReceiptDay(SQLModel, table=True):
+    """What one organization's receipts of one UTC day come to, signed: how many, the last one's hash, and their sums.
+
+    It outlives them, as tallies outlive events, so that a month adds up when its first days' receipts are gone.
+    """
+
+    __tablename__ = "receipt_day"
+    __table_args__ = (
+        {
+            "info": {
+                "rows": Rows(
+                    "What the receipts of a day come to",
+                    USAGE_ANALYTICS,
+                    organization="organization_id",
+                    since="begins",
+                )
+            }
+        },
+    )
+
+    organization_id: UUID = plain(primary_key=True)
+    begins: datetime = plain(primary_key=True)
+    facts: str = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", sa_type=Text, default="")
+    signature: str = plain(max_length=88, default="")
+
+
+class ReceiptKey(SQLModel, table=True):
+    """A public key that receipts were ever signed with: they still verify when the next one signs."""
+
+    __tablename__ = "receipt_key"
+    __table_args__ = ({"info": {"rows": Rows("Public keys of receipts", PRODUCT)}},)
+
+    id: str = plain(primary_key=True, max_length=16)  # the first 16 hex characters of its SHA-256
+    public_key: str = plain(max_length=44)  # Ed25519, base64
+    created_at: datetime = plain(default_factory=now)

@@ -1,0 +1,376 @@
+"""A signed receipt for every request, chained per organization and UTC day, written with the event it is for.
+
+    append(tx, new)                                  in the transaction that ingests, of what `events.insert` returned
+    of(tx, organization_id, request_id) -> Receipt   the latest of one request; raises NotFound
+    month(organization_id, month) -> AsyncIterator   the file that `billing.proofs.check_month` checks; raises NotFound
+    keys(tx) -> tuple[PublicKey, …]                  every key that ever signed, the newest first
+    ensure_key(tx)                                   at each start
+
+Workers append to one day of one organization after the other: they lock its statement, in the same order everywhere.
+`billing.proofs` says what is signed and how it is checked; docs/decisions/0008 why it is so.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert as insert_or_leave
+from sqlmodel import col, select
+
+from assisters_app.accounts.tables import Organization
+from assisters_app.base import crypto, db
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound
+from assisters_app.base.marks import REQUEST_LOGS
+from assisters_app.billing import invoices, rating
+from assisters_app.billing.months import Month
+from assisters_app.billing.proofs import (
+    DAY,
+    FIRST,
+    MONTH,
+    REQUEST,
+    Facts,
+    Line,
+    Signer,
+    canonical,
+    digest,
+    line_of,
+    merged,
+    taken_back,
+)
+from assisters_app.billing.rating import PriceVersion
+from assisters_app.usage.events import Event
+from assisters_app.usage.tables import ReceiptKey
+
+PURPOSE = "request-receipts"  # what the signing key is derived for
+AT_ONCE = 1_000  # receipts in memory while a month is read
+
+Chain = tuple[UUID, datetime]  # an organization, and when the day (UTC) began
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One request's receipt. `facts` is the exact text that was signed, `signature` and `public_key` are base64."""
+
+    facts: str
+    signature: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key that receipts verify with, and when it began to sign."""
+
+    id: str
+    public_key: str  # base64
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a batch needs to be told in full: handles by id, prices by model and version, receipts it replaces."""
+
+    handles: Mapping[UUID, str]
+    prices: Mapping[tuple[str, int], PriceVersion]
+    earlier: Mapping[UUID, Facts]
+
+
+@dataclass(slots=True)
+class _Written:
+    """The columns of the rows that a batch adds."""
+
+    organization_ids: list[UUID] = field(default_factory=list)
+    begins: list[datetime] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    request_ids: list[UUID] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    signatures: list[str] = field(default_factory=list)
+
+
+APPEND = text("""
+INSERT INTO usage_receipt (organization_id, begins, number, request_id, facts, signature)
+SELECT * FROM unnest(CAST(:organization_ids AS uuid[]), CAST(:begins AS timestamptz[]), CAST(:numbers AS integer[]),
+                     CAST(:request_ids AS uuid[]), CAST(:facts AS text[]), CAST(:signatures AS text[]))
+""")
+STATE = text("""
+UPDATE receipt_day d SET facts = s.facts, signature = s.signature
+FROM unnest(CAST(:organization_ids AS uuid[]), CAST(:begins AS timestamptz[]), CAST(:facts AS text[]),
+            CAST(:signatures AS text[])) AS s (organization_id, begins, facts, signature)
+WHERE d.organization_id = s.organization_id AND d.begins = s.begins
+""")
+BEGIN = text("""
+INSERT INTO receipt_day (organization_id, begins, facts, signature)
+SELECT s.organization_id, s.begins, '', ''
+FROM unnest(CAST(:organization_ids AS uuid[]), CAST(:begins AS timestamptz[])) AS s (organization_id, begins)
+ORDER BY 1, 2 ON CONFLICT DO NOTHING
+""")
+LOCK = text("""
+SELECT d.organization_id, d.begins, d.facts
+FROM receipt_day d JOIN unnest(CAST(:organization_ids AS uuid[]), CAST(:begins AS timestamptz[]))
+     AS s (organization_id, begins) USING (organization_id, begins)
+ORDER BY 1, 2 FOR UPDATE OF d
+""")
+NAMES = text("""
+SELECT id, handle FROM organization WHERE id = ANY(:organization_ids)
+UNION ALL SELECT id, handle FROM api_key WHERE id = ANY(:key_ids)
+""")
+EARLIER = text("""
+SELECT request_id, facts FROM usage_receipt
+WHERE request_id = ANY(:request_ids) AND begins >= :first AND begins <= :last ORDER BY begins, number
+""")
+ONE = text("""
+SELECT facts, signature FROM usage_receipt
+WHERE request_id = :request_id AND organization_id = :organization_id ORDER BY begins DESC, number DESC LIMIT 1
+""")
+DAYS = text("""
+SELECT begins, facts, signature FROM receipt_day
+WHERE organization_id = :organization_id AND begins >= :begins AND begins < :ends ORDER BY begins
+""")
+RECEIPTS = text("""
+SELECT facts, signature FROM usage_receipt
+WHERE organization_id = :organization_id AND begins = :begins ORDER BY number
+""")
+
+
+async def append(tx: Tx, new: Sequence[Event]) -> None:
+    """Add the receipts of newly written events to their organizations' chains, in the order given."""
+    chains: defaultdict[Chain, list[Event]] = defaultdict(list)
+    for event in new:
+        chains[event.organization_id, _day(event.at)].append(event)
+    if not chains:
+        return
+    days = await _locked(tx, chains)
+    known, signer = await _known(tx, chains), Signer.of(crypto.signing_key(PURPOSE))
+    written, stated = _Written(), _Written()
+    for chain, events in chains.items():
+        statement = _extended(days[chain], chain, events, known, signer, written)
+        _note(stated, chain, canonical(statement), signer)
+    await tx.sql(APPEND, _columns(written))
+    await tx.sql(STATE, _columns(stated, "organization_ids", "begins", "facts", "signatures"))
+
+
+async def _locked(tx: Tx, chains: Iterable[Chain]) -> dict[Chain, Facts | None]:
+    """Return the statements of days as they stand (None for a day that begins), locked until the transaction ends."""
+    ordered = sorted(chains)
+    which = {"organization_ids": [one for one, _ in ordered], "begins": [begins for _, begins in ordered]}
+    await tx.sql(BEGIN, which)
+    found = await tx.sql(LOCK, which)
+    return {
+        (row.organization_id, row.begins.astimezone(UTC)): orjson.loads(row.facts) if row.facts else None
+        for row in found
+    }
+
+
+async def _known(tx: Tx, chains: Mapping[Chain, Sequence[Event]]) -> _Known:
+    events = [event for one in chains.values() for event in one]
+    named = await tx.sql(
+        NAMES,
+        {
+            "organization_ids": list({event.organization_id for event in events}),
+            "key_ids": list({event.key_id for event in events}),
+        },
+    )
+    begun = [begins for _, begins in chains]
+    asked = {"request_ids": [event.request_id for event in events], "first": min(begun), "last": max(begun)}
+    earlier = await tx.sql(EARLIER, asked)
+    return _Known(
+        handles={row.id: row.handle for row in named},
+        prices=await rating.versions(tx),
+        earlier={row.request_id: orjson.loads(row.facts) for row in earlier},
+    )
+
+
+def _extended(  # noqa: PLR0913, PLR0917 (each is a part of what is signed)
+    day: Facts | None, chain: Chain, events: Sequence[Event], known: _Known, signer: Signer, written: _Written
+) -> Facts:
+    """Write the receipts of `events` down and return the day's statement with them."""
+    organization_id, begins = chain
+    handle = known.handles[organization_id]
+    number, head, lines = (day["receipts"], day["head"], day["lines"]) if day else (0, FIRST, [])
+    added: list[Line] = []
+    for event in events:
+        number += 1
+        replaced = known.earlier.get(event.request_id)
+        facts = _facts(event, known) | {
+            "organization": handle,
+            "day": f"{begins:%Y-%m-%d}",
+            "number": number,
+            "previous": head,
+            "replaces": replaced["number"] if replaced else None,
+            "signed_by": signer.id,
+        }
+        signed = canonical(facts)
+        head = digest(signed)
+        _note(written, chain, signed, signer)
+        written.numbers.append(number)
+        written.request_ids.append(event.request_id)
+        added += [line_of(facts), taken_back(line_of(replaced))] if replaced else [line_of(facts)]
+    return {
+        "kind": DAY,
+        "organization": handle,
+        "day": f"{begins:%Y-%m-%d}",
+        "receipts": number,
+        "head": head,
+        "lines": merged([*lines, *added]),
+        "signed_by": signer.id,
+    }
+
+
+def _facts(event: Event, known: _Known) -> Facts:
+    """Return what a receipt says of the event itself: nothing of who called from where, which is nobody else's."""
+    price = known.prices.get((event.model, event.price_version))
+    return {
+        "kind": REQUEST,
+        "request": event.handle,
+        "at": event.at.astimezone(UTC).isoformat(),
+        "key": known.handles.get(event.key_id, ""),
+        "mode": event.mode,
+        "endpoint": event.endpoint,
+        "model": event.model,
+        "status": event.status,
+        "outcome": event.outcome,
+        "error_code": event.error_code,
+        "estimated": event.estimated,
+        "units": [
+            {"unit": unit, "count": count, "each_nano": each} for unit, count, each in _used(event, price) if count
+        ],
+        "price_version": event.price_version,
+        "cost_nano": event.cost_nano,
+    }
+
+
+def _used(event: Event, price: PriceVersion | None) -> Sequence[tuple[str, int, int]]:
+    each = _prices(price)
+    return tuple(
+        (unit, count, each.get(unit, 0))
+        for unit, count in _units(event.input_tokens, event.cached_tokens, event.output_tokens).items()
+    )
+
+
+def _units(input_tokens: int, cached_tokens: int, output_tokens: int) -> dict[str, int]:
+    """Return counts by what is charged for; `cached_tokens` are among `input_tokens`."""
+    return {
+        "input token": input_tokens - cached_tokens,
+        "cached input token": cached_tokens,
+        "output token": output_tokens,
+    }
+
+
+def _prices(price: PriceVersion | None) -> dict[str, int]:
+    """Return nano-USD for each of what is charged for; nothing where there is no price."""
+    if price is None:
+        return {}
+    return {"input token": price.input, "cached input token": price.cached, "output token": price.output}
+
+
+def _note(written: _Written, chain: Chain, signed: bytes, signer: Signer) -> None:
+    written.organization_ids.append(chain[0])
+    written.begins.append(chain[1])
+    written.facts.append(signed.decode())
+    written.signatures.append(signer.sign(signed))
+
+
+def _columns(written: _Written, *names: str) -> dict[str, list[object]]:
+    every = ("organization_ids", "begins", "numbers", "request_ids", "facts", "signatures")
+    return {name: getattr(written, name) for name in names or every}
+
+
+def _day(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+async def of(tx: Tx, organization_id: UUID, request_id: UUID) -> Receipt:
+    """Return the latest receipt of a request; raise NotFound when it is not there, not theirs, or its day is over."""
+    found = (await tx.sql(ONE, {"organization_id": organization_id, "request_id": request_id})).one_or_none()
+    if found is None:
+        raise NotFound("receipt")
+    signed_by = await tx.get(ReceiptKey, orjson.loads(found.facts)["signed_by"])
+    return Receipt(found.facts, found.signature, signed_by.public_key if signed_by else "")
+
+
+async def month(organization_id: UUID, which: Month) -> AsyncIterator[bytes]:
+    """Yield a month's file, one line after the other, as it is at one moment; raise NotFound when there is nothing."""
+    async with db.snapshot() as tx:
+        days = (await tx.sql(DAYS, _span(organization_id, which))).all()
+        if not days:
+            raise NotFound("month of receipts")
+        kept_from, signer = REQUEST_LOGS.cutoff(now()), Signer.of(crypto.signing_key(PURPOSE))
+        statement = await _statement(tx, organization_id, which) | {
+            "days": [{**_named(orjson.loads(day.facts)), "kept": day.begins >= kept_from} for day in days],
+            "signed_by": signer.id,
+        }
+        signed = canonical(statement)
+        yield _line(signed.decode(), signer.sign(signed))
+        for day in days:
+            yield _line(day.facts, day.signature)
+            if day.begins >= kept_from:
+                async for lines in _receipts(tx, organization_id, day.begins):
+                    yield lines
+
+
+async def _statement(tx: Tx, organization_id: UUID, which: Month) -> Facts:
+    bill = await invoices.bill(tx, organization_id, which)
+    organization = await tx.get_one(Organization, organization_id)
+    lines = [_invoice_line(line, line.price) for line in bill.lines if line.price is not None]
+    return {
+        "kind": MONTH,
+        "organization": organization.handle,
+        "month": str(which),
+        "made_at": now().isoformat(),
+        "growing": bill.growing,
+        "keys": [key.public_key for key in await keys(tx)],
+        "lines": lines,
+        "total_nano": bill.total_nano,
+        "total_cents": bill.total_cents,
+    }
+
+
+def _invoice_line(line: invoices.Line, price: PriceVersion) -> Line:
+    units = _units(line.input_tokens, line.cached_tokens, line.output_tokens)
+    return {
+        "model": line.model,
+        "price_version": price.version,
+        "requests": line.requests,
+        "units": {unit: count for unit, count in units.items() if count},
+        "prices": _prices(price),
+        "nano": line.amount_nano,
+    }
+
+
+async def _receipts(tx: Tx, organization_id: UUID, begins: datetime) -> AsyncIterator[bytes]:
+    connection = await tx.connection()
+    question = {"organization_id": organization_id, "begins": begins}
+    async with connection.stream(RECEIPTS.execution_options(yield_per=AT_ONCE), question) as found:
+        async for rows in found.partitions():
+            yield b"".join(_line(row.facts, row.signature) for row in rows)
+
+
+def _line(facts: str, signature: str) -> bytes:
+    """Return one line of the file. The facts go in as they were signed, byte for byte."""
+    return b'{"facts":' + facts.encode() + b',"signature":"' + signature.encode() + b'"}\n'
+
+
+def _named(day: Facts) -> Facts:
+    return {name: day[name] for name in ("day", "receipts", "head")}
+
+
+def _span(organization_id: UUID, which: Month) -> dict[str, object]:
+    return {"organization_id": organization_id, "begins": which.begins, "ends": which.ends}
+
+
+async def keys(tx: Tx) -> tuple[PublicKey, ...]:
+    """Return every public key that receipts were signed with, the newest first."""
+    rows = await tx.exec(select(ReceiptKey).order_by(col(ReceiptKey.created_at).desc(), col(ReceiptKey.id)))
+    return tuple(PublicKey(row.id, row.public_key, row.created_at) for row in rows)
+
+
+async def ensure_key(tx: Tx) -> None:
+    """Publish the key that signs from now on, should it be new: the pepper may have been changed."""
+    signer = Signer.of(crypto.signing_key(PURPOSE))
+    row = {"id": signer.id, "public_key": signer.public_key, "created_at": now()}
+    await tx.sql(insert_or_leave(ReceiptKey).values(row).on_conflict_do_nothing())
