@@ -5,7 +5,7 @@ PYTHON_OF_VENV := $(VENV)/bin/python
 INSTALL := $(PYTHON_OF_VENV) -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
-.PHONY: run test lint bench lock clean clean-data
+.PHONY: run test chaos lint bench lock clean clean-data
 
 run: $(VENV)/.for-running  ## Run the product on this machine; Ctrl-C ends it
 	@exec $(PYTHON_OF_VENV) -m assisters_app run
@@ -13,6 +13,9 @@ run: $(VENV)/.for-running  ## Run the product on this machine; Ctrl-C ends it
 test: $(VENV)/.for-testing  ## Run every test on real parts
 	@$(PYTHON_OF_VENV) -m assisters_app build
 	@exec $(PYTHON_OF_VENV) -m pytest --numprocesses=2 --dist=loadfile $(TESTS)
+
+chaos: $(VENV)/.for-testing  ## Kill every part at random under load, and compare the books with what was seen: SECONDS=60 SEED=1
+	@PYTHONPATH=.:tests $(PYTHON_OF_VENV) tests/chaos/storm.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 lint: $(VENV)/.for-testing  ## Check style, types and the floors of the house
 	$(PYTHON_OF_VENV) -m ruff check .

@@ -6,6 +6,7 @@ still alive is left alone. PostgreSQL refuses to run as root, so root starts bot
 that user cannot reach the directory or the programs, they are put where it can, and no other directory's mode changes.
 """
 
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -85,11 +86,11 @@ class _Home:
         return (*elsewhere, self.data, _record(self.data), self.log)
 
 
-def start_postgres(data: Path, *, durable: bool) -> LocalServer:
+def start_postgres(data: Path, *, durable: bool, port: int | None = None) -> LocalServer:
     """Start PostgreSQL on `data`, made at first use; `url` opens the database "assisters" as its owner.
 
     The owner is no superuser but may create databases and roles. With `durable=False` nothing is flushed to disk and
-    `stop()` removes it all. Raises LocalServerError.
+    `stop()` removes it all. `port` is the one it had before it was killed. Raises LocalServerError.
     """
     home = _home(data, durable=durable)
     programs = _reachable(postgres_programs(), home)
@@ -103,14 +104,18 @@ def start_postgres(data: Path, *, durable: bool) -> LocalServer:
         argv = [programs / "postgres", "-D", cluster, f"-cport={port}", *POSTGRES_OPTIONS, *flush]
         return _start("PostgreSQL", argv, home, ask=signal.SIGINT)  # SIGINT: disconnect everybody, then checkpoint
 
-    port, process = _answering(home, start, lambda process, port: _postgres_ready(cluster, process, port))
+    ready = functools.partial(_postgres_ready, cluster)
+    port, process = _answering(home, start, ready, port)
     _ensure_database(port, password)
     url = f"postgresql://{OWNER}:{password}@127.0.0.1:{port}/{OWNER}"
     return LocalServer(url, port, process, () if durable else home.all)
 
 
-def start_valkey(data: Path, *, durable: bool) -> LocalServer:
-    """Start Valkey on `data`; with `durable=False` it writes nothing to disk. Raises LocalServerError."""
+def start_valkey(data: Path, *, durable: bool, port: int | None = None) -> LocalServer:
+    """Start Valkey on `data`; with `durable=False` it writes nothing to disk. Raises LocalServerError.
+
+    `port` is the one it had before it was killed.
+    """
     home = _home(data, durable=durable)
     program = _reachable(_valkey_programs(), home) / "valkey-server"
     password = _password(home.data)
@@ -125,7 +130,7 @@ def start_valkey(data: Path, *, durable: bool) -> LocalServer:
         )
         return _start("Valkey", [program, "-"], home, stdin=config.encode())
 
-    port, process = _answering(home, start, lambda _process, port: _valkey_ready(port, password))
+    port, process = _answering(home, start, lambda _process, port: _valkey_ready(port, password), port)
     return LocalServer(f"redis://:{password}@127.0.0.1:{port}/0", port, process, () if durable else home.all)
 
 
@@ -354,11 +359,14 @@ def _start(
 
 
 def _answering(
-    home: _Home, start: Callable[[int], processes.Child], ready: Callable[[processes.Child, int], bool]
+    home: _Home,
+    start: Callable[[int], processes.Child],
+    ready: Callable[[processes.Child, int], bool],
+    wanted: int | None,
 ) -> tuple[int, processes.Child]:
-    """Start a server on a free port; return the port and the process once it answers."""
+    """Start a server on the port that is wanted, or a free one; return the port and the process once it answers."""
     for _ in range(ATTEMPTS):
-        port = processes.free_port()
+        port = wanted or processes.free_port()
         process = start(port)
         _remember(home.data, process)
         deadline = time.monotonic() + PATIENCE

@@ -96,6 +96,8 @@ class Gate:
         if not isinstance(name, str) or not name:
             raise Refused("You must provide a model parameter.", code="missing_model", field="model")
         offer = self.known.offers.get(name)
+        if not self.known.offers:  # the database has been away since we started
+            raise Unavailable
         if offer is None:
             raise Refused(f"The model `{name[:64]}` does not exist.", code="model_not_found", status=404, field="model")
         if offer.family != family:

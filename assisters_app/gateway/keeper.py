@@ -168,7 +168,7 @@ class Keeper:
                 raise ValkeyAway from problem
 
     async def _deliver(self) -> None:
-        if not (self._spool.waits or self._unwritten):
+        if self._spool.empty and not self._unwritten:
             return
         for request_id, event in list(self._unwritten.items()):
             await self._take(event)

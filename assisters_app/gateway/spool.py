@@ -76,6 +76,11 @@ class Spool:
         """Whether there are records to deliver."""
         return bool(self._ended)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing lies in the file."""
+        return not self._size
+
     async def begin(self, event: Event) -> None:
         """Write down a call that Valkey does not know of; raise SpoolFullError when it cannot be."""
         await self._write("begun", event)

@@ -100,8 +100,7 @@ async def test_who_was_let_in_without_valkey_is_charged_once_when_it_is_back(ada
     await keeper._look(thorough=True)
     for call in (third, first):
         await keeper.settle(call, DONE)
-    await keeper._look(thorough=True)
-    await keeper.close()
+    await keeper._look(thorough=False)
     assert spool.waiting() == spool.Waiting(0, 0)
     await ingest.run_once()
     assert await books() == [("completed", COST)] * 3

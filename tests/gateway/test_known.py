@@ -116,3 +116,8 @@ async def test_a_top_up_can_be_spent_as_soon_as_it_is_announced(ada, gate, calls
 
 async def ledger_of(person):
     return int(await valkey.valkey().hget(Keys.of(person.organization_id).wallet, "ledger"))
+
+
+async def test_who_has_never_reached_the_database_does_not_say_that_a_model_does_not_exist(house):
+    with pytest.raises(Unavailable):
+        Gate().offer("assisters-chat-v1", "chat")
