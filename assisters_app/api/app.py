@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
 
-from assisters_app.api import chat, embeddings, errors, health, limits, models, openapi, usage, webhooks
+from assisters_app.api import chat, embeddings, errors, health, idempotency, limits, models, openapi, usage, webhooks
 from assisters_app.api.exchange import Exchange, Message, Receive, Scope, Send
 from assisters_app.base.errors import Refused
 from assisters_app.gateway.calls import GoneError
@@ -78,7 +78,7 @@ class Api:
     async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
             if exchange.scope["path"].startswith("/v1/"):
-                await _handler(exchange)(exchange)
+                await _handle(exchange)
             else:
                 await self._elsewhere(exchange, receive, send)
         except Refused as refused:
@@ -103,6 +103,14 @@ class Api:
             await self._rest(exchange.scope, receive, noting)
         except HTTPException as problem:
             raise _told(exchange, problem) from None
+
+
+async def _handle(exchange: Exchange) -> None:
+    handler = _handler(exchange)
+    if exchange.scope["method"] == "POST" and exchange.header(idempotency.HEADER):
+        await idempotency.once(exchange, handler)
+    else:
+        await handler(exchange)
 
 
 def served() -> set[tuple[str, str]]:

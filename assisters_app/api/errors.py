@@ -5,7 +5,9 @@ import orjson
 from assisters_app.base.errors import Refused
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-WILL_NOT_HELP = frozenset({"insufficient_quota", "request_too_large"})  # codes that trying again does not change
+WILL_NOT_HELP = frozenset(
+    {"idempotency_answer_lost", "insufficient_quota", "request_too_large"}
+)  # codes that trying again does not change
 Header = tuple[bytes, bytes]
 
 

@@ -116,6 +116,10 @@ class Exchange:
             raise Refused("The body of your request must be a JSON object.", code="invalid_json")
         return body
 
+    def between(self, wrap: Callable[[Receive, Send], tuple[Receive, Send]]) -> None:
+        """Put something between this exchange and its caller, which sees what they send and get."""
+        self._receive, self._send = wrap(self._receive, self._send)
+
     async def _body(self) -> bytes:
         announced = self.header(b"content-length")
         if announced.isdigit() and int(announced) > LARGEST_BODY:
@@ -138,10 +142,16 @@ class Exchange:
             pass
 
     async def reply(
-        self, status: int, body: bytes, headers: Iterable[Header] = (), *, caching: bytes = UNCACHED
+        self,
+        status: int,
+        body: bytes,
+        headers: Iterable[Header] = (),
+        *,
+        kind: Header = JSON,
+        caching: bytes = UNCACHED,
     ) -> None:
-        """Send a whole JSON answer, which nobody may keep unless `caching` says so."""
-        await self._start(status, [JSON, (b"content-length", str(len(body)).encode()), *headers], caching)
+        """Send a whole answer, JSON unless `kind` says otherwise, which nobody may keep unless `caching` says so."""
+        await self._start(status, [kind, (b"content-length", str(len(body)).encode()), *headers], caching)
         await self._send({"type": "http.response.body", "body": body if self.scope["method"] != "HEAD" else b""})
 
     async def stream(self, data: bytes) -> None:

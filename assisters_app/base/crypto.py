@@ -30,6 +30,15 @@ def _derive(pepper: bytes, purpose: str) -> bytes:
     return HKDF(hashes.SHA256(), 32, salt=None, info=f"assisters/{purpose}".encode()).derive(pepper)
 
 
+def key_of_both(secret: str, purpose: str) -> bytes:
+    """Return a 32-byte key for `purpose` that takes somebody's `secret` and our pepper: neither opens anything alone.
+
+    `secret` must be random, as an API key is; a password would be guessed.
+    """
+    info = f"assisters/{purpose}/with-secret".encode()
+    return HKDF(hashes.SHA256(), 32, salt=derived_key(purpose), info=info).derive(secret.encode())
+
+
 def keyed_hash(purpose: str, text: str) -> str:
     """Return 64 hex characters of HMAC-SHA256 over `text`, meaningless without the pepper."""
     return hmac.new(derived_key(purpose), text.encode(), hashlib.sha256).hexdigest()
@@ -42,17 +51,27 @@ def fingerprint(token: str) -> str:
 
 def seal(purpose: str, text: str) -> bytes:
     """Encrypt `text` with AES-256-GCM under the key for `purpose`; the purpose is authenticated with it."""
-    nonce = os.urandom(NONCE_BYTES)
-    return SEAL_VERSION + nonce + AESGCM(derived_key(purpose)).encrypt(nonce, text.encode(), purpose.encode())
+    return seal_under(derived_key(purpose), text.encode(), purpose)
 
 
 def unseal(purpose: str, sealed: bytes) -> str:
     """Return the text that `seal` was given; raise ValueError when it was altered or sealed for something else."""
+    return unseal_under(derived_key(purpose), sealed, purpose).decode()
+
+
+def seal_under(key: bytes, content: bytes, purpose: str) -> bytes:
+    """Encrypt `content` with AES-256-GCM under `key`; `purpose` is authenticated with it."""
+    nonce = os.urandom(NONCE_BYTES)
+    return SEAL_VERSION + nonce + AESGCM(key).encrypt(nonce, content, purpose.encode())
+
+
+def unseal_under(key: bytes, sealed: bytes, purpose: str) -> bytes:
+    """Return what `seal_under` was given; raise ValueError when it was altered or sealed otherwise."""
     nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
     try:
-        return AESGCM(derived_key(purpose)).decrypt(nonce, body, purpose.encode()).decode()
+        return AESGCM(key).decrypt(nonce, body, purpose.encode())
     except InvalidTag:
-        raise ValueError("The sealed value does not open with this pepper.") from None
+        raise ValueError("The sealed value does not open with this key.") from None
 
 
 def signing_key(purpose: str = "receipts") -> Ed25519PrivateKey:

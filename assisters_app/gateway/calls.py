@@ -85,6 +85,7 @@ class Call:
     admitted: bool = False
     most_input: int = ANY_COUNT  # tokens that the upstream is believed; set when it is known what may be used
     most_output: int = ANY_COUNT
+    ended: Ending | None = None  # set when it is settled
     caller_gone: bool = False  # set by whoever notices that nobody listens any more
 
     @property
@@ -107,6 +108,11 @@ class Call:
         given = min(usage.input_tokens, self.most_input)
         cached, produced = min(usage.cached_tokens, given), min(usage.output_tokens, self.most_output)
         return replace(usage, input_tokens=given, cached_tokens=cached, output_tokens=produced)
+
+    @property
+    def charged(self) -> bool:
+        """Say whether it has been settled and cost something."""
+        return self.ended is not None and self.cost(self.ended.usage) > 0
 
     def event(self, ending: Ending) -> Event:
         """Return the terminal record of a call that ended so."""

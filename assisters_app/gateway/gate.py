@@ -146,7 +146,8 @@ class Gate:
             raise
         finally:
             ending = conclusion.ending or Ending("failed", 500, error_code="internal_error")
-            conclusion.cost = await self.keeper.settle(call, _true(call, ending))
+            call.ended = _true(call, ending)
+            conclusion.cost = await self.keeper.settle(call, call.ended)
 
     async def _wallet_changed(self, organization_id: UUID) -> None:
         try:

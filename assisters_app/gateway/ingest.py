@@ -29,7 +29,7 @@ from assisters_app.accounts.tables import Organization
 from assisters_app.base import db
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import ledger, receipts
-from assisters_app.gateway import wallets
+from assisters_app.gateway import replays, wallets
 from assisters_app.gateway.scripts import PARKED, RECORDS, Keys, Scripts
 from assisters_app.keys import keys
 from assisters_app.usage import events
@@ -186,6 +186,7 @@ async def _forget(gone: Iterable[UUID]) -> None:
     for organization_id in gone:
         left = Keys.of(organization_id)
         await valkey().delete(left.limits, left.wallet, left.holds, left.unposted)
+        await replays.forget(organization_id)
 
 
 async def _park(entry: str, fields: dict[str, str], reason: str) -> None:

@@ -35,6 +35,11 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "X-RateLimit-Reset-TPM": ("Seconds until all of them are back, if no more are asked for.", NUMBER),
     "Retry-After": ("Seconds after which trying again makes sense.", NUMBER),
     "X-Should-Retry": ("`false` where trying again does not help.", {"type": "string"}),
+    "Idempotent-Replayed": (
+        "`true` where the answer was kept from an earlier request.",
+        {"type": "string", "const": "true"},
+    ),
+    "Original-Request-ID": ("That earlier request's id.", {"type": "string", "pattern": "^req_[0-9a-f]{32}$"}),
     "ETag": ("The version of the document.", {"type": "string"}),
 }
 ALWAYS = ("X-Request-ID",)
@@ -108,6 +113,8 @@ def _answered(operation: Operation, answer: Answer) -> dict[str, Any]:
         names += ("X-Overhead-Ms", "X-Cost-USD")
     if operation.limited:
         names += LIMITS
+    if operation.takes and not operation.public:
+        names += ("Idempotent-Replayed", "Original-Request-ID")
     names += answer.headers
     found: dict[str, Any] = {"description": answer.text, "headers": _headers(names)}
     if answer.content:
@@ -128,7 +135,7 @@ def _refusals(operation: Operation) -> dict[int, list[str]]:
 
 def _refused(operation: Operation, status: int, meanings: list[str]) -> dict[str, Any]:
     names = list(ALWAYS)
-    if status == 429:  # noqa: PLR2004 (too many requests)
+    if status in (409, 429):
         names += ("Retry-After", "X-Should-Retry", *(LIMITS if operation.limited else ()))
     return {
         "description": "\n".join(meanings),

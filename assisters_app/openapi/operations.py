@@ -31,6 +31,15 @@ class Parameter:
     where: str = "query"
 
 
+IDEMPOTENCY = Parameter(
+    "Idempotency-Key",
+    "Any text of up to 255 characters, new for each request. Sent again within a day with the same request, it gets the "
+    "same answer, and the request is done and charged once.",
+    {"type": "string", "maxLength": 255, "pattern": "^[ -~]+$", "examples": ["9c6f2a1e-invoice-42"]},
+    "header",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a successful call answers: schemas by media type. `status` is its HTTP status."""
@@ -82,6 +91,7 @@ OPERATIONS = (
         "way ends with an event that holds an `error`, and is free.",
         (Answer("The answer, or with `stream` its events.", {JSON: ref("ChatAnswer"), EVENTS: event("ChatChunk")}),),
         METERED,
+        parameters=(IDEMPOTENCY,),
         takes={JSON: ref("ChatRequest")},
         tried={"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Say hello."}]},
         sdk="chat.completions.create",
@@ -97,6 +107,7 @@ OPERATIONS = (
         "Send one text or up to 2,048; get a vector for each, as floats or in base64.",
         (Answer("One vector for each input, in their order.", {JSON: ref("EmbeddingsAnswer")}),),
         METERED,
+        parameters=(IDEMPOTENCY,),
         takes={JSON: ref("EmbeddingsRequest")},
         tried={"model": "assisters-embed-v1", "input": ["A text.", "Another text."]},
         sdk="embeddings.create",

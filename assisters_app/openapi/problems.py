@@ -21,6 +21,9 @@ _ALL = (
     Problem("invalid_value", 400, "A parameter has a wrong type or value. `param` names it."),
     Problem("missing_model", 400, "The request names no model."),
     Problem("wrong_model", 400, "The model exists, but does not do what this address is for."),
+    Problem(
+        "invalid_idempotency_key", 400, "The `Idempotency-Key` is longer than 255 characters, or not printable ASCII."
+    ),
     Problem("missing_api_key", 401, "There is no `Authorization: Bearer` header."),
     Problem("invalid_api_key", 401, "The key is mistyped, unknown or revoked."),
     Problem("expired_key", 401, "The key's time is over. Make a new one."),
@@ -35,6 +38,19 @@ _ALL = (
     Problem("unknown_url", 404, "There is nothing at this address."),
     Problem("method_not_allowed", 405, "The address exists, but not for this method."),
     Problem("request_timeout", 408, "The body took longer than two minutes to arrive.", "later"),
+    Problem(
+        "idempotency_in_progress",
+        409,
+        "A request with this `Idempotency-Key` is still being answered. Its answer comes with the next try.",
+        "later",
+    ),
+    Problem(
+        "idempotency_answer_lost",
+        409,
+        "The request with this `Idempotency-Key` was done, but its answer was not kept. The request log shows it. Use a new key.",
+        "no",
+    ),
+    Problem("idempotency_key_reused", 422, "The `Idempotency-Key` was used for another request. Use a new key."),
     Problem("body_too_large", 413, "The body is larger than this address takes."),
     Problem(
         "rate_limit_exceeded", 429, "Too much in this minute. Wait as many seconds as `Retry-After` says.", "later"
@@ -74,9 +90,11 @@ KEY = (
     "service_unavailable",
 )
 BODY = ("invalid_json", "invalid_value", "request_timeout", "body_too_large")
+ONCE = ("invalid_idempotency_key", "idempotency_in_progress", "idempotency_answer_lost", "idempotency_key_reused")
 METERED = (
     *KEY,
     *BODY,
+    *ONCE,
     "missing_model",
     "wrong_model",
     "scope_missing",
