@@ -10,7 +10,6 @@ import openai
 import pytest
 import redis.asyncio as redis
 from cast import BOB
-from conftest import fund
 from customers import customer, key_of
 
 from assisters_app.api import idempotency
@@ -18,7 +17,9 @@ from assisters_app.api.exchange import Exchange
 from assisters_app.base import clock
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
+from assisters_app.base.money import from_dollars
 from assisters_app.base.valkey import valkey
+from assisters_app.billing import wallet
 from assisters_app.gateway import replays
 from assisters_app.privacy import remains
 from assisters_app.privacy.belonging import subject_of
@@ -100,7 +101,8 @@ async def test_a_key_that_is_none_is_refused(upstream, send, under):
 
 async def test_a_key_belongs_to_the_secret_that_sent_it(upstream, send, ada):
     bob = await customer(BOB)
-    await fund(bob)
+    async with transaction() as tx:
+        await wallet.give(tx, bob.organization_id, from_dollars("1"), "gift")
     for secret in ((await key_of(ada))[2], (await key_of(bob))[2]):
         assert (await send(secret=secret)).status_code == 200
     assert (await send()).headers.get("idempotent-replayed") is None
