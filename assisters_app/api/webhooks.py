@@ -1,17 +1,23 @@
-"""Where Stripe tells us what happened: read raw, verified, stored once; a worker acts on it."""
+"""What others tell us, read raw and with their signature checked: Stripe of payments, GitHub of leaked keys."""
 
 import asyncio
+import hashlib
+from datetime import timedelta
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from assisters_app.accounts.client import client_of, forwarded_for
+from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.billing import inbox
+from assisters_app.keys import leaks, reporters
 
 ARRIVES_WITHIN = 20.0  # seconds for an event; anyone may knock here
-LARGEST = 512 * 1024  # bytes; Stripe's events are far smaller
+LARGEST = 512 * 1024  # bytes; Stripe's events are far smaller, and a thousand leaked keys are no more
+OFTEN = Limit("leak-reports", 120, timedelta(minutes=1))  # from one place, signed or not
 
 
 async def stripe(request: Request) -> Response:
@@ -22,6 +28,32 @@ async def stripe(request: Request) -> Response:
     return JSONResponse({"received": True})
 
 
+async def leaked(request: Request) -> Response:
+    """Take what GitHub's secret scanning has found; answer which of it is ours, as hashes.
+
+    404 when it is not set up, 400 for a signature that does not hold, 413 for too much, 429 for too often.
+    """
+    reporters.require_set_up()
+    peer = request.client.host if request.client else ""
+    await attempt(OFTEN, client_of(peer, forwarded_for(request.scope["headers"])).place)
+    body = await _body(request)
+    signed_with = request.headers.get("github-public-key-identifier", "")
+    await reporters.require_signed(body, signed_with, request.headers.get("github-public-key-signature", ""))
+    found = leaks.findings(body)
+    async with transaction() as tx:
+        ours = await leaks.report(tx, found)
+    return JSONResponse(
+        [
+            {
+                "token_hash": hashlib.sha256(one.token.encode()).hexdigest(),
+                "token_type": one.type,
+                "label": "true_positive" if is_ours else "false_positive",
+            }
+            for one, is_ours in zip(found, ours, strict=True)
+        ]
+    )
+
+
 async def _body(request: Request) -> bytes:
     body = bytearray()
     try:
@@ -29,12 +61,17 @@ async def _body(request: Request) -> bytes:
             async for piece in request.stream():
                 body += piece
                 if len(body) > LARGEST:
-                    raise Refused("The event is larger than any that Stripe sends.", code="body_too_large", status=413)
+                    raise Refused(
+                        "The message is larger than any that is sent here.", code="body_too_large", status=413
+                    )
     except TimeoutError:
-        raise Refused("The event took too long to arrive.", code="request_timeout", status=408) from None
+        raise Refused("The message took too long to arrive.", code="request_timeout", status=408) from None
     except ClientDisconnect:
-        raise Refused("The event did not arrive whole.", code="incomplete") from None
+        raise Refused("The message did not arrive whole.", code="incomplete") from None
     return bytes(body)
 
 
-ROUTES: list[BaseRoute] = [Route("/webhooks/stripe", stripe, methods=["POST"])]
+ROUTES: list[BaseRoute] = [
+    Route("/webhooks/stripe", stripe, methods=["POST"]),
+    Route("/webhooks/github/secret-scanning", leaked, methods=["POST"]),
+]

@@ -53,6 +53,7 @@ class Settings:
     upstream_base_url: str | None  # an OpenAI-compatible …/v1; None means every model is answered by the sandbox
     upstream_api_key: str | None
     oauth_clients: tuple[OAuthClient, ...]
+    secret_scanning_keys_url: str | None  # where those who report leaked keys publish what they sign with
     trusted_proxies: tuple[Network, ...]  # peers whose X-Forwarded-For is believed
     mailbox_url: str | None  # development only: where caught mail can be read
 
@@ -110,6 +111,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         upstream_base_url=_optional_url(env, "UPSTREAM_BASE_URL", ("http", "https")),
         upstream_api_key=_optional(env, "UPSTREAM_API_KEY"),
         oauth_clients=_oauth_clients(env),
+        secret_scanning_keys_url=_optional_url(
+            env, "SECRET_SCANNING_KEYS_URL", ("http", "https") if environment == "development" else ("https",)
+        ),
         trusted_proxies=_networks(env, "TRUSTED_PROXIES"),
         mailbox_url=_optional_url(env, "MAILBOX_URL", ("http",)) if environment == "development" else None,
     )

@@ -227,6 +227,22 @@ OPERATIONS = (
         takes={JSON: ref("StripeEvent")},
         public=True,
     ),
+    Operation(
+        "POST",
+        "/webhooks/github/secret-scanning",
+        "receiveLeakedKeys",
+        "Webhooks",
+        "Take API keys that were found in public",
+        "For GitHub's secret scanning: its signature over the raw body is checked. A key of ours is revoked at once and "
+        "its owner told; the answer says for each token, by its SHA-256, whether it is one.",
+        (Answer("Which of them are keys of ours.", {JSON: ref("LeakLabels")}),),
+        (
+            *("bad_signature", "invalid_json", "incomplete", "not_found", "request_timeout", "body_too_large"),
+            *("too_many", "internal_error", "service_unavailable"),
+        ),
+        takes={JSON: ref("LeakedKeys")},
+        public=True,
+    ),
 )
 
 

@@ -315,6 +315,19 @@ SCHEMAS: dict[str, Schema] = {
     "UsageResult": USAGE_RESULT,
     "StripeEvent": _object({"id": _text(), "type": _text(), "data": {"type": "object"}}),
     "Received": _all({"received": {"type": "boolean", "const": True}}),
+    "LeakedKeys": _list(
+        _object({"token": _text(), "type": _text(), "url": _text(), "source": _text()}, required=("token",)),
+        maxItems=1_000,
+    ),
+    "LeakLabels": _list(
+        _all(
+            {
+                "token_hash": _text("SHA-256 of the token, in hex."),
+                "token_type": _text(),
+                "label": {"type": "string", "enum": ["true_positive", "false_positive"]},
+            }
+        )
+    ),
     "Health": HEALTH,
     "Readiness": READINESS,
 }
