@@ -12,6 +12,7 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from assisters_app.base.line import Line
 from assisters_app.base.settings import settings
 
 CHANNEL = "changes"
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 QUIET = 30.0  # seconds to wait for a change before waiting again
 
 _clients: dict[asyncio.AbstractEventLoop, redis.Redis] = {}
+_lines: dict[asyncio.AbstractEventLoop, Line] = {}
 
 
 def valkey() -> redis.Redis:
@@ -42,9 +44,22 @@ def valkey() -> redis.Redis:
     return client
 
 
+def line() -> Line:
+    """Return the line that all of this event loop share, for what is asked on the way of every request."""
+    loop = asyncio.get_running_loop()
+    found = _lines.get(loop)
+    if found is None:
+        found = _lines[loop] = Line(settings().redis_url)
+    return found
+
+
 async def close() -> None:
-    """Close this event loop's client."""
-    client = _clients.pop(asyncio.get_running_loop(), None)
+    """Close this event loop's client and line."""
+    loop = asyncio.get_running_loop()
+    line = _lines.pop(loop, None)
+    if line is not None:
+        line.close()
+    client = _clients.pop(loop, None)
     if client is not None:
         await client.aclose()
 

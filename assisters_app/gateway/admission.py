@@ -297,7 +297,6 @@ async def standing(scripts: Scripts, grant: Grant) -> tuple[Standing, int]:
 
 async def _run(scripts: Scripts, script: str, keys: Sequence[str], *args: str | int) -> Any:  # noqa: ANN401 (as Lua says)
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await scripts.run(script, keys, *args)
-    except (redis.RedisError, OSError, TimeoutError) as problem:
+        return await scripts.run(script, keys, *args)
+    except redis.RedisError as problem:
         raise ValkeyAway from problem

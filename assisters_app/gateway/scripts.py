@@ -20,21 +20,18 @@ held`; amounts are nano-USD and exact below 2⁵³ (nine million dollars). Secon
 theirs by NTP.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import redis.asyncio as redis
 from redis.exceptions import NoScriptError
 
-from assisters_app.base.valkey import valkey
+from assisters_app.base import valkey
 
 TAG = "{api}"
 OPEN, RECORDS, PARKED, COUNTS = (f"{TAG}:{name}" for name in ("open", "records", "parked", "counts"))
-MOST_AT_ONCE = 256  # script calls in one round trip
 
 SLIDE = """
 local function slide(key, now)
@@ -321,72 +318,17 @@ def open_name(organization_id: UUID, request_id: UUID) -> str:
     return f"{organization_id}|{request_id}"
 
 
-@dataclass(slots=True)
-class _Asked:
-    script: str
-    keys: Sequence[str]
-    args: Sequence[str | int]
-    answer: asyncio.Future[Any]
-
-
 class Scripts:
-    """Runs scripts for many requests of one process: those that wait at the same moment share a round trip."""
-
-    def __init__(self) -> None:
-        self._waiting: list[_Asked] = []
-        self._flushing: asyncio.Task[None] | None = None
+    """Runs scripts for many requests of one process: those that are asked at the same moment travel together."""
 
     async def run(self, script: str, keys: Sequence[str], *args: str | int) -> Any:  # noqa: ANN401 (what Lua returns)
-        """Run `script`; raise redis.RedisError when Valkey does not answer or refuses."""
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Asked(script, keys, args, answer))
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
-        return await answer
-
-    async def _flush(self) -> None:
+        """Run `script`; raise redis.RedisError when Valkey refuses or does not answer in time (`base.line`)."""
+        line, command = valkey.line(), ("EVALSHA", _sha(script), len(keys), *keys, *args)
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-                await _deliver(batch)
-        finally:
-            self._flushing = None
-
-
-async def _deliver(batch: Sequence[_Asked]) -> None:
-    """Answer every one of `batch`, with a value or with an error."""
-    try:
-        answers = await _ask(batch)
-    except Exception as problem:  # noqa: BLE001 (it is handed to each of those who asked)
-        answers = [problem] * len(batch)
-    for asked, answer in zip(batch, answers, strict=True):
-        if asked.answer.done():
-            continue
-        if isinstance(answer, Exception):
-            asked.answer.set_exception(answer)
-        else:
-            asked.answer.set_result(answer)
-
-
-async def _ask(batch: Sequence[_Asked]) -> list[Any]:
-    client = valkey()
-    answers = await _pipelined(client, batch)
-    unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if unknown:
-        for script in {batch[index].script for index in unknown}:
-            await client.script_load(script)
-        again = await _pipelined(client, [batch[index] for index in unknown])
-        for index, answer in zip(unknown, again, strict=True):
-            answers[index] = answer
-    return answers
-
-
-async def _pipelined(client: redis.Redis, batch: Sequence[_Asked]) -> list[Any]:
-    async with client.pipeline(transaction=False) as pipeline:
-        for asked in batch:
-            pipeline.evalsha(_sha(asked.script), len(asked.keys), *asked.keys, *asked.args)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        return answers
+            return await line.ask(*command)
+        except NoScriptError:
+            await line.ask("SCRIPT", "LOAD", script)
+            return await line.ask(*command)
 
 
 _shas: dict[str, str] = {}
