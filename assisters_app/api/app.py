@@ -11,7 +11,19 @@ from collections.abc import Awaitable, Callable, Iterable
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
 
-from assisters_app.api import chat, embeddings, errors, health, idempotency, limits, models, openapi, usage, webhooks
+from assisters_app.api import (
+    chat,
+    embeddings,
+    errors,
+    health,
+    idempotency,
+    limits,
+    models,
+    openapi,
+    usage,
+    wallet,
+    webhooks,
+)
 from assisters_app.api.exchange import Exchange, Message, Receive, Scope, Send
 from assisters_app.base.errors import Refused
 from assisters_app.gateway.calls import GoneError
@@ -25,6 +37,9 @@ HOT: dict[str, dict[str, Handler]] = {
     "/v1/models": {"GET": models.listed},
     "/v1/rate-limit": {"GET": limits.current},
     "/v1/usage": {"GET": usage.buckets},
+    "/v1/wallet/balance": {"GET": wallet.balance},
+    "/v1/wallet/transactions": {"GET": wallet.transactions},
+    "/v1/wallet/top-up": {"POST": wallet.top_up},
     openapi.PATH: {"GET": openapi.whole},
 }
 ONE_MODEL: dict[str, Handler] = {"GET": models.one}

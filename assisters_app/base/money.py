@@ -24,6 +24,12 @@ def invoice_cents(nano: int) -> int:
     return int((Decimal(nano) / NANO_PER_CENT).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
 
 
+def exact(nano: int) -> str:
+    """Write nano-USD for a program: `-12.345678900`, always with nine decimals."""
+    sign = "-" if nano < 0 else ""
+    return f"{sign}{abs(nano) // NANO}.{abs(nano) % NANO:09d}"
+
+
 def dollars(nano: int, least: int = 2) -> str:
     """Write nano-USD for a person: `$1,234.50`, with more digits (up to nine) only where they are not zero."""
     sign, whole, rest = "-" if nano < 0 else "", abs(nano) // NANO, abs(nano) % NANO

@@ -52,6 +52,7 @@ class LedgerTransaction(SQLModel, table=True):
     __tablename__ = "ledger_transaction"
     __table_args__ = (
         Index("ix_ledger_transaction_organization_id_day", "organization_id", "day"),
+        Index("ix_ledger_transaction_organization_id_id", "organization_id", "id"),  # a wallet's pages
         {
             "info": {
                 "rows": Rows(

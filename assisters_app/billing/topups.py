@@ -1,5 +1,6 @@
 """Top-ups: ordered here, paid at Stripe, granted once; given back when Stripe or the bank gives back.
 
+    payer(tx, organization_id) -> Payer                the owner, for whom a key acts
     order(tx, who, amount_cents) -> Ordered            our order first, then Stripe's page to pay on
     look_again(tx, who, handle) -> TopUpRow            on the way back from that page: grant at once what is paid
     listed(tx, organization_id) -> list[TopUpRow]
@@ -50,6 +51,14 @@ class Payer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The owner of an organization, as a payer."""
+
+    account_id: UUID
+    organization_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Ordered:
     """An order, and where it is paid."""
 
@@ -72,6 +81,12 @@ class TopUpRow:
     def of(cls, row: TopUp) -> "TopUpRow":
         """Take what may be shown from a table's row."""
         return cls(row.handle, row.amount_cents, row.bonus_cents, row.state, row.created_at, row.paid_at)
+
+
+async def payer(tx: Tx, organization_id: UUID) -> Owner:
+    """Return who pays when a key orders: the organization's owner."""
+    owner = await tx.exec(select(Organization.owner_id).where(Organization.id == organization_id))
+    return Owner(owner.one(), organization_id)
 
 
 async def order(tx: Tx, who: Payer, amount_cents: int, *, back: str = BILLING_PAGE) -> Ordered:

@@ -1,6 +1,7 @@
 """The prepaid wallet, read from the ledger: what is left, and how it came to be that.
 
     balance(tx, organization_id) -> int                          nano-USD; may be below zero after a refund or dispute
+    page(tx, organization_id, …) -> list[TransactionRow]         every movement by itself, the latest first, paged
     movements(tx, organization_id, month) -> list[MovementRow]   one month's, the latest first, usage summed by day
     give(tx, organization_id, amount_nano, cause) -> bool        credit for nothing: a welcome, a goodwill, a seed
 
@@ -30,6 +31,27 @@ ORDER BY at DESC, t.model
 """)
 
 
+PAGE = text("""
+SELECT t.id, t.created_at AS at, t.kind, sum(e.amount_nano)::bigint AS amount, t.day, t.model
+FROM ledger_transaction t JOIN ledger_entry e ON e.transaction_id = t.id AND e.account = 'wallet'
+WHERE t.organization_id = :organization_id AND (CAST(:after AS uuid) IS NULL OR t.id < :after)
+AND (CAST(:kind AS text) IS NULL OR t.kind = :kind)
+GROUP BY t.id ORDER BY t.id DESC LIMIT :size
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRow:
+    """One movement of a wallet: nano-USD in (above zero) or out. Usage is one for each batch that was written down."""
+
+    id: UUID
+    at: datetime
+    kind: str
+    amount_nano: int
+    day: date | None
+    model: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class MovementRow:
     """One line of a wallet: nano-USD in (above zero) or out. Usage is one line for each day and model."""
@@ -44,6 +66,16 @@ class MovementRow:
 async def balance(tx: Tx, organization_id: UUID) -> int:
     """Return the nano-USD that the ledger holds for an organization: the truth every cache is filled from."""
     return int((await tx.sql(BALANCE, {"organization_id": organization_id})).scalar_one())
+
+
+async def page(
+    tx: Tx, organization_id: UUID, *, size: int, after: UUID | None = None, kind: str | None = None
+) -> list[TransactionRow]:
+    """Return up to `size` movements that are older than `after`, the latest first; of one kind, when it is named."""
+    asked = {"organization_id": organization_id, "after": after, "kind": kind, "size": size}
+    return [
+        TransactionRow(row.id, row.at, row.kind, row.amount, row.day, row.model) for row in await tx.sql(PAGE, asked)
+    ]
 
 
 async def movements(tx: Tx, organization_id: UUID, month: Month) -> list[MovementRow]:

@@ -1,11 +1,14 @@
 """Wallets in Valkey: what an organization may spend right now, filled from the ledger and rebuilt whenever it is lost.
 
 publish(scripts, organization_id, posted=()) -> int      reads the ledger and tells Valkey; returns the balance
+standing(scripts, organization_id) -> Standing           what there is, and what of it is spoken for
 forget(organization_id)                                  when what it counts as held is no longer so
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import text
@@ -35,6 +38,28 @@ async def publish(scripts: Scripts, organization_id: UUID, posted: Iterable[UUID
     life = int(LIFE.total_seconds())
     await scripts.run(PUBLISH, (keys.wallet, keys.holds, keys.unposted), reading, balance, life, *names)
     return balance
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A wallet in nano-USD: what the ledger holds, what was used but is not in it yet, what running calls may cost."""
+
+    balance: int
+    unposted: int
+    held: int
+
+    @property
+    def available(self) -> int:
+        """Return what may be spent now."""
+        return self.balance - self.unposted - self.held
+
+
+async def standing(scripts: Scripts, organization_id: UUID) -> Standing:
+    """Return how a wallet stands, from the ledger and from Valkey."""
+    balance = await publish(scripts, organization_id)
+    asked = valkey().hmget(Keys.of(organization_id).wallet, ["unposted", "held"])
+    unposted, held = await cast("Awaitable[list[str | None]]", asked)
+    return Standing(balance, int(unposted or 0), int(held or 0))
 
 
 async def forget(organization_id: UUID) -> None:

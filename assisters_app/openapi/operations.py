@@ -6,7 +6,7 @@ operation(method, path) -> Operation
 from dataclasses import dataclass
 from typing import Any
 
-from assisters_app.openapi.problems import KEY, METERED
+from assisters_app.openapi.problems import BODY, KEY, METERED, ONCE
 from assisters_app.openapi.schemas import Schema, event, ref
 
 JSON = "application/json"
@@ -16,6 +16,7 @@ TAGS = {
     "Embeddings": "Turn texts into vectors.",
     "Models": "What can be called. Not billed.",
     "Usage and limits": "What was used, and what is left. Not billed.",
+    "Wallet": "What is in the wallet, how it came to be that, and where to top it up. Not billed.",
     "Service": "For probes and tools: no key is needed.",
     "Webhooks": "Where other services report to us.",
 }
@@ -175,6 +176,63 @@ OPERATIONS = (
             Parameter("limit", "Buckets of a page.", {"type": "integer", "minimum": 1, "maximum": 672}),
             Parameter("page", "What the page before gave as `next_page`.", {"type": "string"}),
         ),
+    ),
+    Operation(
+        "GET",
+        "/v1/wallet/balance",
+        "getBalance",
+        "Wallet",
+        "See what is in the wallet",
+        "What the books hold, and what of it may be spent now. Needs the scope `read`. At most 60 questions a minute.",
+        (Answer("The wallet.", {JSON: ref("WalletBalance")}),),
+        (*KEY, "scope_missing", "too_many"),
+    ),
+    Operation(
+        "GET",
+        "/v1/wallet/transactions",
+        "listTransactions",
+        "Wallet",
+        "See what moved",
+        "Every top-up, bonus, refund and use, the latest first. Needs the scope `read`. At most 60 questions a minute.",
+        (Answer("One page.", {JSON: ref("WalletTransactions")}),),
+        (*KEY, "scope_missing", "invalid_value", "too_many"),
+        parameters=(
+            Parameter("limit", "How many on a page. Usually 20.", {"type": "integer", "minimum": 1, "maximum": 100}),
+            Parameter("after", "The `last_id` of the page before.", {"type": "string"}),
+            Parameter(
+                "kind",
+                "Only those of one kind.",
+                {
+                    "type": "string",
+                    "enum": ["topup", "bonus", "usage", "refund", "dispute", "adjustment", "carried"],
+                },
+            ),
+        ),
+    ),
+    Operation(
+        "POST",
+        "/v1/wallet/top-up",
+        "topUp",
+        "Wallet",
+        "Top the wallet up",
+        "Orders credit and returns the page on which a person pays for it. Nothing is charged before that. Needs a live "
+        "key with the scope `write`. At most ten orders a minute.",
+        (Answer("Where to pay.", {JSON: ref("TopUp")}),),
+        (
+            *KEY,
+            *BODY,
+            *ONCE,
+            "scope_missing",
+            "live_key_required",
+            "amount_too_small",
+            "amount_too_large",
+            "too_many",
+            "payments_off",
+            "payments_unreachable",
+        ),
+        parameters=(IDEMPOTENCY,),
+        takes={JSON: ref("TopUpRequest")},
+        tried={"amount": "25.00"},
     ),
     Operation(
         "GET",

@@ -24,6 +24,8 @@ _ALL = (
     Problem(
         "invalid_idempotency_key", 400, "The `Idempotency-Key` is longer than 255 characters, or not printable ASCII."
     ),
+    Problem("amount_too_small", 400, "The smallest top-up is $10."),
+    Problem("amount_too_large", 400, "From $500 on, sales make a better offer."),
     Problem("missing_api_key", 401, "There is no `Authorization: Bearer` header."),
     Problem("invalid_api_key", 401, "The key is mistyped, unknown or revoked."),
     Problem("expired_key", 401, "The key's time is over. Make a new one."),
@@ -34,6 +36,7 @@ _ALL = (
         "domain_not_allowed", 403, "The key has a list of domains whose pages may use it, and this is none of them."
     ),
     Problem("model_not_allowed", 403, "The key may not call this model.", "no"),
+    Problem("live_key_required", 403, "A test key moves no money."),
     Problem("model_not_found", 404, "There is no such model. `GET /v1/models` lists those there are."),
     Problem("unknown_url", 404, "There is nothing at this address."),
     Problem("method_not_allowed", 405, "The address exists, but not for this method."),
@@ -72,6 +75,8 @@ _ALL = (
     Problem("service_unavailable", 503, "Something that the call needs is down. Nothing was charged.", "later"),
     Problem("model_without_price", 503, "The model is listed but cannot be called yet.", "later"),
     Problem("upstream_overloaded", 503, "The model has no capacity left right now. Nothing was charged.", "later"),
+    Problem("payments_off", 503, "No payment provider is set up here.", "no"),
+    Problem("payments_unreachable", 503, "The payment provider does not answer. Nothing was charged.", "later"),
     Problem("upstream_timeout", 504, "The model took too long to answer. Nothing was charged.", "later"),
     Problem("bad_signature", 400, "The signature does not match the message."),
     Problem("incomplete", 400, "The message did not arrive whole.", "later"),

@@ -283,6 +283,66 @@ USAGE_RESULT = _object(
     required=("object", "input_tokens", "output_tokens", "num_model_requests", "cost_nano_usd"),
 )
 
+
+def _money(*names: str) -> dict[str, Schema]:
+    """Return the two properties of each amount."""
+    return {name: schema for one in names for name, schema in ((one, COST), (f"{one}_nano_usd", NANO))}
+
+
+WALLET_BALANCE = _all(
+    {
+        "object": _one("wallet.balance"),
+        "currency": _one("usd"),
+        **_money("balance", "pending", "held", "available"),
+    },
+    "`balance` is what the books hold; `pending` was used and is not in them yet; `held` is the most that running calls "
+    "can cost; `available` is what may be spent now.",
+)
+
+WALLET_TRANSACTION = _all(
+    {
+        "id": _text(pattern="^txn_[0-9a-f]{32}$"),
+        "object": _one("wallet.transaction"),
+        "kind": _text("Why it moved.", enum=["topup", "bonus", "usage", "refund", "dispute", "adjustment", "carried"]),
+        "currency": _one("usd"),
+        **_money("amount"),
+        "created_at": TIME,
+        "model": {"type": ["string", "null"], "description": "Which model was used."},
+        "day": {"type": ["string", "null"], "description": "The UTC day on which it was used.", "format": "date"},
+    },
+    "Above zero came in, below zero went out.",
+)
+
+WALLET_TRANSACTIONS = _all(
+    {
+        "object": _one("list"),
+        "data": _list(ref("WalletTransaction")),
+        "first_id": {"type": ["string", "null"]},
+        "last_id": {"type": ["string", "null"], "description": "What to send as `after` for the next page."},
+        "has_more": {"type": "boolean"},
+    }
+)
+
+TOP_UP_REQUEST = _object(
+    {
+        "amount": {
+            "description": "US dollars, from 10 to less than 500: a whole number, or a text with at most two decimals.",
+            "anyOf": [_number(minimum=10, maximum=499), _text(pattern=r"^[0-9]{1,7}(\.[0-9]{1,2})?$")],
+        }
+    },
+    required=("amount",),
+)
+
+TOP_UP = _all(
+    {
+        "object": _one("wallet.top_up"),
+        "id": _text(),
+        "currency": _one("usd"),
+        **_money("amount", "bonus"),
+        "checkout_url": _text("Where to pay, in a browser.", format="uri"),
+    }
+)
+
 HEALTH = _all({"status": _one("ok")})
 
 READINESS = _all(
@@ -313,6 +373,11 @@ SCHEMAS: dict[str, Schema] = {
     "RateLimit": RATE_LIMIT,
     "UsagePage": USAGE_PAGE,
     "UsageResult": USAGE_RESULT,
+    "WalletBalance": WALLET_BALANCE,
+    "WalletTransaction": WALLET_TRANSACTION,
+    "WalletTransactions": WALLET_TRANSACTIONS,
+    "TopUpRequest": TOP_UP_REQUEST,
+    "TopUp": TOP_UP,
     "StripeEvent": _object({"id": _text(), "type": _text(), "data": {"type": "object"}}),
     "Received": _all({"received": {"type": "boolean", "const": True}}),
     "LeakedKeys": _list(
