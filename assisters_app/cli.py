@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -20,6 +20,7 @@ from assisters_app.base.settings import SettingsError
 if TYPE_CHECKING:  # the domain takes a second to import, which --help and run do not need
     from assisters_app.accounts.sessions import Person
     from assisters_app.base.db import Tx
+    from assisters_app.billing.proofs import Checked
 
 Command = Callable[[argparse.Namespace], int]
 SENTENCES = (SettingsError, Refused, local_servers.LocalServerError, front_end.BuildError, run.RunError)
@@ -72,9 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     key = add("issue-key", _issue_key, "Issue an API key for an account and print it, once.")
     key.add_argument("email", metavar="EMAIL")
     key.add_argument("--name", default="from the command line", help="what the key is called on the keys page")
-    receipt = add("verify-receipt", _verify_receipt, "Check a downloaded erasure receipt; no network, no database.")
+    purpose = "Check a downloaded receipt: a month's, one request's, or an erasure's. No network, no database."
+    receipt = add("verify-receipt", _verify_receipt, purpose)
     receipt.add_argument("file", metavar="FILE", type=Path)
-    receipt.add_argument("--public-key", help="the published key (base64), if you do not trust the one in the file")
+    receipt.add_argument(
+        "--public-key",
+        action="append",
+        default=[],
+        help="a published key (base64), if you do not trust those in the file; may be given more than once",
+    )
     key.add_argument("--test", action="store_true", help="a test key: it always reaches the sandbox and costs nothing")
     return parser
 
@@ -153,19 +160,52 @@ def _issue_key(chosen: argparse.Namespace) -> int:
 
 
 def _verify_receipt(chosen: argparse.Namespace) -> int:
+    from assisters_app.billing import proofs
     from assisters_app.privacy import receipts
 
     try:
-        receipt = json.loads(chosen.file.read_text())
-        public_key = chosen.public_key or receipt["public_key"]
-        facts = receipts.verify(receipt["body"], receipt["signature"], public_key)
+        content = chosen.file.read_bytes()
+        if content.startswith(b'{"facts":'):
+            _say_month(proofs.check_month(content, chosen.public_key))
+            return 0
+        facts, key = _checked(json.loads(content), chosen.public_key)
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise Refused(f"{chosen.file} is not a receipt that can be read: {problem}.", code="bad_receipt") from None
-    except receipts.NotGenuine as problem:
+    except (proofs.NotGenuine, receipts.NotGenuine) as problem:
         raise Refused(str(problem), code="not_genuine") from None
     print(json.dumps(facts, indent=2, ensure_ascii=False))
-    print(f"Genuine: nothing in it was changed since it was signed with the key {public_key}")
+    print(f"Genuine: nothing in it was changed since it was signed with the key {key}")
     return 0
+
+
+def _checked(file: dict[str, Any], trusted: list[str]) -> tuple[dict[str, Any], str]:
+    """Return what a single receipt says, a request's or an erasure's, and the key that it verifies with."""
+    from assisters_app.billing import proofs
+    from assisters_app.privacy import receipts
+
+    if "facts" in file:
+        return proofs.check_one(file, trusted), file["public_key"]
+    key = file["public_key"] if file["public_key"] in trusted or not trusted else trusted[0]
+    return receipts.verify(file["body"], file["signature"], key), key
+
+
+def _say_month(found: "Checked") -> None:
+    from assisters_app.base.money import dollars
+
+    receipts, days = _count(found.receipts, "receipt"), _count(found.days, "day")
+    print(f"Genuine: {receipts} on {days} of {found.month}, of {found.organization}.")
+    print(f"Each adds up, and together they come to the invoice: {dollars(found.total_nano)}.")
+    if found.dropped_days:
+        left = _count(found.dropped_days, "day")
+        print(f"Of {left} only the signed sums are left: receipts are kept for 30 days.")
+    if found.growing:
+        print("The month is not over: the file holds what had been called when it was made.")
+    for key in found.keys:
+        print(f"Signed with the key {key}; compare it with those published at /.well-known/receipt-keys.json")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 async def _owner_of(tx: "Tx", email: str) -> "Person":

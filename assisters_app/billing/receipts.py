@@ -61,6 +61,11 @@ class Receipt:
     signature: str
     public_key: str
 
+    def file(self) -> bytes:
+        """Return what is downloaded of it: JSON for people to read and for `billing.proofs.check_one`."""
+        told = {"facts": orjson.loads(self.facts), "signature": self.signature, "public_key": self.public_key}
+        return orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:

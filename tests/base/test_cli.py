@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 from cast import ADA, BOB, GRACE
+from customers import customer, key_of
 from sqlmodel import select
 
 from assisters_app import cli
 from assisters_app.accounts.tables import Account
+from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
+from assisters_app.base.ids import new_id
+from assisters_app.billing import ledger, months, rating
+from assisters_app.billing import receipts as request_receipts
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy import receipts
+from assisters_app.usage import events
+from assisters_app.usage.events import Event
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("run", "worker", "migrate", "build", "seed", "create-account", "issue-key", "verify-receipt", "doctor")
@@ -168,3 +175,37 @@ async def test_a_stranger_checks_a_receipt_with_nothing_set_and_sees_when_it_was
     assert "was altered" in said_in_one_sentence(command("verify-receipt", str(file)))
     file.write_text("[]")
     assert "not a receipt" in said_in_one_sentence(command("verify-receipt", str(file)))
+
+
+async def test_a_stranger_checks_a_month_of_receipts_and_is_told_which_line_was_altered(house, tmp_path):
+    whose, file = await customer(ADA), tmp_path / "month.jsonl"
+    key_id, _, _ = await key_of(whose)
+    async with transaction() as tx:
+        await rating.ensure_first_prices(tx)
+        await request_receipts.ensure_key(tx)
+        at, counts = now(), {"input_tokens": 10, "output_tokens": 5, "cost_nano": 10 * 100 + 5 * 400}
+        made = [
+            Event(new_id(), at, whose.organization_id, key_id, "live", "/v1/chat/completions", "assisters-chat-v1", 200,
+                  "completed", price_version=1, **counts)
+            for _ in range(2)
+        ]  # fmt: skip
+        await request_receipts.append(tx, await events.insert(tx, made))
+        await ledger.post_usage(tx, made)
+        [key] = await request_receipts.keys(tx)
+        one = await request_receipts.of(tx, whose.organization_id, made[0].request_id)
+    content = b"".join([part async for part in request_receipts.month(whose.organization_id, months.of(at))])
+    file.write_bytes(content)
+    genuine = command("verify-receipt", str(file), "--public-key", key.public_key)
+    assert genuine.returncode == 0, genuine.stderr
+    assert genuine.stdout.startswith(f"Genuine: 2 receipts on 1 day of {months.of(at)}, of org_")
+    assert "they come to the invoice: $0.000006." in genuine.stdout
+    file.write_bytes(content.replace(b'"count":5', b'"count":4', 1))
+    altered = said_in_one_sentence(command("verify-receipt", str(file)))
+    assert altered == f"Line 3 ({made[0].handle}) was altered: its signature does not fit."
+    file.write_bytes(content.replace(b"{", b" {", 1))
+    assert "not a receipt that can be read" in said_in_one_sentence(command("verify-receipt", str(file)))
+    file.write_bytes(one.file())
+    single = command("verify-receipt", str(file))
+    assert f'"request": "{made[0].handle}"' in single.stdout
+    refused = said_in_one_sentence(command("verify-receipt", str(file), "--public-key", "another"))
+    assert "not one that you trust" in refused
