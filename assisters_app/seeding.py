@@ -18,13 +18,14 @@ from assisters_app.base import clock, ids, money
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
-from assisters_app.billing import ledger, plans, rating
+from assisters_app.billing import ledger, plans, rating, receipts
 from assisters_app.keys import keys
-from assisters_app.usage import events
+from assisters_app.usage import ddl, events
 from assisters_app.usage.events import Event
 
 DAYS = 396  # thirteen months
 KEPT = 29  # days whose events the request log still holds
+SUMMED = KEPT + 31  # days whose receipts are written, so that every month of which a part is kept adds up
 PASSWORD = "correct horse battery staple 7"  # noqa: S105 (of pretend people, in development only)
 
 
@@ -136,6 +137,9 @@ async def _live(tx: Tx, life: Life, chance: random.Random) -> None:
                 calls = await events.insert(tx, calls)
             else:
                 await events.add_to_tallies(tx, calls)
+            if past < SUMMED:
+                await ddl.ensure(tx, [day])
+                await receipts.append(tx, calls)
             await ledger.post_usage(tx, calls)
             used |= {call.key_id: call.at for call in sorted(calls, key=lambda call: call.at)}
     await keys.note_use(tx, used)

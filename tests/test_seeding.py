@@ -6,8 +6,10 @@ from sqlmodel import func, select
 
 from assisters_app import seeding
 from assisters_app.accounts import passwords
+from assisters_app.accounts.tables import Organization
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
+from assisters_app.billing import months, proofs, receipts
 from assisters_app.usage import events
 from assisters_app.usage.tables import UsageEvent, UsageTally
 
@@ -22,5 +24,9 @@ async def test_a_seeded_house_has_thirteen_months_of_usage_and_balanced_books(ho
         assert (newest - oldest).days >= 43
         oldest_event = (await tx.exec(select(func.min(UsageEvent.at)))).one()
         assert (newest - oldest_event).days <= 31
+        ada = (await tx.exec(select(Organization.id).where(Organization.name == "Analytical Engines"))).one()
+    for month in (months.of(newest), months.of(oldest_event)):
+        file = b"".join([part async for part in receipts.month(ada, month)])
+        assert proofs.check_month(file).receipts > 100
     with pytest.raises(Refused, match="seeded before"):
         await seeding.seed()

@@ -1,9 +1,11 @@
 """Calendar months in UTC: what is billed together."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from assisters_app.base.clock import now
+from assisters_app.base.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,6 +32,13 @@ class Month:
 def of(moment: datetime | date) -> Month:
     """Return the month that a moment (in UTC) or a day lies in."""
     return Month(moment.year, moment.month)
+
+
+def named(text: str) -> Month:
+    """Return the month that is written `2026-11`; raise NotFound for anything else."""
+    if not re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", text, re.ASCII):
+        raise NotFound("month")
+    return Month(int(text[:4]), int(text[5:]))
 
 
 def current() -> Month:

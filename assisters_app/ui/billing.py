@@ -21,6 +21,7 @@ from assisters_app.ui.parts import (
     badge,
     button,
     card,
+    download_button,
     empty,
     heading,
     notice,
@@ -367,7 +368,11 @@ def _bill() -> rx.Component:
             more=_sum(),
         ),
         title=rx.cond(BillingState.growing, "Bill so far", "Bill"),
-        lead="One line for each model and price. Months are counted in UTC.",
+        lead="One line for each model and price, in UTC months. Signed receipts prove each call.",
+        action=rx.cond(
+            BillingState.bill.length() > 0,
+            download_button("Download receipts", href="/download/receipt-months/" + BillingState.month),
+        ),
     )
 
 

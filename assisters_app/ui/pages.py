@@ -63,6 +63,7 @@ PAGES: tuple[Page, ...] = (
         "/dashboard/usage", "Usage", "usage", section="Build", icon="chart-column", words="charts requests tokens csv"
     ),
     Page("/dashboard/requests", "Request log", "requests_log", section="Build", icon="list", words="calls errors"),
+    Page("/dashboard/requests/[request_number]", "Request", "request_detail"),
     Page(
         "/dashboard/billing", "Billing", "billing", section="Build", icon="wallet", words="balance top-up invoice plan"
     ),

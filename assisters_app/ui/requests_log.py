@@ -1,4 +1,4 @@
-"""The request log: each call of thirty days, newest first, and everything that is kept of one."""
+"""The request log: each call of thirty days, newest first."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,22 +14,19 @@ from assisters_app.ui.parts import (
     badge,
     button,
     card,
-    copyable,
     empty,
     field,
     form,
     heading,
     link_button,
-    modal,
     number,
-    rows,
     select,
     table,
     time,
 )
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
-from assisters_app.usage import reports
+from assisters_app.usage import events, reports
 from assisters_app.usage.reports import Filter, LogFilter, LogRow
 
 SIZE = 50
@@ -109,8 +106,6 @@ class RequestsState(AppState):
     page_number: int = 1
     older: bool = False
     problem: str = ""
-    open: bool = False
-    one: Call = Call()
     _cursors: list[str] = []
     _after: str = ""
 
@@ -155,31 +150,17 @@ class RequestsState(AppState):
 
     @rx.event
     @access("member")
-    async def find(self, sent: dict[str, Any]) -> None:
-        """Open the call with a request id."""
+    async def find(self, sent: dict[str, Any]) -> Any:
+        """Lead to the call with a request id."""
         self.problem = ""
-        await self._show(str(sent.get("request_id", "")))
-
-    @rx.event
-    @access("member")
-    async def show(self, handle: str) -> None:
-        """Open one call."""
-        await self._show(handle)
-
-    @rx.event
-    @access("member")
-    async def close(self) -> None:
-        """Close the call that is open."""
-        self.open = False
-
-    async def _show(self, handle: str) -> None:
+        handle = str(sent.get("request_id", "")).strip()
         try:
             async with signed_in() as (tx, me):
-                self.one = Call.of(await reports.request(tx, reports.own(me), _request_id(handle)))
+                await reports.request(tx, reports.own(me), events.request_id(handle))
         except Refused as refused:
             self.problem = str(refused)
-        else:
-            self.open = True
+            return None
+        return rx.redirect(f"/dashboard/requests/{handle}")
 
     async def _read(self, cursor: str) -> None:
         async with loading(self) as (tx, me):
@@ -224,7 +205,6 @@ def page() -> rx.Component:
                 more=_pages(),
             )
         ),
-        _detail(),
         wide=True,
     )
 
@@ -273,7 +253,13 @@ def _cells(call: Any) -> tuple[Any, ...]:
         number(call.output_tokens),
         call.cost,
         rx.el.span(call.took, class_name="whitespace-nowrap"),
-        button("Details", kind="ghost", size="small", on_click=RequestsState.show(call.handle)),
+        link_button(
+            "Details",
+            to="/dashboard/requests/" + call.handle,
+            kind="ghost",
+            size="small",
+            aria_label="Details of the request " + call.handle,
+        ),
     )
 
 
@@ -295,37 +281,6 @@ def _pages() -> rx.Component:
     )
 
 
-def _detail() -> rx.Component:
-    one = RequestsState.one
-    return modal(
-        copyable(one.handle, "Copy request id", class_name="mb-3"),
-        rows(
-            ("When", time(one.at, "precise")),
-            ("Status", rx.el.span(badge(one.status, tone=one.tone), " ", one.error_code)),
-            ("What became of it", one.outcome),
-            ("Endpoint", rx.el.code(one.endpoint, class_name="font-mono text-[0.8125rem]")),
-            ("Model", one.model),
-            (
-                "Key",
-                rx.el.span(one.key_name, rx.cond(one.mode == "test", rx.fragment(" ", badge("test", tone="warn")))),
-            ),
-            ("Input tokens", rx.el.span(number(one.input_tokens), " (", number(one.cached_tokens), " of them cached)")),
-            ("Output tokens", rx.el.span(number(one.output_tokens), rx.cond(one.estimated, " (counted by us)", ""))),
-            ("Cost", rx.el.span(one.cost, " under price version ", one.price_version)),
-            ("Streamed", rx.cond(one.stream, "yes", "no")),
-            ("Took", one.took),
-            ("First token after", rx.cond(one.first_token != "", one.first_token, "—")),
-            ("Of which our own work", one.overhead),
-            ("Called from", one.ip),
-            ("Client", rx.el.span(one.user_agent, class_name="break-all")),
-        ),
-        open=RequestsState.open,
-        on_close=RequestsState.close,
-        title="One request",
-        class_name="max-w-2xl!",
-    )
-
-
 def _tone(status: int) -> str:
     if status < 400:  # noqa: PLR2004 (the first HTTP status that counts as an error)
         return "good"
@@ -337,10 +292,3 @@ def _key(text: str) -> UUID | None:
         return UUID(text) if text else None
     except ValueError:
         raise NotFound("key") from None
-
-
-def _request_id(handle: str) -> UUID:
-    try:
-        return UUID(hex=handle.strip().removeprefix("req_"))
-    except ValueError:
-        raise NotFound("request") from None

@@ -5,6 +5,7 @@ insert(tx, events) -> list[Event]      writes what is new, and what is better kn
 invariants(tx) -> list[Invariant]      whether events and tallies still say the same
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -18,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound
 from assisters_app.usage import ddl
 from assisters_app.usage.tables import UsageEvent, UsageTally
 
@@ -122,6 +124,13 @@ class Invariant:
 def handle(request_id: UUID) -> str:
     """Return a request's id as the X-Request-ID header shows it."""
     return f"req_{request_id.hex}"
+
+
+def request_id(handle: str) -> UUID:
+    """Return the id of the request that the X-Request-ID header showed so; raise NotFound for anything else."""
+    if not re.fullmatch("req_[0-9a-f]{32}", handle):
+        raise NotFound("request")
+    return UUID(hex=handle[4:])
 
 
 def quarter(at: datetime) -> datetime:

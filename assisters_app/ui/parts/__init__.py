@@ -1,6 +1,6 @@
 """The parts that screens are built of. Charts stand apart (`parts.charts`), because they bring a library with them."""
 
-from assisters_app.ui.parts.buttons import anchor, button, copy_button, link, link_button
+from assisters_app.ui.parts.buttons import anchor, button, copy_button, download_button, link, link_button
 from assisters_app.ui.parts.cards import badge, card, heading, notice, rows, skeleton, stat, stats
 from assisters_app.ui.parts.dialogs import confirm, dialog_actions, modal
 from assisters_app.ui.parts.fields import (
@@ -30,6 +30,7 @@ __all__ = [
     "copy_button",
     "copyable",
     "dialog_actions",
+    "download_button",
     "empty",
     "failed",
     "field",

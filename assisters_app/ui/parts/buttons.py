@@ -52,6 +52,11 @@ def anchor(*children: Any, href: str | rx.Var[str], **props: Any) -> rx.Componen
     return A.create(*children, href=href, **props)
 
 
+def download_button(*children: Any, href: str | rx.Var[str], kind: Kind = "secondary", **props: Any) -> rx.Component:
+    """Return a link that looks like a button and downloads what is at `href`."""
+    return anchor(*children, href=href, download=True, class_name=_look(kind, props.pop("size", "normal"), ""), **props)
+
+
 def copy_button(text: str | rx.Var[str], label: str = "Copy", **props: Any) -> rx.Component:
     """Return a small button that copies `text`; `label` is what it is called, e.g. "Copy key"."""
     look = (

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
 from uses import calls, has_key
 
 from assisters_app.base.clock import now
+from assisters_app.ui import requests_log
 from assisters_app.ui.requests_log import RequestsState
 
 
@@ -31,25 +33,27 @@ async def test_failed_calls_stand_alone(ada, tab):
     assert shown["calls"][0].handle == f"req_{failed.request_id.hex}"
 
 
-async def test_one_call_is_found_by_the_id_its_answer_carried(ada, tab):
-    key = await has_key(ada)
-    (made,) = await calls(ada, key, cost_nano=7_000, first_token_ms=80)
-    shown = (await tab(ada).send(RequestsState.find, sent={"request_id": f" req_{made.request_id.hex} "})).of(
-        RequestsState
-    )
-    one = shown["one"]
-    assert (shown["open"], one.key_name, one.cost, one.first_token) == (True, "Server", "$0.000007", "80 ms")
+@pytest.fixture
+def led_to(monkeypatch):
+    """Collect where a handler leads the browser."""
+    found = []
+    monkeypatch.setattr(requests_log.rx, "redirect", found.append)
+    return found
 
 
-async def test_mallory_cannot_open_adas_call(ada, mallory, tab):
+async def test_one_call_is_found_by_the_id_its_answer_carried(ada, tab, led_to):
+    (made,) = await calls(ada, await has_key(ada))
+    shown = await tab(ada).send(RequestsState.find, sent={"request_id": f" {made.handle} "})
+    assert shown.of(RequestsState).get("problem", "") == ""
+    assert led_to == [f"/dashboard/requests/{made.handle}"]
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+async def test_nonsense_and_what_is_adas_are_both_no_request_of_mallorys(ada, mallory, tab, led_to, theirs):
     (made,) = await calls(ada, await has_key(ada))
     page = tab(mallory)
-    shown = (await page.send(RequestsState.find, sent={"request_id": f"req_{made.request_id.hex}"})).of(RequestsState)
-    assert shown["problem"] == "That request does not exist."
-    assert (shown["one"].handle, shown.get("open", False)) == ("", False)
+    asked = made.handle if theirs else "'; DROP TABLE"
+    shown = await page.send(RequestsState.find, sent={"request_id": asked})
+    assert shown.of(RequestsState)["problem"] == "That request does not exist."
+    assert led_to == []
     assert (await page.send(RequestsState.load)).of(RequestsState).get("calls", []) == []
-
-
-async def test_nonsense_is_not_a_request(ada, tab):
-    shown = (await tab(ada).send(RequestsState.find, sent={"request_id": "'; DROP TABLE"})).of(RequestsState)
-    assert shown["problem"] == "That request does not exist."

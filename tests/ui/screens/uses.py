@@ -4,7 +4,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
 from assisters_app.base.money import from_dollars
-from assisters_app.billing import ledger, wallet
+from assisters_app.billing import ledger, receipts, wallet
 from assisters_app.keys import keys
 from assisters_app.keys.keys import NewKey
 from assisters_app.usage import events
@@ -38,7 +38,9 @@ async def calls(who, key, count=1, at=None, **more):
     at = at or now()
     made = [Event(new_id(), at, who.person.organization_id, key.id, **{**ORDINARY, **more}) for _ in range(count)]
     async with transaction() as tx:
-        await ledger.post_usage(tx, await events.insert(tx, made))
+        new = await events.insert(tx, made)
+        await receipts.append(tx, new)
+        await ledger.post_usage(tx, new)
     return made
 
 
