@@ -92,6 +92,23 @@ class Upstream:
         ]
         return web.json_response({"object": "list", "data": data, "model": self.model, "usage": self.usage})
 
+    async def moderations(self, request: web.Request) -> web.Response:
+        body = await self._heard(request)
+        if self.status != 200:
+            return self._failing()
+        given = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        result = {"flagged": True, "categories": {"violence": True}, "category_scores": {"violence": 0.9}}
+        return web.json_response(
+            self._with_usage({"id": "modr-1", "model": self.model, "results": [result] * len(given)})
+        )
+
+    async def rerank(self, request: web.Request) -> web.Response:
+        body = await self._heard(request)
+        if self.status != 200:
+            return self._failing()
+        results = [{"index": index, "relevance_score": 0.5} for index in range(len(body["documents"]))]
+        return web.json_response(self._with_usage({"id": "rerank-1", "model": self.model, "results": results}))
+
     async def models(self, _request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
 
@@ -124,6 +141,8 @@ async def running() -> AsyncIterator[Upstream]:
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_post("/v1/chat/completions", upstream.chat)
     app.router.add_post("/v1/embeddings", upstream.embeddings)
+    app.router.add_post("/v1/moderations", upstream.moderations)
+    app.router.add_post("/v1/rerank", upstream.rerank)
     app.router.add_get("/v1/models", upstream.models)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()

@@ -1,7 +1,7 @@
 """POST /v1/embeddings."""
 
 from assisters_app.api.exchange import Exchange
-from assisters_app.api.metered import answer
+from assisters_app.api.metered import whole_answer
 from assisters_app.gateway import embeddings
 
 ENDPOINT = "/v1/embeddings"
@@ -9,9 +9,4 @@ ENDPOINT = "/v1/embeddings"
 
 async def create(exchange: Exchange) -> None:
     """Answer an embeddings request."""
-    call = await exchange.begin(ENDPOINT)
-    body = await exchange.json()
-    offer = exchange.gate.offer(body.get("model"), "embeddings")
-    call.model = offer.id
-    asked = embeddings.request(body, offer)
-    await answer(exchange, call, embeddings.complete(exchange.gate, call, offer, asked))
+    await whole_answer(exchange, "embeddings", embeddings.request)

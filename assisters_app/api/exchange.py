@@ -41,6 +41,7 @@ class Exchange:
         self.started = False
         self.request_id: UUID = new_id()
         self.began = time.perf_counter()
+        self.received = 0  # bytes of the body
         self._at = now()
         self._receive = receive
         self._send = send
@@ -134,6 +135,7 @@ class Exchange:
             if size > LARGEST_BODY:
                 raise _too_large()
             more = message.get("more_body", False)
+        self.received = size
         return b"".join(parts)
 
     async def until_gone(self) -> None:

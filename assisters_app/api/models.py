@@ -6,6 +6,7 @@ import orjson
 
 from assisters_app.api.exchange import Exchange
 from assisters_app.base.errors import Refused
+from assisters_app.billing.rating import PriceVersion
 from assisters_app.gateway.catalog import Offer
 
 PREFIX = "/v1/models/"
@@ -40,4 +41,19 @@ def _model(offer: Offer) -> dict[str, Any]:
         "context_tokens": offer.context_tokens,
         "max_output_tokens": offer.max_output_tokens,
         "dimensions": offer.dimensions,
+        "unit": offer.unit or "token",
+        "pricing": _pricing(offer.price),
+    }
+
+
+def _pricing(price: PriceVersion | None) -> dict[str, Any] | None:
+    """Return what one token of each kind and one unit cost, in whole nano-USD; None for what cannot be bought yet."""
+    if price is None:
+        return None
+    return {
+        "version": price.version,
+        "input_token_nano_usd": price.input,
+        "cached_input_token_nano_usd": price.cached,
+        "output_token_nano_usd": price.output,
+        "unit_nano_usd": price.per_unit,
     }

@@ -128,6 +128,7 @@ def _result(row: Row, groups: list[str]) -> dict[str, Any]:
         "input_tokens": row.sums.input_tokens,
         "input_cached_tokens": row.sums.cached_tokens,
         "output_tokens": row.sums.output_tokens,
+        "units": row.sums.units,
         "num_model_requests": row.sums.requests,
         "num_errors": row.sums.errors,
         "cost_nano_usd": row.sums.cost_nano,

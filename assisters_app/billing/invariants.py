@@ -54,7 +54,8 @@ FULL JOIN (SELECT t.organization_id, t.model, t.price_version, t.day, sum(e.amou
 USING (organization_id, model, price_version, day)
 """)
 RERATED = text("""
-SELECT count(*) AS checked, count(*) FILTER (WHERE p.id IS NULL OR u.cost_nano * 1000000::numeric <>
+SELECT count(*) AS checked, count(*) FILTER (WHERE p.id IS NULL OR (u.units <> 0 AND u.unit <> p.unit) OR
+    u.cost_nano * 1000000::numeric <> u.units * p.unit_nano * 1000000::numeric +
     (u.input_tokens - u.cached_tokens) * p.input_nano_per_million::numeric
     + u.cached_tokens * p.cached_nano_per_million::numeric + u.output_tokens * p.output_nano_per_million::numeric
   ) AS broken

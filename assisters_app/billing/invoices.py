@@ -24,7 +24,8 @@ GROUP BY t.model, t.price_version ORDER BY t.model, t.price_version
 """)
 USED = text("""
 SELECT model, price_version, sum(requests)::bigint AS requests, sum(input_tokens)::bigint AS input,
-       sum(cached_tokens)::bigint AS cached, sum(output_tokens)::bigint AS output, sum(cost_nano)::bigint AS cost
+       sum(cached_tokens)::bigint AS cached, sum(output_tokens)::bigint AS output, sum(units)::bigint AS units,
+       sum(cost_nano)::bigint AS cost
 FROM usage_tally
 WHERE organization_id = :organization_id AND bucket >= :begins AND bucket < :ends AND mode = 'live'
 GROUP BY model, price_version
@@ -35,6 +36,7 @@ GROUP BY model, price_version
 class Line:
     """What one model under one price version came to. Tokens are counts; `amount_nano` is nano-USD, not rounded.
 
+    `units` are of what the price names as its unit: images, seconds, characters, documents.
     `derived_nano` is the same amount summed from the usage itself; None once the tallies are gone (13 months).
     """
 
@@ -44,6 +46,7 @@ class Line:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    units: int
     amount_nano: int
     derived_nano: int | None
 
@@ -80,5 +83,6 @@ async def bill(tx: Tx, organization_id: UUID, month: Month) -> Bill:
 
 def _line(key: tuple[str, int], price: PriceVersion | None, used: Row[Any] | None, amount: int) -> Line:
     if used is None:
-        return Line(key[0], price, 0, 0, 0, 0, amount, None)
-    return Line(key[0], price, used.requests, used.input, used.cached, used.output, amount, int(used.cost))
+        return Line(key[0], price, 0, 0, 0, 0, 0, amount, None)
+    counts = (used.requests, used.input, used.cached, used.output, used.units)
+    return Line(key[0], price, *counts, amount, int(used.cost))

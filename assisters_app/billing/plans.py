@@ -27,12 +27,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ListPrice:
-    """Nano-USD per million input, cached input and output tokens of one model."""
+    """Nano-USD per million input, cached input and output tokens of one model, and per `unit` of what else it sells."""
 
     model: str
-    input: int
-    cached: int
-    output: int
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    unit: str = ""
+    unit_nano: int = 0
 
 
 PLANS = {
@@ -46,13 +48,25 @@ PLANS = {
 
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)  # when the first prices began
 
-FIRST_PRICES = tuple(
-    ListPrice(model, from_dollars(input_), from_dollars(cached), from_dollars(output))
-    for model, input_, cached, output in (
-        ("assisters-chat-v1", "0.10", "0.05", "0.40"),
-        ("assisters-vision-v1", "0.20", "0.10", "0.80"),
-        ("assisters-embed-v1", "0.02", "0.02", "0"),
-    )
+FIRST_PRICES = (
+    *(
+        ListPrice(model, from_dollars(input_), from_dollars(cached), from_dollars(output))
+        for model, input_, cached, output in (
+            ("assisters-chat-v1", "0.10", "0.05", "0.40"),
+            ("assisters-vision-v1", "0.20", "0.10", "0.80"),
+            ("assisters-embed-v1", "0.02", "0.02", "0"),
+            ("assisters-moderation-v1", "0.01", "0.01", "0"),
+        )
+    ),
+    *(
+        ListPrice(model, unit=unit, unit_nano=from_dollars(each))
+        for model, unit, each in (
+            ("assisters-rerank-v1", "document", "0.00001"),
+            ("assisters-whisper-v1", "second", "0.0001"),
+            ("assisters-tts-v1", "character", "0.00001"),
+            ("assisters-image-v1", "image", "0.02"),
+        )
+    ),
 )
 
 TOP_UPS = (1_000, 2_500, 5_000, 10_000, 25_000)  # cents, as offered

@@ -1,9 +1,9 @@
-"""What usage costs: tokens times the price version that was in force, exact in nano-USD, never rounded.
+"""What usage costs: counts times the price version that was in force, exact in nano-USD, never rounded.
 
-cost(price, input_tokens, cached_tokens, output_tokens) -> int      pure; the gateway calls it for every request
-prices(tx, at=None) -> dict[str, PriceVersion]                      what each model costs at a moment
-publish(tx, who, list_price, valid_from) -> PriceVersion            a new version; announces ("price", model)
-ensure_first_prices(tx)                                             at each start; changes nothing that exists
+cost(price, input_tokens, cached_tokens, output_tokens, units) -> int   pure; the gateway calls it for every request
+prices(tx, at=None) -> dict[str, PriceVersion]                          what each model costs at a moment
+publish(tx, who, list_price, valid_from) -> PriceVersion                a new version; announces ("price", model)
+ensure_first_prices(tx)                                                 at each start; changes nothing that exists
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Staff(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PriceVersion:
-    """One version of a model's price: nano-USD per single token, each kind, from `valid_from` on."""
+    """One version of a model's price: nano-USD per single token, each kind, and per `unit`, from `valid_from` on."""
 
     model: str
     version: int
@@ -49,12 +49,15 @@ class PriceVersion:
     input: int
     cached: int
     output: int
+    unit: str = ""  # what else is counted: image, second, character, document; '' for a model sold by tokens alone
+    per_unit: int = 0
 
 
-def cost(price: PriceVersion, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
-    """Return nano-USD. `cached_tokens` are among `input_tokens`, as OpenAI counts them."""
+def cost(price: PriceVersion, input_tokens: int, cached_tokens: int, output_tokens: int, units: int = 0) -> int:
+    """Return nano-USD. `cached_tokens` are among `input_tokens`, as OpenAI counts them; `units` are of `price.unit`."""
     fresh = input_tokens - cached_tokens
-    return fresh * price.input + cached_tokens * price.cached + output_tokens * price.output
+    by_tokens = fresh * price.input + cached_tokens * price.cached + output_tokens * price.output
+    return by_tokens + units * price.per_unit
 
 
 async def prices(tx: Tx, at: datetime | None = None) -> dict[str, PriceVersion]:
@@ -76,7 +79,8 @@ async def versions(tx: Tx) -> dict[tuple[str, int], PriceVersion]:
 async def publish(tx: Tx, who: Staff, price: ListPrice, valid_from: datetime | None = None) -> PriceVersion:
     """Put a new version of a model's price in force at `valid_from` (now when None), never in the past.
 
-    Raises Refused when `who` is not staff, when the date has passed, or when a token would not cost whole nano-USD.
+    Raises Refused when `who` is not staff, when the date has passed, when a token would not cost whole nano-USD, or
+    when the unit has a price and no name.
     """
     if who.role != "staff":
         raise Refused("Only staff may change prices.", code="staff_only", status=403)
@@ -85,6 +89,8 @@ async def publish(tx: Tx, who: Staff, price: ListPrice, valid_from: datetime | N
         raise Refused("A price cannot begin in the past.", code="price_in_the_past", field="valid_from")
     if any(amount < 0 or amount % TOKENS for amount in (price.input, price.cached, price.output)):
         raise Refused("A price is a multiple of $0.001 per million tokens.", code="price_too_fine")
+    if price.unit_nano < 0 or (price.unit_nano and not price.unit):
+        raise Refused("Say what the unit is that has a price.", code="price_without_unit", field="unit")
     latest = await tx.exec(select(func.max(Price.version)).where(Price.model == price.model))
     row = _row(price, (latest.one() or 0) + 1, begins)
     tx.add(row)
@@ -107,6 +113,8 @@ def _row(price: ListPrice, version: int, valid_from: datetime) -> Price:
         input_nano_per_million=price.input,
         cached_nano_per_million=price.cached,
         output_nano_per_million=price.output,
+        unit=price.unit,
+        unit_nano=price.unit_nano,
     )
 
 
@@ -118,4 +126,6 @@ def _version(row: Price) -> PriceVersion:
         row.input_nano_per_million // TOKENS,
         row.cached_nano_per_million // TOKENS,
         row.output_nano_per_million // TOKENS,
+        row.unit,
+        row.unit_nano,
     )

@@ -18,7 +18,8 @@ TAX_LAW = "Tax and commercial law (GDPR Art. 17(3)(b)); identifiers removed, kep
 class Price(SQLModel, table=True):
     """What one model costs from `valid_from` on. Never edited: a new price is a new version.
 
-    A token costs a whole number of nano-USD (at least $0.001 per million), so that rating never rounds.
+    A token costs a whole number of nano-USD (at least $0.001 per million), and so does a `unit` of what is not sold by
+    tokens (image, second, character, document; '' for none), so that rating never rounds.
     """
 
     __tablename__ = "price"
@@ -29,6 +30,7 @@ class Price(SQLModel, table=True):
             "AND output_nano_per_million % 1000000 = 0",
             name="whole_nano_per_token",
         ),
+        CheckConstraint("unit_nano = 0 OR unit <> ''", name="unit_named"),
         {"info": {"rows": Rows("Prices", PRODUCT)}},
     )
 
@@ -39,6 +41,8 @@ class Price(SQLModel, table=True):
     input_nano_per_million: int = plain(sa_type=BigInteger, default=0)  # nano-USD per million input tokens
     cached_nano_per_million: int = plain(sa_type=BigInteger, default=0)
     output_nano_per_million: int = plain(sa_type=BigInteger, default=0)
+    unit: str = plain(default="", max_length=16, sa_column_kwargs={"server_default": ""})
+    unit_nano: int = plain(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # nano-USD per unit
     created_at: datetime = plain(default_factory=now)
 
 

@@ -9,9 +9,9 @@
 Requests and tokens per minute, calls in flight, budgets, the spend cap and the wallet are decided in one step, with one
 answer for any number of processes. Settlement gives back what was held and leaves exactly one durable record.
 
-What is held is the most that a request of text can cost: the input as we count it with a margin, and the most output
-that it may produce. Two things can exceed it, by one call's input at most: an upstream whose tokenizer counts a quarter
-more than ours, and media given by address, of which we cannot know the tokens before the upstream has counted them.
+What is held is the most that a request can cost, and no upstream's word charges more (`calls.Bound`): a token for each
+byte of the request (the whole context where there are pictures, whose tokens only the upstream knows), the most output
+that it may produce, the images it asks for, the characters to be spoken, the seconds that a file can hold.
 """
 
 import asyncio

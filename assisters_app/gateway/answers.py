@@ -46,6 +46,8 @@ def with_cost(answer: dict[str, Any], usage: Usage, cost_nano: int) -> bytes:
 
 
 def _told(usage: Usage) -> dict[str, Any]:
+    if usage.units and not usage.tokens:
+        return {"units": usage.units}
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

@@ -13,7 +13,6 @@ from assisters_app.gateway.grants import Grant
 from assisters_app.usage.events import Event, handle
 
 CLOSED_BY_CALLER = 499  # what a record says of a call whose caller hung up; no caller sees it
-ANY_COUNT = 2**31 - 1  # what an event can hold
 
 
 class GoneError(Exception):
@@ -22,17 +21,31 @@ class GoneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call, as the upstream counted them; `estimated` when we had to."""
+    """Tokens of one call, as the upstream counted them (`estimated` when we had to), and units of what else is sold."""
 
     input_tokens: int = 0
     cached_tokens: int = 0  # of the input tokens
     output_tokens: int = 0
+    units: int = 0  # images, seconds, characters or documents: whichever the model's family counts
     estimated: bool = False
 
     @property
     def tokens(self) -> int:
         """Return input and output together."""
         return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that one call can use: held for, and no upstream's word charges more.
+
+    `counted` are the tokens that the limit per minute is asked for, an estimate that is put right at settlement.
+    """
+
+    counted: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    units: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +96,8 @@ class Call:
     first_token: float | None = None  # seconds from the beginning to the first token
     standing: Standing | None = None  # set by admission, whatever it decides
     admitted: bool = False
-    most_input: int = ANY_COUNT  # tokens that the upstream is believed; set when it is known what may be used
-    most_output: int = ANY_COUNT
+    unit: str = ""  # what `units` count, set with the bound
+    bound: Bound = Bound()  # set when it is known what may be used
     ended: Ending | None = None  # set when it is settled
     caller_gone: bool = False  # set by whoever notices that nobody listens any more
 
@@ -98,16 +111,29 @@ class Call:
         return time.perf_counter() - self.began
 
     def cost(self, usage: Usage) -> int:
-        """Return nano-USD for `usage`; nothing produced costs nothing."""
-        if self.price is None or usage.tokens == 0:
+        """Return nano-USD for `usage`; nothing used costs nothing."""
+        if self.price is None:
             return 0
-        return rating.cost(self.price, usage.input_tokens, usage.cached_tokens, usage.output_tokens)
+        return rating.cost(self.price, usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.units)
+
+    def most(self) -> int:
+        """Return the most nano-USD that the call can cost, whatever share of its input is cached."""
+        bound = self.bound
+        return max(
+            self.cost(Usage(bound.input_tokens, cached, bound.output_tokens, bound.units))
+            for cached in (0, bound.input_tokens)
+        )
 
     def believed(self, usage: Usage) -> Usage:
         """Return `usage` as far as it can be true: no upstream's word charges more than the request allowed."""
-        given = min(usage.input_tokens, self.most_input)
-        cached, produced = min(usage.cached_tokens, given), min(usage.output_tokens, self.most_output)
-        return replace(usage, input_tokens=given, cached_tokens=cached, output_tokens=produced)
+        given = min(usage.input_tokens, self.bound.input_tokens)
+        return replace(
+            usage,
+            input_tokens=given,
+            cached_tokens=min(usage.cached_tokens, given),
+            output_tokens=min(usage.output_tokens, self.bound.output_tokens),
+            units=min(usage.units, self.bound.units),
+        )
 
     @property
     def charged(self) -> bool:
@@ -131,6 +157,8 @@ class Call:
             input_tokens=ending.usage.input_tokens,
             cached_tokens=ending.usage.cached_tokens,
             output_tokens=ending.usage.output_tokens,
+            units=ending.usage.units,
+            unit=self.unit,
             estimated=ending.usage.estimated,
             cost_nano=self.cost(ending.usage),
             price_version=self.price.version if self.price else 0,

@@ -15,6 +15,8 @@ from assisters_app.billing import rating
 from assisters_app.billing.rating import PriceVersion
 from assisters_app.gateway.tables import Model
 
+UNITS = {"images": "image", "transcriptions": "second", "speech": "character", "rerank": "document"}  # of a family
+
 FIRST_MODELS = (
     Model(
         id="assisters-chat-v1",
@@ -41,12 +43,32 @@ FIRST_MODELS = (
         max_output_tokens=0,
         dimensions=1_024,
     ),
+    *(
+        Model(
+            id=name,
+            family=family,
+            title=title,
+            upstream_model=name,
+            context_tokens=context_tokens,
+            max_output_tokens=0,
+        )
+        for name, family, title, context_tokens in (
+            ("assisters-moderation-v1", "moderations", "Moderation", 32_768),
+            ("assisters-rerank-v1", "rerank", "Rerank", 8_192),
+            ("assisters-whisper-v1", "transcriptions", "Speech to text", 0),
+            ("assisters-tts-v1", "speech", "Text to speech", 0),
+            ("assisters-image-v1", "images", "Images", 0),
+        )
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model that can be called. `price` is None for one that has no price yet, which live keys cannot call."""
+    """A model that can be called. `price` is None for one that has no price yet.
+
+    Tokens are 0 for a family that is not counted in tokens.
+    """
 
     id: str
     family: str
@@ -57,6 +79,16 @@ class Offer:
     dimensions: int | None
     created_at: datetime
     price: PriceVersion | None
+
+    @property
+    def unit(self) -> str:
+        """Return what the family counts besides tokens, '' for nothing."""
+        return UNITS.get(self.family, "")
+
+    @property
+    def for_sale(self) -> bool:
+        """Say whether live keys can call it: it has a price, and that for the unit which its family counts."""
+        return self.price is not None and self.price.unit in ("", self.unit)
 
 
 async def ensure_first_models(tx: Tx) -> None:

@@ -6,7 +6,6 @@ stream(gate, call, offer, chat, send)                 raises Refused only before
 """
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from typing import Any
 import orjson
 
 from assisters_app.base.errors import Refused
-from assisters_app.gateway import answers, tokens
+from assisters_app.gateway import answers, checks, tokens
 from assisters_app.gateway.answers import Answer, Tally
-from assisters_app.gateway.calls import Call, Ending, GoneError, Usage
+from assisters_app.gateway.calls import Bound, Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.checks import wrong
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.upstream import broken
 
@@ -38,8 +38,7 @@ class Chat:
     stream: bool
     shows_usage: bool  # whether a stream ends with its usage, as the caller asked
     input_tokens: int
-    most_input: int
-    most_output: int
+    bound: Bound
 
 
 def request(body: dict[str, Any], offer: Offer) -> Chat:
@@ -47,34 +46,34 @@ def request(body: dict[str, Any], offer: Offer) -> Chat:
 
     The most output is what the caller asked for, or the model's own most: a cap is a cap only for what is bounded.
     """
+    body = checks.at_list_price(body)
     _check_messages(body.get("messages"))
-    stream = _flag(body, "stream")
-    options = _object(body, "stream_options")
+    stream = checks.flag(body, "stream")
+    options = checks.thing(body, "stream_options")
     if options is not None and not stream:
-        raise _wrong("stream_options", "is only allowed when `stream` is true")
+        raise wrong("stream_options", "is only allowed when `stream` is true")
+    if body.get("modalities") not in (None, ["text"]):
+        raise wrong("modalities", 'may be `["text"]` only: nothing else has a price here')
     for name, kind in (("tools", list), ("response_format", dict), ("functions", list)):
         if body.get(name) is not None and not isinstance(body[name], kind):
-            raise _wrong(name, "has the wrong type")
-    choices = _number(body, "n", MOST_CHOICES) or 1
+            raise wrong(name, "has the wrong type")
+    choices = checks.number(body, "n", MOST_CHOICES) or 1
     limit_name = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
-    limit = min(_number(body, limit_name) or offer.max_output_tokens, offer.max_output_tokens)
+    limit = min(checks.number(body, limit_name) or offer.max_output_tokens, offer.max_output_tokens)
     sent = {name: value for name, value in body.items() if name not in LIMITS} | {limit_name: limit}
     if stream:
         sent["stream_options"] = {**(options or {}), "include_usage": True}
     shows_usage = bool(options and options.get("include_usage"))
-    counted = tokens.of_chat(body)
-    most = with_margin(counted + tokens.of_the_rest(body, KNOWN))
-    return Chat(sent, stream, shows_usage, counted, most, limit * choices)
-
-
-def with_margin(counted: int) -> int:
-    """Return the most tokens that an input may be for an upstream that counts otherwise than we do."""
-    return math.ceil(counted * 1.25) + 16
+    bound_by_bytes, counted = checks.weight(sent), tokens.of_chat(body)
+    expected = checks.with_margin(counted + tokens.of_the_rest(body, KNOWN))
+    most_input = offer.context_tokens if tokens.has_media(body) else min(bound_by_bytes, offer.context_tokens)
+    bound = Bound(expected + limit * choices, most_input, limit * choices)
+    return Chat(sent, stream, shows_usage, counted, bound)
 
 
 async def complete(gate: Gate, call: Call, offer: Offer, chat: Chat) -> Answer:
     """Answer as a whole. The record is durable when this returns; a caller who hung up meanwhile is still charged."""
-    await gate.admit(call, offer, chat.most_input, chat.most_output)
+    await gate.admit(call, offer, chat.bound)
     async with gate.settled(call) as conclusion:
         reply = await gate.ask(call, offer, PATH, chat.body)
         started = time.perf_counter()
@@ -90,7 +89,7 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
 
     A stream that fails on the way ends with an event that holds an error, as OpenAI's clients expect, and is free.
     """
-    await gate.admit(call, offer, chat.most_input, chat.most_output)
+    await gate.admit(call, offer, chat.bound)
     begun = False
     try:
         async with gate.settled(call) as conclusion:
@@ -168,33 +167,6 @@ def _error_event(refused: Refused) -> bytes:
 
 def _check_messages(messages: Any) -> None:  # noqa: ANN401 (any JSON)
     if not isinstance(messages, list) or not messages:
-        raise _wrong("messages", "must be a list with at least one message")
+        raise wrong("messages", "must be a list with at least one message")
     if not all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in messages):
-        raise _wrong("messages", "must hold objects that each have a `role`")
-
-
-def _flag(body: dict[str, Any], name: str) -> bool:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise _wrong(name, "must be true or false")
-    return bool(value)
-
-
-def _object(body: dict[str, Any], name: str) -> dict[str, Any] | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise _wrong(name, "must be an object")
-    return value
-
-
-def _number(body: dict[str, Any], name: str, most: int = 2**31) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or not 1 <= value <= most:
-        raise _wrong(name, f"must be a whole number from 1 to {most}")
-    return value
-
-
-def _wrong(name: str, what: str) -> Refused:
-    return Refused(f"`{name}` {what}.", code="invalid_value", field=name)
+        raise wrong("messages", "must hold objects that each have a `role`")

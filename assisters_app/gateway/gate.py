@@ -2,7 +2,8 @@
 
 gate = Gate(); await gate.open(); …; await gate.close()
 await gate.enter(presented_key) -> Grant                     raises Refused (401, 403, 503)
-gate.offer(name, family) -> Offer                            raises Refused (404, 400, 503)
+gate.offer(name, family) -> Offer                            raises Refused (404, 400)
+await gate.admit(call, offer, bound)                         raises Refused (429, 503); then it must be settled
 async with gate.settled(call) as conclusion                  one record, whatever happens in the block
 await gate.ask(call, offer, path, body) -> Reply             the upstream, or the sandbox
 """
@@ -10,7 +11,7 @@ await gate.ask(call, offer, path, body) -> Reply             the upstream, or th
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,7 +24,7 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 from assisters_app.gateway import sandbox, tokens, wallets
 from assisters_app.gateway.admission import Unavailable
-from assisters_app.gateway.calls import CLOSED_BY_CALLER, Call, Ending, GoneError, Usage
+from assisters_app.gateway.calls import CLOSED_BY_CALLER, Bound, Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.keeper import Keeper
@@ -32,10 +33,6 @@ from assisters_app.gateway.scripts import Scripts
 from assisters_app.gateway.upstream import Reply, Upstream
 from assisters_app.keys import secret
 
-SANDBOX: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
-    "/chat/completions": sandbox.chat,
-    "/embeddings": sandbox.embeddings,
-}
 LOOK_UP = 2.0  # seconds to wait for the database when a key is not known yet
 
 logger = logging.getLogger(__name__)
@@ -104,26 +101,29 @@ class Gate:
             raise Refused(f"The model `{offer.id}` does not do this.", code="wrong_model", field="model")
         return offer
 
-    async def admit(self, call: Call, offer: Offer, most_input: int, most_output: int) -> None:
-        """Admit a call that may use up to so many tokens; from here on it must be `settled`.
+    def usual(self, family: str) -> str:
+        """Return the model that answers when a caller names none, '' when there is none."""
+        return next((offer.id for offer in self.known.offers.values() if offer.family == family), "")
+
+    async def admit(self, call: Call, offer: Offer, bound: Bound) -> None:
+        """Admit a call that uses `bound` at most, and hold what that costs; from here on it must be `settled`.
 
         Raises Refused: 403 for a model that the key may not call, 429, 503.
         """
         call.grant.require_model(offer.id)
         free = in_sandbox(call)
-        if not free and offer.price is None:
+        if not free and not offer.for_sale:
             raise Refused(f"The model `{offer.id}` cannot be called yet.", code="model_without_price", status=503)
         call.price = None if free else offer.price
-        call.most_input, call.most_output = max(most_input, offer.context_tokens), most_output
-        hold = call.cost(Usage(most_input, 0, most_output))
-        await self.keeper.admit(call, most_input + most_output, hold)
+        call.unit, call.bound = offer.unit, bound
+        await self.keeper.admit(call, bound.counted, call.most())
 
     async def ask(self, call: Call, offer: Offer, path: str, body: dict[str, Any]) -> Reply:
         """Send `body` where it belongs: to the sandbox for test keys and without an upstream, else to the upstream."""
         asked = time.perf_counter()
         try:
             if in_sandbox(call):
-                return await SANDBOX[path](body, offer)
+                return await sandbox.ANSWERS[path](body, offer)
             return await self._upstream.send(path, {**body, "model": offer.upstream_model})
         finally:
             call.waited += time.perf_counter() - asked
@@ -164,7 +164,7 @@ def in_sandbox(call: Call) -> bool:
 
 def _produced(usage: Usage) -> Usage:
     """Return what a caller who hung up pays for: nothing, when nothing had been produced."""
-    return usage if usage.output_tokens else Usage()
+    return usage if usage.output_tokens or usage.units else Usage()
 
 
 def _true(call: Call, ending: Ending) -> Ending:

@@ -9,7 +9,10 @@ from assisters_app.base.marks import PRODUCT, Rows, plain
 
 
 class Model(SQLModel, table=True):
-    """A model name that callers use. `family` is chat or embeddings; `upstream_model` is its name upstream."""
+    """A model name that callers use; `upstream_model` is its name upstream.
+
+    `family` is chat, embeddings, moderations, rerank, transcriptions, speech or images.
+    """
 
     __tablename__ = "model"
     __table_args__ = ({"info": {"rows": Rows("Models", PRODUCT)}},)

@@ -15,6 +15,7 @@ PER_MESSAGE = 3  # what OpenAI adds for each message
 PER_NAME = 1
 PER_REPLY = 3  # what primes the answer
 PER_IMAGE = 1_105  # a picture of 1024 by 1024 dots in high detail
+TEXTS = ("text", "refusal")  # the parts of a message that are nothing but text
 COUNTED = ("tools", "functions", "response_format")  # what a chat request says besides its messages
 
 
@@ -74,6 +75,18 @@ def of_embeddings(given: Any) -> int:  # noqa: ANN401 (a text, texts, tokens, or
     return sum(count(one) if isinstance(one, str) else len(one) for one in inputs(given))
 
 
+def of_moderation(given: Any) -> int:  # noqa: ANN401 (a text, texts, or parts)
+    """Return the input tokens of a moderation request, whose input has been checked."""
+    return sum(_of_parts([given] if isinstance(given, str) else given))
+
+
+def has_media(body: Mapping[str, Any]) -> bool:
+    """Say whether a chat holds anything but text: its tokens are known only once the upstream has counted them."""
+    contents = (message.get("content") for message in body["messages"])
+    parts = (part for content in contents if isinstance(content, list) for part in content)
+    return any(not isinstance(part, dict) or part.get("type") not in TEXTS for part in parts)
+
+
 def inputs(given: Any) -> list[Any]:  # noqa: ANN401 (as above)
     """Return the inputs of an embeddings request as a list: of texts, or of lists of tokens."""
     if isinstance(given, str) or (given and isinstance(given[0], int)):
@@ -96,7 +109,7 @@ def _of_message(message: Mapping[str, Any]) -> int:
 def _of_parts(parts: Iterable[Any]) -> Iterable[int]:
     for part in parts:
         if not isinstance(part, dict):
-            yield _of_json(part)
+            yield _of_json(part)  # a text, usually
         elif part.get("type") in ("image_url", "input_image"):
             yield PER_IMAGE
         elif isinstance(part.get("text"), str):

@@ -14,6 +14,8 @@ EVENTS = "text/event-stream"
 TAGS = {
     "Chat": "Answer a conversation.",
     "Embeddings": "Turn texts into vectors.",
+    "Moderations": "Find out whether something is harmful.",
+    "Rerank": "Put documents in order.",
     "Models": "What can be called. Not billed.",
     "Usage and limits": "What was used, and what is left. Not billed.",
     "Wallet": "What is in the wallet, how it came to be that, and where to top it up. Not billed.",
@@ -112,6 +114,51 @@ OPERATIONS = (
         takes={JSON: ref("EmbeddingsRequest")},
         tried={"model": "assisters-embed-v1", "input": ["A text.", "Another text."]},
         sdk="embeddings.create",
+        metered=True,
+        limited=True,
+    ),
+    *(
+        Operation(
+            "POST",
+            path,
+            name,
+            "Moderations",
+            "Judge texts and pictures",
+            text,
+            (Answer("A judgement of each text, or one of all parts together.", {JSON: ref("ModerationAnswer")}),),
+            METERED,
+            takes={JSON: ref("ModerationRequest")},
+            tried={"model": "assisters-moderation-v1", "input": "A text."},
+            sdk=sdk,
+            metered=True,
+            limited=True,
+        )
+        for path, name, text, sdk in (
+            (
+                "/v1/moderations",
+                "createModeration",
+                "Send a text, up to 1,000 texts, or parts; learn which kinds of harm are in them. Sold by the token.",
+                "moderations.create",
+            ),
+            ("/v1/moderate", "moderate", "The same as `/v1/moderations`, under its Assisters name.", ""),
+        )
+    ),
+    Operation(
+        "POST",
+        "/v1/rerank",
+        "rerank",
+        "Rerank",
+        "Put documents in the order in which they answer a query",
+        "Send a query and up to 1,000 documents; get them back with a score each, the best first. Sold by the document: "
+        "up to 512 tokens of query and document together count as one, a longer one once for each 512 begun.",
+        (Answer("The documents by their index, the best first.", {JSON: ref("RerankAnswer")}),),
+        METERED,
+        takes={JSON: ref("RerankRequest")},
+        tried={
+            "model": "assisters-rerank-v1",
+            "query": "capital of Norway",
+            "documents": ["A cat sat on the mat.", "Oslo is the capital of Norway."],
+        },
         metered=True,
         limited=True,
     ),

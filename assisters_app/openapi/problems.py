@@ -19,6 +19,7 @@ class Problem:
 _ALL = (
     Problem("invalid_json", 400, "The body is not a JSON object."),
     Problem("invalid_value", 400, "A parameter has a wrong type or value. `param` names it."),
+    Problem("unsupported_parameter", 400, "A parameter would make the call dearer, and has no price here."),
     Problem("missing_model", 400, "The request names no model."),
     Problem("wrong_model", 400, "The model exists, but does not do what this address is for."),
     Problem(
@@ -100,6 +101,7 @@ METERED = (
     *KEY,
     *BODY,
     *ONCE,
+    "unsupported_parameter",
     "missing_model",
     "wrong_model",
     "scope_missing",

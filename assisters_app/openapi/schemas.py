@@ -223,6 +223,86 @@ EMBEDDINGS_ANSWER = _object(
     required=("object", "data", "model"),
 )
 
+MODERATION_REQUEST = _object(
+    {
+        "model": {**_or_null(MODEL), "examples": ["assisters-moderation-v1"]},
+        "input": {
+            "description": "A text, texts, or parts (`text`, `image_url`) that are judged together.",
+            "anyOf": [
+                _text(minLength=1),
+                _list(_text(), minItems=1, maxItems=1_000),
+                _list(
+                    {
+                        "anyOf": [
+                            _all({"type": _one("text"), "text": _text()}),
+                            _all(
+                                {"type": _one("image_url"), "image_url": _object({"url": _text()}, required=("url",))}
+                            ),
+                        ]
+                    },
+                    minItems=1,
+                    maxItems=1_000,
+                ),
+            ],
+        },
+    },
+    required=("input",),
+)
+
+MODERATION_ANSWER = _object(
+    {
+        "id": _text(),
+        "model": MODEL,
+        "results": _list(
+            _object(
+                {
+                    "flagged": {"type": "boolean"},
+                    "categories": {"type": "object", "additionalProperties": {"type": "boolean"}},
+                    "category_scores": {"type": "object", "additionalProperties": {"type": "number"}},
+                },
+                required=("flagged",),
+            )
+        ),
+        "usage": ref("Usage"),
+    },
+    required=("model", "results"),
+)
+
+RERANK_REQUEST = _object(
+    {
+        "model": {**MODEL, "examples": ["assisters-rerank-v1"]},
+        "query": _text("What the documents should answer.", minLength=1, maxLength=32_000),
+        "documents": _list(
+            {"anyOf": [_text(), _object({"text": _text()}, required=("text",))]},
+            "Texts, or objects that each have a `text`.",
+            minItems=1,
+            maxItems=1_000,
+        ),
+        "top_n": _or_null(_number("How many to give back; usually all.", minimum=1, maximum=UP_TO)),
+        "return_documents": _or_null({"type": "boolean", "description": "Give the texts back too."}),
+    },
+    required=("model", "query", "documents"),
+)
+
+RERANK_ANSWER = _object(
+    {
+        "id": _text(),
+        "model": MODEL,
+        "results": _list(
+            _object(
+                {
+                    "index": _number("Which of the documents that were sent."),
+                    "relevance_score": {"type": "number"},
+                    "document": _object({"text": _text()}),
+                },
+                required=("index", "relevance_score"),
+            )
+        ),
+        "usage": ref("Usage"),
+    },
+    required=("model", "results"),
+)
+
 MODEL_ANSWER = _object(
     {
         "id": MODEL,
@@ -234,6 +314,22 @@ MODEL_ANSWER = _object(
         "context_tokens": _number("The most tokens it takes in."),
         "max_output_tokens": _number("The most tokens it answers with."),
         "dimensions": {"type": ["integer", "null"], "description": "How long its vectors are, for embeddings."},
+        "unit": _text("What it is sold by.", examples=["token", "image", "second", "character", "document"]),
+        "pricing": {
+            "description": "Its price in force, in whole nano-dollars each; null for one that cannot be bought yet.",
+            "anyOf": [
+                _all(
+                    {
+                        "version": _number("Which version of its price this is."),
+                        "input_token_nano_usd": _number(),
+                        "cached_input_token_nano_usd": _number(),
+                        "output_token_nano_usd": _number(),
+                        "unit_nano_usd": _number("For one of what it is sold by besides tokens."),
+                    }
+                ),
+                {"type": "null"},
+            ],
+        },
     },
     required=("id", "object", "created", "owned_by"),
 )
@@ -273,6 +369,7 @@ USAGE_RESULT = _object(
         "input_tokens": TOKENS,
         "input_cached_tokens": TOKENS,
         "output_tokens": TOKENS,
+        "units": _number("Images, seconds, characters or documents: what the endpoint counts.", minimum=0),
         "num_model_requests": TOKENS,
         "num_errors": TOKENS,
         "cost_nano_usd": NANO,
@@ -368,6 +465,10 @@ SCHEMAS: dict[str, Schema] = {
     "ChatChunk": CHAT_CHUNK,
     "EmbeddingsRequest": EMBEDDINGS_REQUEST,
     "EmbeddingsAnswer": EMBEDDINGS_ANSWER,
+    "ModerationRequest": MODERATION_REQUEST,
+    "ModerationAnswer": MODERATION_ANSWER,
+    "RerankRequest": RERANK_REQUEST,
+    "RerankAnswer": RERANK_ANSWER,
     "Model": MODEL_ANSWER,
     "Models": _all({"object": _one("list"), "data": _list(ref("Model"))}),
     "RateLimit": RATE_LIMIT,

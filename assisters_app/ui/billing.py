@@ -463,8 +463,10 @@ def _derivation(line: Line) -> str:
         return ""
     price, fresh = line.price, line.input_tokens - line.cached_tokens
     parts = ((fresh, price.input), (line.cached_tokens, price.cached), (line.output_tokens, price.output))
-    terms = [f"{count:,} × {dollars(each * TOKENS)}" for count, each in parts if count]  # noqa: RUF001 (the sign people know)
-    return " + ".join(terms) + " per million" if terms else "no tokens"
+    terms = [f"{count:,} × {dollars(each * TOKENS)}" for count, each in parts if count and each]  # noqa: RUF001 (the sign people know)
+    by_tokens = [" + ".join(terms) + " per million tokens"] if terms else []
+    by_units = [f"{line.units:,} × {dollars(price.per_unit)} per {price.unit}"] if line.units else []  # noqa: RUF001
+    return " + ".join(by_tokens + by_units) or "free"
 
 
 def _what_became(found: TopUpRow) -> tuple[str, str]:

@@ -104,7 +104,7 @@ def _prices() -> rx.Component:
         rx.el.div(
             rx.el.h2("Prices", class_name="text-2xl font-semibold tracking-tight"),
             rx.el.p(
-                "Dollars per million tokens, from the same data that bills. ",
+                "Dollars per million tokens, or as said, from the same data that bills. ",
                 link("Plans and top-ups", to="/pricing"),
                 class_name="mt-1 text-muted",
             ),

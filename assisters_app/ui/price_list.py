@@ -11,23 +11,31 @@ from assisters_app.ui.parts import empty, table
 from assisters_app.ui.session import AppState, access, for_anyone
 
 MILLION = 1_000_000
+USUAL = {  # how prices of each unit are told
+    "second": (60, "minute"),
+    "character": (MILLION, "million characters"),
+    "document": (1_000, "thousand documents"),
+}
 
 
 @dataclass(frozen=True)
 class PriceRow:
-    """What one model costs per million tokens, in dollars."""
+    """What one model costs in dollars: per million tokens, or per whatever else it is sold by."""
 
     model: str
     input: str
     cached: str
     output: str
+    other: str
     since: str
 
     @classmethod
     def of(cls, price: PriceVersion) -> "PriceRow":
         """Write a price for a person."""
-        amounts = (_per_million(price.input), _per_million(price.cached), _per_million(price.output))
-        return cls(price.model, *amounts, price.valid_from.isoformat())
+        by_unit = bool(price.unit)
+        amounts = (_per_million(each, by_unit=by_unit) for each in (price.input, price.cached, price.output))
+        input_, cached, output = amounts
+        return cls(price.model, input_, cached, output, _per_unit(price), price.valid_from.isoformat())
 
 
 class PricesState(AppState):
@@ -54,10 +62,11 @@ def price_list() -> rx.Component:
             row.input,
             row.cached,
             row.output,
+            row.other,
         ),
-        label="Prices per million tokens",
-        columns=("Model", "Input", "Cached input", "Output"),
-        right=(1, 2, 3),
+        label="Prices in dollars",
+        columns=("Model", "Input", "Cached input", "Output", "Otherwise"),
+        right=(1, 2, 3, 4),
         key=lambda row: row.model,
         phase=PricesState.phase,
         retry=PricesState.load,
@@ -65,5 +74,15 @@ def price_list() -> rx.Component:
     )
 
 
-def _per_million(nano_per_token: int) -> str:
-    return "free" if nano_per_token == 0 else dollars(nano_per_token * MILLION)
+def _per_million(nano_per_token: int, *, by_unit: bool) -> str:
+    if nano_per_token == 0:
+        return "—" if by_unit else "free"
+    return dollars(nano_per_token * MILLION)
+
+
+def _per_unit(price: PriceVersion) -> str:
+    """Write the price of what is not sold by tokens, for as many as people are used to."""
+    if not price.unit:
+        return "—"
+    many, name = USUAL.get(price.unit, (1, price.unit))
+    return f"{dollars(price.per_unit * many)} per {name}"

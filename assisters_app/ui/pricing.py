@@ -23,7 +23,7 @@ def page() -> rx.Component:
             card(
                 price_list(),
                 title="Models",
-                lead="Dollars per million tokens. A new price is a new version, never a changed one.",
+                lead="Dollars per million tokens, or as said. A new price is a new version, never a changed one.",
             ),
             card(_top_ups(), title="Filling the balance", lead="Payment is Stripe's. What is added on top is ours."),
             class_name="max-w-6xl mx-auto px-4 sm:px-6 py-10 sm:py-14 space-y-8",

@@ -25,7 +25,7 @@ from assisters_app.usage.tables import UsageEvent, UsageTally
 
 QUARTER = timedelta(minutes=15)
 OUTCOMES = frozenset({"completed", "failed", "client_disconnected", "interrupted", "refused"})
-SUMS = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "cost_nano", "duration_ms")
+SUMS = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "units", "cost_nano", "duration_ms")
 PROVISIONAL = ("interrupted", 500)  # outcome and status of what the reaper ended; a process's own say 499
 FAILED_FROM = 400  # the first HTTP status that counts as an error
 
@@ -34,8 +34,9 @@ FAILED_FROM = 400  # the first HTTP status that counts as an error
 class Event:
     """What became of one API call. Tokens are counts, `cost_nano` nano-USD under `price_version`, times milliseconds.
 
-    `at` is when it was admitted (UTC); `outcome` is one of OUTCOMES; `estimated` says that the tokens were counted by
-    us because the upstream did not tell.
+    `at` is when it was admitted (UTC); `outcome` is one of OUTCOMES; `units` count what `unit` names (image, second,
+    character, document; '' where only tokens are counted); `estimated` says that the counts are ours because the
+    upstream did not tell.
     """
 
     request_id: UUID
@@ -51,6 +52,8 @@ class Event:
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    units: int = 0
+    unit: str = ""
     estimated: bool = False
     cost_nano: int = 0
     price_version: int = 0
@@ -88,7 +91,8 @@ class Event:
 
     def require_sound(self) -> None:
         """Raise ValueError when a value is one that no call of ours can have."""
-        counts = (self.input_tokens, self.cached_tokens, self.output_tokens, self.cost_nano, self.duration_ms)
+        tokens = (self.input_tokens, self.cached_tokens, self.output_tokens)
+        counts = (*tokens, self.units, self.cost_nano, self.duration_ms)
         whole = all(type(count) is int and 0 <= count < 2**63 for count in counts)
         if not whole or self.outcome not in OUTCOMES or self.at.tzinfo is None or type(self.status) is not int:
             raise ValueError("The record holds a value that no call can have.")
@@ -214,6 +218,7 @@ def _amounts(event: Event) -> tuple[int, ...]:
         event.input_tokens,
         event.cached_tokens,
         event.output_tokens,
+        event.units,
         event.cost_nano,
         event.duration_ms,
     )
@@ -227,17 +232,20 @@ async def invariants(tx: Tx) -> list[Invariant]:
                 """
                 WITH kept AS (SELECT date_bin('15 minutes', min(at), '2000-01-01 00:00+00') AS since FROM usage_event),
                 events AS (SELECT count(*) n, coalesce(sum(cost_nano), 0) cost,
-                                  coalesce(sum(input_tokens + output_tokens), 0) tokens FROM usage_event),
+                                  coalesce(sum(input_tokens + output_tokens), 0) tokens,
+                                  coalesce(sum(units), 0) units FROM usage_event),
                 tallies AS (SELECT coalesce(sum(requests), 0) n, coalesce(sum(cost_nano), 0) cost,
-                                   coalesce(sum(input_tokens + output_tokens), 0) tokens
+                                   coalesce(sum(input_tokens + output_tokens), 0) tokens,
+                                   coalesce(sum(units), 0) units
                             FROM usage_tally, kept WHERE bucket >= kept.since)
-                SELECT events.n, tallies.n, events.cost, tallies.cost, events.tokens, tallies.tokens
+                SELECT events.n, tallies.n, events.cost, tallies.cost, events.tokens, tallies.tokens,
+                       events.units, tallies.units
                 FROM events, tallies
                 """
             )
         )
     ).one()
-    pairs = (("requests", found[0], found[1]), ("nano-USD", found[2], found[3]), ("tokens", found[4], found[5]))
+    pairs = zip(("requests", "nano-USD", "tokens", "units"), found[::2], found[1::2], strict=True)
     return [
         Invariant(f"events = tallies ({what})", left == right, f"{left} {what} in the events, {right} in the tallies")
         for what, left, right in pairs

@@ -92,6 +92,7 @@ class Sums:
     input_tokens: int = 0
     cached_tokens: int = 0  # of the input tokens
     output_tokens: int = 0
+    units: int = 0  # of images, seconds, characters or documents, whichever the endpoint counts
     cost_nano: int = 0
     duration_ms: int = 0
 
@@ -205,6 +206,8 @@ class LogRow:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    units: int
+    unit: str
     estimated: bool
     cost_nano: int
     price_version: int

@@ -17,7 +17,8 @@ class UsageEvent(SQLModel, table=True):
     """The terminal record of one API call. Partitioned by day of `at`; whole days are dropped, never rows.
 
     `outcome` is completed, failed, client_disconnected, interrupted, or refused (never admitted, costs nothing).
-    Tokens are counts, `cost_nano` is nano-USD under `price_version`, times are milliseconds.
+    Tokens are counts, `units` count what `unit` names (image, second, character, document; '' for none), `cost_nano` is
+    nano-USD under `price_version`, times are milliseconds.
     """
 
     __tablename__ = "usage_event"
@@ -48,6 +49,15 @@ class UsageEvent(SQLModel, table=True):
     output_tokens: int = personal(
         "user.behavior", Purpose.PAYMENTS, collected_as="1.6", recipients=ON_THE_WAY, default=0
     )
+    units: int = personal(
+        "user.behavior",
+        Purpose.PAYMENTS,
+        collected_as="1.6",
+        recipients=ON_THE_WAY,
+        default=0,
+        sa_column_kwargs={"server_default": "0"},
+    )
+    unit: str = plain(default="", max_length=16, sa_column_kwargs={"server_default": ""})
     estimated: bool = plain(default=False)
     cost_nano: int = personal(
         "user.financial", Purpose.PAYMENTS, collected_as="1.6", recipients=ON_THE_WAY, sa_type=BigInteger, default=0
@@ -97,6 +107,7 @@ class UsageTally(SQLModel, table=True):
     input_tokens: int = plain(default=0, sa_type=BigInteger)
     cached_tokens: int = plain(default=0, sa_type=BigInteger)
     output_tokens: int = plain(default=0, sa_type=BigInteger)
+    units: int = plain(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # of its kind
     cost_nano: int = plain(default=0, sa_type=BigInteger)
     duration_ms: int = plain(default=0, sa_type=BigInteger)  # summed
 

@@ -1,13 +1,16 @@
 """Mallory tries to get more than she pays for; an upstream tells lies. Neither moves money it should not."""
 
 import asyncio
+import threading
 
 import openai
 import pytest
 from customers import key_of
+from sqlalchemy import text
 
 from assisters_app.api import exchange
 from assisters_app.base.clock import now
+from assisters_app.base.db import transaction
 from assisters_app.gateway import chat
 from assisters_app.gateway.calls import Call, GoneError
 from assisters_app.gateway.catalog import Offer
@@ -15,12 +18,13 @@ from assisters_app.gateway.gate import Gate
 
 HELLO = [{"role": "user", "content": "Hello"}]
 ASK = {"model": "assisters-chat-v1", "messages": HELLO}
+DOCUMENTS = {"query": "a", "documents": ["b"]}
 LONG = "several words that fill a page " * 1_000
 OFFER = Offer("assisters-chat-v1", "chat", "Chat", "theirs", 128_000, 4_096, None, now(), None)
 
 
 def held(**more):
-    return chat.request({**ASK, **more}, OFFER).most_input
+    return chat.request({**ASK, **more}, OFFER).bound.input_tokens
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,7 @@ def test_words_hidden_where_an_upstream_may_find_them_are_held_for(hidden):
 
 def test_a_second_limit_cannot_contradict_the_one_that_is_held_for():
     asked = chat.request({**ASK, "max_completion_tokens": 1, "max_tokens": 4_096}, OFFER)
-    assert (asked.body["max_completion_tokens"], asked.most_output) == (1, 1)
+    assert (asked.body["max_completion_tokens"], asked.bound.output_tokens) == (1, 1)
     assert "max_tokens" not in asked.body
 
 
@@ -62,11 +66,11 @@ async def test_a_usage_that_cannot_be_is_not_believed(upstream, live, records, t
         assert charged in (None, (event.input_tokens, event.output_tokens))
 
 
-async def test_nobody_pays_for_more_input_than_the_model_can_take(upstream, live, records):
+async def test_nobody_pays_for_more_input_than_was_held_for(upstream, live, records):
     upstream.usage = {"prompt_tokens": 2**63, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2**62}}
     await live.chat.completions.create(**ASK)
     [event] = await records()
-    assert (event.input_tokens, event.cached_tokens, event.output_tokens) == (128_000, 128_000, 1)
+    assert (event.input_tokens, event.cached_tokens, event.output_tokens) == (held(), held(), 1)
 
 
 async def test_an_error_dressed_as_an_answer_is_free(upstream, live, records):
@@ -137,3 +141,76 @@ async def test_a_body_that_never_ends_is_not_waited_for(api, ada, monkeypatch):
     writer.close()
     await writer.wait_closed()
     assert b" 408 " in answer
+
+
+@pytest.mark.parametrize(
+    "dearer",
+    [
+        {"service_tier": "priority"},
+        {"service_tier": "flex"},
+        {"service_tier": 1},
+        {"web_search_options": {}},
+        {"modalities": ["text", "audio"]},
+        {"audio": {"voice": "alloy"}},
+        {"models": ["the-dearest"]},
+        {"best_of": 16},
+    ],
+    ids=str,
+)
+async def test_what_would_make_the_upstream_dearer_is_refused_and_says_which(upstream, live, records, dearer):
+    with pytest.raises(openai.BadRequestError) as refused:
+        await live.chat.completions.create(**ASK, extra_body=dearer)
+    assert refused.value.param in dearer
+    assert "price here" in str(refused.value)
+    assert upstream.asked == []
+    assert [(one.outcome, one.cost_nano) for one in await records()] == [("refused", 0)]
+
+
+async def test_the_usual_tier_may_be_named_and_is_not_passed_on(upstream, live):
+    for tier in ("auto", "default"):
+        await live.chat.completions.create(**ASK, service_tier=tier)
+    assert all("service_tier" not in asked for asked in upstream.asked)
+
+
+def test_where_only_the_upstream_can_count_the_whole_context_is_held():
+    by_address = {"type": "image_url", "image_url": {"url": "https://example.com/large.png"}}
+    assert held(messages=[{"role": "user", "content": [by_address]}]) == OFFER.context_tokens
+    assert held(messages=[{"role": "user", "content": LONG * 10}]) == OFFER.context_tokens
+
+
+@pytest.mark.parametrize("where", ["messages", "metadata", "stream_options"])
+async def test_a_body_nested_too_deeply_is_the_callers_mistake(upstream, live, records, where):
+    deep = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    given = {"messages": [{"role": "user", "content": [deep]}]} if where == "messages" else {where: deep}
+    with pytest.raises(openai.BadRequestError) as refused:
+        await live.chat.completions.create(**ASK, extra_body={"stream": True, **given})
+    assert refused.value.code == "invalid_json"
+    assert [(one.outcome, one.cost_nano) for one in await records()] == [("refused", 0)]
+
+
+@pytest.fixture
+async def mispriced(stocked):
+    """Price documents by the second, before anybody asks."""
+    async with transaction() as tx:
+        await tx.sql(text("UPDATE price SET unit = 'second', unit_nano = 1 WHERE model = 'assisters-rerank-v1'"))
+
+
+async def test_a_model_priced_in_a_unit_that_it_does_not_count_is_not_for_sale(mispriced, upstream, live):
+    with pytest.raises(openai.InternalServerError) as refused:
+        await live.post("/rerank", body={**DOCUMENTS, "model": "assisters-rerank-v1"}, cast_to=object)
+    assert refused.value.code == "model_without_price"
+
+
+async def test_a_very_large_body_keeps_nobody_else_waiting(upstream, live, monkeypatch):
+    threads, counted = [], chat.request
+
+    def counting(*words):
+        threads.append(threading.current_thread())
+        return counted(*words)
+
+    monkeypatch.setattr(chat, "request", counting)
+    await live.chat.completions.create(**ASK)
+    await live.chat.completions.create(**{**ASK, "messages": [{"role": "user", "content": "word " * 20_000}]})
+    assert [one is threading.main_thread() for one in threads] == [True, False]

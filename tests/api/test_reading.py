@@ -10,6 +10,7 @@ from customers import customer, key_of
 from assisters_app.base import clock, settings, valkey
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
+from assisters_app.gateway import catalog
 from assisters_app.gateway.tables import Model
 from assisters_app.usage import events
 from assisters_app.usage.events import Event
@@ -27,9 +28,19 @@ async def web(api, ada):
 
 async def test_models_are_listed_and_found(test_mode):
     found = [one.id async for one in test_mode.models.list()]
-    assert found == ["assisters-chat-v1", "assisters-embed-v1", "assisters-vision-v1"]
+    assert found == sorted(model.id for model in catalog.FIRST_MODELS)
     one = await test_mode.models.retrieve("assisters-embed-v1")
-    assert (one.object, one.owned_by, one.dimensions) == ("model", "assisters", 1_024)
+    assert (one.object, one.owned_by, one.dimensions, one.unit) == ("model", "assisters", 1_024, "token")
+    assert (one.pricing["version"], one.pricing["input_token_nano_usd"]) == (1, 20)
+
+
+async def test_a_models_unit_and_its_price_can_be_read(test_mode):
+    units = {one.family: (one.unit, one.pricing["unit_nano_usd"]) async for one in test_mode.models.list()}
+    assert units["images"] == ("image", 20_000_000)
+    assert units["transcriptions"] == ("second", 100_000)
+    assert units["speech"] == ("character", 10_000)
+    assert units["rerank"] == ("document", 10_000)
+    assert units["moderations"] == ("token", 0)
 
 
 async def test_a_retired_model_is_gone(web):

@@ -206,6 +206,30 @@ async def test_the_invariants_hold_over_ordinary_use_and_name_what_broke(ada):
     assert await broken() == ["Every charged event follows from its price version"]
 
 
+async def test_a_line_of_units_follows_from_its_events_and_price_and_a_wrong_unit_is_seen(ada):
+    model = "assisters-image-v1"
+    drawn = replace(
+        call(ada.organization_id, model=model),
+        input_tokens=0,
+        cached_tokens=0,
+        output_tokens=0,
+        units=2,
+        unit="image",
+        cost_nano=2 * 20_000_000,
+    )
+    await ingest(drawn, replace(drawn, request_id=new_id(), units=1, cost_nano=20_000_000))
+    assert await broken() == []
+    async with transaction() as tx:
+        [line] = (await invoices.bill(tx, ada.organization_id, months.current())).lines
+    assert (line.units, line.price.unit, line.amount_nano) == (3, "image", rating.cost(line.price, 0, 0, 0, 3))
+    for wrong in ("units = units + 1", "unit = 'second'"):
+        async with transaction() as tx:
+            await tx.sql(text(f"UPDATE usage_event SET {wrong} WHERE units > 0"))
+        assert await broken() == ["Every charged event follows from its price version"]
+        async with transaction() as tx:
+            await tx.sql(text("UPDATE usage_event SET units = cost_nano / 20000000, unit = 'image'"))
+
+
 async def test_an_erased_organizations_usage_does_not_break_the_invariants(ada):
     await ingest(call(ada.organization_id))
     async with transaction() as tx:

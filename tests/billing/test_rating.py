@@ -30,6 +30,20 @@ async def test_a_million_tokens_cost_what_the_list_says(people):
     assert rating.cost(price, 1, 0, 0) == 100
 
 
+async def test_what_is_not_sold_by_tokens_costs_what_the_list_says(people):
+    async with transaction() as tx:
+        known = await rating.prices(tx)
+    usual = {
+        "assisters-image-v1": 1,
+        "assisters-whisper-v1": 60,
+        "assisters-tts-v1": 10**6,
+        "assisters-rerank-v1": 1_000,
+    }
+    costs = {known[model].unit: rating.cost(known[model], 0, 0, 0, many) for model, many in usual.items()}
+    dollars = {"image": "0.02", "second": "0.006", "character": "10", "document": "0.01"}
+    assert costs == {unit: from_dollars(amount) for unit, amount in dollars.items()}
+
+
 @given(st.lists(st.tuples(tokens, tokens, tokens), max_size=20))
 def test_a_sum_of_costs_is_the_cost_of_the_sum(calls):
     price = rating.PriceVersion(CHAT, 1, plans.FIRST_DAY, 100, 50, 400)
@@ -70,12 +84,20 @@ async def test_only_staff_publish_prices_never_back_dated_never_finer_than_a_nan
             await rating.publish(tx, grace, dear, clock.now() - timedelta(seconds=1))
         with pytest.raises(Refused, match=r"multiple of \$0\.001"):
             await rating.publish(tx, grace, ListPrice(CHAT, 1, 0, 0))
+        with pytest.raises(Refused, match="what the unit is"):
+            await rating.publish(tx, grace, ListPrice("assisters-image-v1", unit_nano=1))
 
 
 async def test_the_database_too_refuses_a_price_that_would_have_to_be_rounded(people):
     with pytest.raises(sqlalchemy.exc.IntegrityError, match="whole_nano_per_token"):
         async with transaction() as tx:
             tx.add(Price(model=CHAT, version=9, valid_from=clock.now(), input_nano_per_million=1))
+
+
+async def test_the_database_too_refuses_a_price_for_a_unit_without_a_name(people):
+    with pytest.raises(sqlalchemy.exc.IntegrityError, match="unit_named"):
+        async with transaction() as tx:
+            tx.add(Price(model=CHAT, version=9, valid_from=clock.now(), unit_nano=1))
 
 
 async def test_every_process_hears_of_a_new_price(people):

@@ -103,6 +103,7 @@ GOOD = json.loads(call(new_id(), new_id()).to_json())
         json.dumps({**GOOD, "prompt": "hello"}),
         json.dumps({**GOOD, "cost_nano": -1}),
         json.dumps({**GOOD, "cost_nano": 1.5}),
+        json.dumps({**GOOD, "units": -1}),
         json.dumps({**GOOD, "outcome": "vanished"}),
         json.dumps({**GOOD, "at": "2026-01-01T00:00:00"}),
         json.dumps({**GOOD, "status": None}),
@@ -156,12 +157,14 @@ async def test_books_that_disagree_are_told(house):
     async with transaction() as tx:
         tally = (await tx.exec(select(UsageTally))).one()
         tally.cost_nano += 1
+        tally.units += 1
     async with transaction() as tx:
         found = {one.name: one.holds for one in await events.invariants(tx)}
     assert found == {
         "events = tallies (requests)": True,
         "events = tallies (nano-USD)": False,
         "events = tallies (tokens)": True,
+        "events = tallies (units)": False,
     }
 
 

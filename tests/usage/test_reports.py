@@ -47,12 +47,12 @@ async def key_id(ada):
 
 async def test_totals_are_the_sums_of_what_ada_called(ada, key_id):
     await insert(
-        call(ada.organization_id, key_id, NOON),
+        call(ada.organization_id, key_id, NOON, units=6, unit="image"),
         call(ada.organization_id, key_id, NOON + timedelta(hours=1), status=500, cost_nano=0, output_tokens=0),
         call(ada.organization_id, key_id, NOON - timedelta(days=40)),
     )
     sums = await read(reports.totals, reports.own(ada), MARCH)
-    assert sums == Sums(2, 1, 20, 0, 5, 7_000, 240)
+    assert sums == Sums(2, 1, 20, 0, 5, 6, 7_000, 240)
     assert (sums.tokens, sums.mean_ms, sums.error_rate) == (25, 120.0, 0.5)
 
 
@@ -263,7 +263,7 @@ async def test_the_csv_is_the_table_behind_the_charts(ada, key_id):
                 tx, reports.own(ada), between(date(2026, 3, 1), date(2026, 3, 31), BERLIN)
             )
         ]
-    amounts = (2, 0, 20, 0, 10, 14_000, 240)
+    amounts = (2, 0, 20, 0, 10, 0, 14_000, 240)
     assert rows[0][:6] == ("from", "key", "key_id", "model", "endpoint", "mode")
     assert rows[1:] == [
         ("2026-03-10T00:00:00+01:00", "Laptop", str(key_id), "assisters-chat-v1", "chat/completions", "live", *amounts)

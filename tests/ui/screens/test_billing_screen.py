@@ -36,7 +36,7 @@ async def test_the_bill_adds_up_line_by_line(ada, tab):
     await calls(ada, key, input_tokens=1_500, cached_tokens=500, output_tokens=2_000, cost_nano=925_000)
     shown = (await tab(ada).send(BillingState.load)).of(BillingState)
     (line,) = shown["bill"]
-    assert line.derivation == "1,000 × $0.10 + 500 × $0.05 + 2,000 × $0.40 per million"  # noqa: RUF001 (as shown)
+    assert line.derivation == "1,000 × $0.10 + 500 × $0.05 + 2,000 × $0.40 per million tokens"  # noqa: RUF001 (as shown)
     assert (line.amount, line.holds, shown["holds"]) == ("$0.000925", True, True)
     assert (shown["balance"].exact, shown["total"], shown["rounded"]) == ("$9.999075", "$0.000925", "$0.00")
 

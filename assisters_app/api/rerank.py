@@ -1,0 +1,12 @@
+"""POST /v1/rerank."""
+
+from assisters_app.api.exchange import Exchange
+from assisters_app.api.metered import whole_answer
+from assisters_app.gateway import rerank
+
+ENDPOINT = "/v1/rerank"
+
+
+async def create(exchange: Exchange) -> None:
+    """Answer a rerank request."""
+    await whole_answer(exchange, "rerank", rerank.request)

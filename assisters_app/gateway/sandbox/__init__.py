@@ -1,0 +1,18 @@
+"""The sandbox: answers in process when a key is a test key or no upstream is configured. Deterministic and free.
+
+Tokens are counted with a real tokenizer, sound and pictures are real files, and every answer says where it comes from.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.sandbox import chat, embeddings, moderations, rerank
+from assisters_app.gateway.upstream import Reply
+
+ANSWERS: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
+    "/chat/completions": chat.answer,
+    "/embeddings": embeddings.answer,
+    "/moderations": moderations.answer,
+    "/rerank": rerank.answer,
+}
