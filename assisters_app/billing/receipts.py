@@ -251,18 +251,16 @@ def _facts(event: Event, known: _Known) -> Facts:
 
 def _used(event: Event, price: PriceVersion | None) -> Sequence[tuple[str, int, int]]:
     each = _prices(price)
-    return tuple(
-        (unit, count, each.get(unit, 0))
-        for unit, count in _units(event.input_tokens, event.cached_tokens, event.output_tokens).items()
-    )
+    return tuple((unit, count, each.get(unit, 0)) for unit, count in _units(event, event.unit).items())
 
 
-def _units(input_tokens: int, cached_tokens: int, output_tokens: int) -> dict[str, int]:
-    """Return counts by what is charged for; `cached_tokens` are among `input_tokens`."""
+def _units(used: Event | invoices.Line, unit: str) -> dict[str, int]:
+    """Return counts by what is charged for; `cached_tokens` are among `input_tokens`, `units` are of `unit`."""
     return {
-        "input token": input_tokens - cached_tokens,
-        "cached input token": cached_tokens,
-        "output token": output_tokens,
+        "input token": used.input_tokens - used.cached_tokens,
+        "cached input token": used.cached_tokens,
+        "output token": used.output_tokens,
+        **({unit: used.units} if unit else {}),
     }
 
 
@@ -270,7 +268,8 @@ def _prices(price: PriceVersion | None) -> dict[str, int]:
     """Return nano-USD for each of what is charged for; nothing where there is no price."""
     if price is None:
         return {}
-    return {"input token": price.input, "cached input token": price.cached, "output token": price.output}
+    by_unit = {price.unit: price.per_unit} if price.unit else {}
+    return {"input token": price.input, "cached input token": price.cached, "output token": price.output, **by_unit}
 
 
 def _note(written: _Written, chain: Chain, signed: bytes, signer: Signer) -> None:
@@ -336,7 +335,7 @@ async def _statement(tx: Tx, organization_id: UUID, which: Month) -> Facts:
 
 
 def _invoice_line(line: invoices.Line, price: PriceVersion) -> Line:
-    units = _units(line.input_tokens, line.cached_tokens, line.output_tokens)
+    units = _units(line, price.unit)
     return {
         "model": line.model,
         "price_version": price.version,
