@@ -3,6 +3,7 @@
     run_once(wait=…) -> int            takes one batch; returns how many records it dealt with
     run_forever(stop)                  until `stop` is set; what the worker runs
     backlog() -> Backlog               how many records wait, and how many were parked
+    behind() -> timedelta              how long the first of those that wait has waited
     drop_parked(before) -> int         forgets records that were parked before then
 
 A record leaves the stream only after the transaction that wrote it has been committed; what a worker took and did not
@@ -16,7 +17,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from sqlmodel import col, select
 
 from assisters_app.accounts.tables import Organization
 from assisters_app.base import db
+from assisters_app.base.clock import now
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import ledger, receipts
 from assisters_app.gateway import replays, wallets
@@ -85,6 +87,15 @@ async def run_once(*, wait: float = 0.0) -> int:
 async def backlog() -> Backlog:
     """Return how many records wait to be written, and how many are parked."""
     return Backlog(await valkey().xlen(RECORDS), await valkey().xlen(PARKED))
+
+
+async def behind() -> timedelta:
+    """Return how far the books, and so the charts, are behind: how long the first waiting record has waited."""
+    first: Any = await valkey().xrange(RECORDS, count=1)
+    if not first:
+        return timedelta(0)
+    settled_at = datetime.fromtimestamp(int(first[0][0].partition("-")[0]) / 1000, UTC)
+    return max(timedelta(0), now() - settled_at)
 
 
 async def drop_parked(before: datetime) -> int:

@@ -228,30 +228,28 @@ return 1
 # KEYS wallet holds unposted
 # ARGV reading balance seconds_to_live posted_request_id…
 # A wallet remembers which reading of the ledger its balance is from, and takes no older one. Readings are taken after
-# the commit of what they are to contain, so a request leaves `unposted` only with a balance that contains it.
+# the commit of what they are to contain, so a request leaves `unposted` only with a balance that contains it. A wallet
+# that is forgotten keeps its reading: rebuilt from an older one, it would miss what has left `unposted` since.
 PUBLISH = """
-local known = redis.call('HGET', KEYS[1], 'reading')
+local wallet = redis.call('HMGET', KEYS[1], 'reading', 'ledger')
+local older = wallet[1] and tonumber(ARGV[1]) < tonumber(wallet[1])
 for i = 4, #ARGV do
   local cost = redis.call('HGET', KEYS[3], ARGV[i])
   if cost then
     redis.call('HDEL', KEYS[3], ARGV[i])
-    if known then redis.call('HINCRBY', KEYS[1], 'unposted', '-' .. string.match(cost, '^%d+')) end
+    if wallet[2] then redis.call('HINCRBY', KEYS[1], 'unposted', '-' .. string.match(cost, '^%d+')) end
   end
 end
-if known then
-  if tonumber(ARGV[1]) >= tonumber(known) then
-    redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'reading', ARGV[1])
-  end
-  return 0
-end
+if older then return 0 end
+redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'reading', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+if wallet[2] then return 0 end
 local held, unposted = 0, 0
 for _, value in ipairs(redis.call('HVALS', KEYS[2])) do held = held + tonumber(string.match(value, '^%d+')) end
 for _, value in ipairs(redis.call('HVALS', KEYS[3])) do
   unposted = unposted + tonumber(string.match(value, '^%d+'))
 end
-redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'reading', ARGV[1], 'held', string.format('%.0f', held),
-           'unposted', string.format('%.0f', unposted))
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('HSET', KEYS[1], 'held', string.format('%.0f', held), 'unposted', string.format('%.0f', unposted))
 return 1
 """
 

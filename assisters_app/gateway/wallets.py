@@ -18,7 +18,7 @@ from assisters_app.base.valkey import valkey
 from assisters_app.billing import wallet
 from assisters_app.gateway.scripts import PUBLISH, Keys, Scripts
 
-LIFE = timedelta(days=1)  # a wallet is rebuilt from the ledger at least this often
+LIFE = timedelta(days=1)  # a wallet of which nothing was read for so long is rebuilt from the ledger
 
 READING = text("SELECT pg_current_xact_id()::text::bigint")
 
@@ -64,4 +64,5 @@ async def standing(scripts: Scripts, organization_id: UUID) -> Standing:
 
 async def forget(organization_id: UUID) -> None:
     """Have the wallet rebuilt at its next use, from the ledger and the holds there are then."""
-    await valkey().delete(Keys.of(organization_id).wallet)
+    name = Keys.of(organization_id).wallet
+    await valkey().hdel(name, "ledger", "held", "unposted")  # type: ignore[misc]  # (redis types sync and async as one)

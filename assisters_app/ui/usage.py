@@ -13,6 +13,7 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.money import dollars
+from assisters_app.gateway import ingest
 from assisters_app.keys import keys
 from assisters_app.ui import figures
 from assisters_app.ui.amounts import Amount
@@ -38,8 +39,7 @@ from assisters_app.ui.shell import shell
 from assisters_app.usage import periods, reports
 from assisters_app.usage.reports import Comparison, Share, Sums
 
-BEHIND_MS = 10_000  # from here on the page says that its figures are late
-LATELY = timedelta(minutes=15)  # how recent a call must be to tell how long calls wait now
+BEHIND = timedelta(minutes=1)  # from here on the page says that its figures are late
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class UsageState(AppState):
         by_model = await reports.shares(tx, whose, period, "model", only)
         self.by_key = [ShareRow.of(share, whole.current) for share in by_key]
         self.by_model = [ShareRow.of(share, whole.current) for share in by_model]
-        self.behind = _behind(await reports.lag(tx))
+        self.behind = _behind(await ingest.behind())
         await self._offer(tx, me, asked)
 
     async def _draw(self, tx: Tx, me: Person, asked: Question) -> None:
@@ -359,7 +359,8 @@ def _change(change: float | None) -> str:
     return "nothing in the period before" if change is None else f"{change:+.0%} on the period before"
 
 
-def _behind(lag: reports.Lag) -> str:
-    if lag.latest_at is None or lag.waited_ms is None or lag.waited_ms < BEHIND_MS or lag.latest_at < now() - LATELY:
+def _behind(waiting: timedelta) -> str:
+    if waiting < BEHIND:
         return ""
-    return f"Calls take about {lag.waited_ms // 1000} seconds to be counted just now. None is lost."
+    minutes = waiting // timedelta(minutes=1)
+    return f"Calls of the last {minutes} min are not all counted yet. None is lost: they follow by themselves."

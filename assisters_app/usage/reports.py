@@ -12,7 +12,6 @@
     request(tx, whose, request_id) -> LogRow                     raises NotFound
     table(tx, whose, period, by, only) -> list[Row]              buckets split by any of the dimensions
     csv_rows(tx, whose, period, only) -> AsyncIterator[tuple]    the table behind the charts, header first
-    lag(tx) -> Lag                                               how far the charts are behind
 
 `only` narrows (a `Filter`); it and all others default to everything that is `whose`.
 """
@@ -23,7 +22,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -44,7 +43,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Organization
-from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.keys.tables import ApiKey
@@ -232,19 +230,6 @@ class LogPage:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far the charts are behind: when the latest event arrived and how long it had waited. None: no event yet."""
-
-    latest_at: datetime | None
-    waited_ms: int | None
-
-    @classmethod
-    def none(cls) -> Self:
-        """Return what is known when nothing has been called yet."""
-        return cls(None, None)
-
-
 def own(person: Person) -> Whose:
     """Return a person's own organization."""
     return Whose(person.organization_id)
@@ -418,16 +403,6 @@ async def table(tx: Tx, whose: Whose, period: Period, by: Sequence[Dimension], o
     found = await _read(tx, read.order_by(bucket, *parts))
     split = 1 + len(parts)
     return [Row(starts[row[0] - 1], tuple(map(str, row[1:split])), _sums_of(row[split:])) for row in found]
-
-
-async def lag(tx: Tx) -> Lag:
-    """Return how fresh the charts are."""
-    read = select(EVENT.c.at, EVENT.c.duration_ms, EVENT.c.ingested_at).order_by(EVENT.c.at.desc()).limit(1)
-    latest = (await _read(tx, read.where(EVENT.c.at <= now()))).one_or_none()
-    if latest is None:
-        return Lag.none()
-    at, duration_ms, ingested_at = latest
-    return Lag(at, max(0, int((ingested_at - at).total_seconds() * 1000) - duration_ms))
 
 
 async def _read(tx: Tx, statement: Executable) -> "CursorResult[*tuple[Any, ...]]":

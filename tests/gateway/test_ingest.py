@@ -71,6 +71,15 @@ async def test_settled_calls_reach_events_tallies_and_ledger(ada, calls):
     assert await valkey().exists(Keys.of(ada.organization_id).unposted) == 0
 
 
+async def test_the_books_say_how_far_behind_they_are(calls):
+    assert await ingest.behind() == timedelta(0)
+    await made(calls)
+    with clock.frozen(now() + timedelta(minutes=5)):
+        assert timedelta(minutes=4) < await ingest.behind() < timedelta(minutes=6)
+    await ingest.run_once()
+    assert await ingest.behind() == timedelta(0)
+
+
 async def test_a_call_that_outlived_the_erasure_of_its_organization_leaves_nothing(calls):
     (call,) = await made(calls)
     organization_id = new_id()  # what the database knows no more

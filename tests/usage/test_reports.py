@@ -270,14 +270,6 @@ async def test_the_csv_is_the_table_behind_the_charts(ada, key_id):
     ]
 
 
-async def test_charts_say_how_far_behind_they_are(ada, key_id):
-    assert (await read(reports.lag)).latest_at is None
-    with clock.frozen(NOON + timedelta(seconds=3)):
-        await insert(call(ada.organization_id, key_id, NOON, duration_ms=1_000))
-        found = await read(reports.lag)
-    assert (found.latest_at, found.waited_ms) == (NOON, 2_000)
-
-
 def test_periods_that_make_no_sense_are_refused():
     for start, end in ((NOON, NOON), (NOON, NOON - timedelta(days=1)), (NOON, NOON + timedelta(days=500))):
         with pytest.raises(Refused):

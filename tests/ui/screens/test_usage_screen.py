@@ -1,6 +1,6 @@
 """Ada's usage: what is asked is what is drawn, in her own days; Mallory's holds nothing of it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from uses import calls, has_key
@@ -8,6 +8,8 @@ from uses import calls, has_key
 from assisters_app.accounts import profile, sessions
 from assisters_app.base import clock
 from assisters_app.base.db import transaction
+from assisters_app.base.valkey import valkey
+from assisters_app.gateway.scripts import RECORDS
 from assisters_app.ui.usage import UsageState
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -139,3 +141,13 @@ async def test_no_event_writes_another_var_of_the_page(ada, tab):
     page = tab(ada)
     await page.send(UsageState.load, zone="UTC")
     assert (await page.send(UsageState.choose, what="csv", value="https://evil.example")).of(UsageState) == {}
+
+
+async def test_the_page_says_when_calls_wait_to_be_counted(ada, tab):
+    for minutes, told in ((0, ""), (3, "Calls of the last 3 min are not all counted yet.")):
+        if minutes:
+            at = int((NOON - timedelta(minutes=minutes)).timestamp() * 1000)
+            await valkey().xadd(RECORDS, {"record": "waits"}, id=f"{at}-0")
+        shown = (await tab(ada).send(UsageState.load, zone="UTC")).of(UsageState)
+        assert shown["behind"].startswith(told)
+        assert bool(shown["behind"]) == bool(told)
