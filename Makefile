@@ -49,9 +49,11 @@ $(VENV)/.for-running: requirements.txt | $(PYTHON_OF_VENV)
 	@$(INSTALL) -r requirements.txt
 	@touch $@
 
-$(VENV)/.for-testing: requirements-dev.txt requirements.txt | $(PYTHON_OF_VENV)
+$(VENV)/.for-testing: requirements-dev.txt requirements.txt tests/node/package-lock.json | $(PYTHON_OF_VENV)
 	@echo "Installing what the product and its tests need (once, and when the pins change) …"
 	@$(INSTALL) -r requirements-dev.txt
+	@mkdir -p $(VENV)/node && cp tests/node/package.json tests/node/package-lock.json $(VENV)/node
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm ci --prefix $(VENV)/node --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $(VENV)/.for-running $@
 
 $(VENV)/.for-locking: | $(PYTHON_OF_VENV)

@@ -26,8 +26,11 @@ def test_the_house_is_kept(check):
 
 
 def test_the_locks_name_no_registry():
-    locks = {lock: lock.read_text() for lock in (*ROOT.glob("requirements*.txt"), *ROOT.glob("reflex.lock/*"))}
-    assert len(locks) >= 3
+    locks = {
+        lock: lock.read_text()
+        for lock in (*ROOT.glob("requirements*.txt"), *ROOT.glob("reflex.lock/*"), *ROOT.glob("tests/node/*.json"))
+    }
+    assert len(locks) >= 6
     named = [
         lock.name for lock, text in locks.items() if '"resolved"' in text or ("://" in text and lock.suffix == ".txt")
     ]
