@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from assisters_app.api.errors import Header
 from assisters_app.api.exchange import Exchange, watched, whether_gone
 from assisters_app.base.money import NANO
 from assisters_app.gateway import whole
@@ -42,8 +43,12 @@ async def whole_answer(exchange: Exchange, family: str, check: Check[Ask], *, us
 async def answer(exchange: Exchange, call: Call, work: Awaitable[Answer]) -> None:
     """Send what `work` answers, with its cost in dollars."""
     found: Answer = await watched(exchange, call, work)
-    cost = f"{found.cost_nano // NANO}.{found.cost_nano % NANO:09d}".encode()
-    await exchange.reply(200, found.body, [(b"x-cost-usd", cost)])
+    await exchange.reply(200, found.body, [cost_header(found.cost_nano)])
+
+
+def cost_header(cost_nano: int) -> Header:
+    """Return what a call cost in US dollars, to the billionth."""
+    return b"x-cost-usd", f"{cost_nano // NANO}.{cost_nano % NANO:09d}".encode()
 
 
 async def until_gone(exchange: Exchange, call: Call, work: Coroutine[Any, Any, None]) -> None:

@@ -238,3 +238,17 @@ async def test_the_official_client_tries_again_when_that_helps(test_mode, record
     with pytest.raises(openai.InternalServerError):
         await patient.chat.completions.create(**words)
     assert [one.status for one in await records()] == [500, 500]
+
+
+async def test_every_answer_to_a_known_key_says_what_it_cost_what_is_left_and_what_we_added(web, key):
+    told = {"x-request-id", "x-processing-time-ms", "x-overhead-ms", "x-cost-usd", "x-ratelimit-remaining-rpm"}
+    answers = [
+        await web.post(CHAT, headers=bearer(key), json=asked)
+        for asked in (ASK, {**ASK, "model": "nope"}, {"model": ASK["model"]}, {**ASK, "max_tokens": 0})
+    ]
+    broken = await web.post(CHAT, headers=bearer(key), content=b"{")
+    assert [one.status_code for one in (*answers, broken)] == [200, 404, 400, 400, 400]
+    for answer in (*answers, broken):
+        assert told <= answer.headers.keys()
+        assert answer.headers["x-cost-usd"] == "0.000000000"
+        assert answer.headers["x-ratelimit-remaining-rpm"] == "9"
