@@ -2,20 +2,23 @@
 
 view(tx, person) -> OrganizationView
 rename(tx, person, name)                raises Refused(code="bad_name", field="name")
+cap_spending(tx, person, nano)          nano-USD a calendar month (UTC), None for no cap; raises Refused(code="bad_cap")
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from assisters_app.accounts import sessions
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Membership, Organization
-from assisters_app.base import trail
+from assisters_app.base import trail, valkey
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 
 LONGEST = 120
+MOST_CAPPED = 10**15  # nano-USD: a million dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class OrganizationView:
     role: str
     plan: str
     created_at: datetime
+    spend_cap_nano: int | None
 
 
 async def view(tx: Tx, person: Person) -> OrganizationView:
@@ -40,6 +44,7 @@ async def view(tx: Tx, person: Person) -> OrganizationView:
         membership.role,
         organization.plan,
         organization.created_at,
+        organization.spend_cap_nano,
     )
 
 
@@ -54,6 +59,28 @@ async def rename(tx: Tx, person: Person, name: str) -> None:
     trail.write(
         tx,
         "organization:renamed",
+        account_id=person.account_id,
+        actor_id=person.account_id,
+        organization=organization.handle,
+    )
+
+
+async def cap_spending(tx: Tx, person: Person, nano: int | None) -> None:
+    """Refuse whatever could bring a calendar month (UTC) above `nano` nano-USD; None lifts the cap.
+
+    Every worker holds to it within a second. Calls that were let in before are paid all the same.
+    """
+    organization, membership = await _theirs(tx, person)
+    if membership.role != "owner":
+        raise Refused("Only an owner can change the spend cap.", code="forbidden", status=403)
+    if nano is not None and not 1 <= nano <= MOST_CAPPED:
+        raise Refused("A spend cap is an amount above zero, at most $1,000,000.", code="bad_cap", field="cap")
+    organization.spend_cap_nano = nano
+    tx.add(organization)
+    tx.afterwards(partial(valkey.announce, "organization", str(organization.id)))
+    trail.write(
+        tx,
+        "organization:capped" if nano else "organization:uncapped",
         account_id=person.account_id,
         actor_id=person.account_id,
         organization=organization.handle,

@@ -98,8 +98,8 @@ def _names(given: Any) -> Any:  # noqa: ANN401 (as above)
 
 
 ModelName = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
-PerMinute = Annotated[int | None, BeforeValidator(_number), Field(ge=1, le=MOST_A_MINUTE)]
-Nano = Annotated[int | None, BeforeValidator(_number), Field(ge=1, le=MOST_NANO)]
+PerMinute = Annotated[Annotated[int, Field(ge=1, le=MOST_A_MINUTE)] | None, BeforeValidator(_number)]
+Nano = Annotated[Annotated[int, Field(ge=1, le=MOST_NANO)] | None, BeforeValidator(_number)]
 
 
 class Terms(BaseModel):

@@ -1,11 +1,13 @@
-"""Amounts of money where space is short: a few digits to read, the exact amount on hover."""
+"""Amounts of money where space is short, a few digits to read and the exact amount on hover; and as they are typed."""
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Self
 
 import reflex as rx
 
-from assisters_app.base.money import NANO, dollars
+from assisters_app.base.errors import Refused
+from assisters_app.base.money import NANO, dollars, from_dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,17 @@ class Amount:
 def amount(shown: Any) -> rx.Component:
     """Return an amount with its exact value on hover."""
     return rx.el.span(shown.short, title=shown.exact)
+
+
+def typed(text: str, field: str) -> int | None:
+    """Return nano-USD for dollars that somebody typed, None for nothing; raise Refused naming the field."""
+    plain = text.strip().removeprefix("$").replace(",", "").strip()
+    if not plain:
+        return None
+    try:
+        return from_dollars(Decimal(plain))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise Refused("An amount is in dollars, such as 5 or 0.50.", code=f"bad_{field}", field=field) from None
 
 
 def _step(size: int) -> int:

@@ -16,13 +16,15 @@ from assisters_app.billing.months import Month
 from assisters_app.billing.rating import TOKENS
 from assisters_app.billing.topups import TopUpRow
 from assisters_app.billing.wallet import MovementRow
-from assisters_app.ui.amounts import Amount, amount
+from assisters_app.ui.amounts import Amount, amount, typed
 from assisters_app.ui.parts import (
     badge,
     button,
     card,
     download_button,
     empty,
+    field,
+    form,
     heading,
     notice,
     number,
@@ -35,6 +37,7 @@ from assisters_app.ui.parts import (
 )
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
+from assisters_app.usage import spending
 
 FIRST_FEW = 25  # movements shown before all of a month are asked for
 FIRST_MONTH = Month(2025, 1)  # before it nothing was sold
@@ -142,6 +145,13 @@ class BillingState(AppState):
     plan: str = ""
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+    concurrency: int = 0
+    cap: str = ""  # a calendar month (UTC), "" for no cap
+    cap_typed: str = ""
+    capped_spent: Amount = Amount()
+    cap_reached: bool = False
+    cap_again: str = ""
+    cap_problem: str = ""
     next_plan: str = ""
     month: str = ""
     month_title: str = ""
@@ -186,6 +196,22 @@ class BillingState(AppState):
         self._whole = True
         await self._read(_month(self.month))
 
+    @rx.event
+    @access("member")
+    async def cap_spending(self, sent: dict[str, Any]) -> Any:
+        """Set the most that a month may cost; an empty field lifts the cap."""
+        try:
+            wanted = typed(str(sent.get("cap") or ""), "cap")
+            async with signed_in() as (tx, me):
+                await organizations.cap_spending(tx, me, wanted)
+        except Refused as refused:
+            self.cap_problem = str(refused)
+            return None
+        self._tell(
+            f"No month costs more than {dollars(wanted)} from now on." if wanted else "There is no spend cap now."
+        )
+        return BillingState.again
+
     async def _welcome_back(self) -> None:
         handle = str(self.router.url.query_parameters.get("top_up", ""))
         if not handle:
@@ -203,16 +229,25 @@ class BillingState(AppState):
             left = await wallet.balance(tx, me.organization_id)
             self.balance, self.in_debt = Amount.of(left), left <= 0
             self.payments = stripe.switched_on()
-            await self._read_plan(tx, me)
+            ours = await organizations.view(tx, me)
+            self._show_plan(plans.PLANS[ours.plan])
+            await self._read_cap(tx, me, ours.spend_cap_nano)
             self._show_month(await invoices.bill(tx, me.organization_id, month))
             moved = await wallet.movements(tx, me.organization_id, month)
             self._show_movements([Moved.of(number, row) for number, row in enumerate(moved)])
             self.top_ups = [Paid.of(row) for row in await topups.listed(tx, me.organization_id)]
 
-    async def _read_plan(self, tx: Tx, me: Person) -> None:
-        plan = plans.PLANS[(await organizations.view(tx, me)).plan]
+    def _show_plan(self, plan: plans.Plan) -> None:
         self.plan, self.next_plan = plan.title, _next_plan(plan)
         self.requests_per_minute, self.tokens_per_minute = plan.requests_per_minute, plan.tokens_per_minute
+        self.concurrency = plan.concurrency
+
+    async def _read_cap(self, tx: Tx, me: Person, cap: int | None) -> None:
+        month = months.current()
+        spent = await spending.of_all(tx, me, month.begins)
+        self.cap, self.cap_typed = (dollars(cap), dollars(cap).removeprefix("$").replace(",", "")) if cap else ("", "")
+        self.capped_spent, self.cap_reached = Amount.of(spent), cap is not None and spent >= cap
+        self.cap_again, self.cap_problem = month.ends.isoformat(), ""
 
     def _show_movements(self, moved: list[Moved]) -> None:
         shown = moved if self._whole else moved[:FIRST_FEW]
@@ -240,6 +275,7 @@ def page() -> rx.Component:
         heading("Billing", rx.cond(BillingState.payments, _portal()), lead="Prepaid: you spend what you put in."),
         _now(),
         _top_up(),
+        _cap(),
         _months(),
         _bill(),
         _movements(),
@@ -265,7 +301,9 @@ def _now() -> rx.Component:
     limits = rx.fragment(
         "requests and ",
         number(BillingState.tokens_per_minute, compact=True),
-        " tokens a minute",
+        " tokens a minute, ",
+        number(BillingState.concurrency),
+        " calls at once",
     )
     return stats(
         stat(
@@ -324,6 +362,52 @@ def _amount(cents: int, *, chosen: bool) -> rx.Component:
         class_name="relative flex flex-col gap-0.5 rounded-lg border border-line bg-surface px-3.5 py-3 cursor-pointer "
         "hover:border-strong has-checked:border-accent has-checked:bg-accent-soft "
         "has-focus-visible:outline-2 has-focus-visible:outline-accent",
+    )
+
+
+def _cap() -> rx.Component:
+    spent = rx.fragment(amount(BillingState.capped_spent), " spent in this month so far")
+    against = rx.fragment(
+        amount(BillingState.capped_spent),
+        " of ",
+        BillingState.cap,
+        " spent. It starts anew ",
+        time(BillingState.cap_again),
+    )
+    return card(
+        rx.cond(
+            BillingState.cap_reached,
+            notice(
+                "The cap is reached: paid calls are refused until ",
+                time(BillingState.cap_again),
+                ".",
+                tone="bad",
+                class_name="mb-4",
+            ),
+        ),
+        rx.match(BillingState.phase, ("ready", _cap_form()), rx.el.div(class_name="h-16", aria_busy="true")),
+        rx.el.p(rx.cond(BillingState.cap != "", against, spent), class_name="mt-3 text-[0.8125rem] text-muted"),
+        title="Spend cap",
+        lead="The most that all keys together may spend in a calendar month (UTC). A call that could go beyond is refused.",
+    )
+
+
+def _cap_form() -> rx.Component:
+    return form(
+        field(
+            "Dollars a month",
+            "cap",
+            hint="Empty for no cap. Keys can have budgets of their own: see API keys.",
+            error=BillingState.cap_problem,
+            default_value=BillingState.cap_typed,
+            key=BillingState.cap_typed,
+            input_mode="decimal",
+            auto_complete="off",
+            placeholder="no cap",
+        ),
+        button("Save cap", type="submit", kind="secondary"),
+        on_submit=BillingState.cap_spending,
+        class_name="max-w-sm",
     )
 
 

@@ -58,7 +58,14 @@ PAGES: tuple[Page, ...] = (
     Page("/confirm", "Confirm that it is you", "reauthenticate", "member"),
     # Build
     Page("/dashboard", "Overview", "overview", section="Build", icon="layout-dashboard", words="home start first call"),
-    Page("/dashboard/api-keys", "API keys", "keys", section="Build", icon="key-round", words="token secret credential"),
+    Page(
+        "/dashboard/api-keys",
+        "API keys",
+        "keys.screen",
+        section="Build",
+        icon="key-round",
+        words="token secret credential",
+    ),
     Page(
         "/dashboard/usage", "Usage", "usage", section="Build", icon="chart-column", words="charts requests tokens csv"
     ),

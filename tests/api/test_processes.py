@@ -13,11 +13,14 @@ from conftest import listening
 from customers import key_of
 from nets import free_port
 
+from assisters_app.accounts.tables import Organization
 from assisters_app.base import clock
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
+from assisters_app.base.valkey import valkey
 from assisters_app.gateway import admission, invariants, reaper
 from assisters_app.keys import keys
+from assisters_app.usage import spending
 
 ROOT = Path(__file__).resolve().parents[2]
 ASK = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Hello"}]}
@@ -85,6 +88,33 @@ async def test_two_processes_count_one_limit(ada, two, upstream):
     codes = [one.status_code for one in answers]
     assert (codes.count(200), codes.count(429)) == (10, 14)
     assert len(upstream.asked) == 10
+
+
+async def test_two_processes_spend_one_budget_and_never_more(ada, two, upstream, records):
+    budget = 5 * 3_100
+    async with transaction() as tx:
+        (await tx.get_one(Organization, ada.organization_id)).plan = "developer"
+        issued = await keys.issue(tx, ada, keys.NewKey(name="Budget", budget_day=budget))
+    bearer_ = bearer(issued.secret.reveal())
+    clients = [client for _, client in two]
+
+    async def crowd():
+        asked = (
+            clients[n % 2].post("/v1/chat/completions", json={**ASK, "max_tokens": 5}, headers=bearer_)
+            for n in range(30)
+        )
+        return [one.status_code for one in await asyncio.gather(*asked)]
+
+    first, second = await crowd(), await crowd()
+    assert {*first, *second} == {200, 429}
+    spent = [one.cost_nano for one in await records() if one.outcome == "completed"]
+    assert sum(spent) == 3_100 * (first + second).count(200) <= budget
+    assert len(upstream.asked) == len(spent)
+    await valkey().flushall()
+    await crowd()
+    await records()
+    async with transaction() as tx:
+        assert (await spending.by_key(tx, ada, [now().replace(hour=0, minute=0)]))[issued.key.id][0] <= budget
 
 
 async def test_a_process_killed_between_admission_and_settlement_leaves_one_record(ada, two, upstream, records):

@@ -110,3 +110,23 @@ async def test_mallory_sees_nothing_of_adas_wallet(ada, mallory, tab):
     await calls(ada, await has_key(ada))
     shown = (await tab(mallory).send(BillingState.load)).of(BillingState)
     assert (shown["balance"].exact, shown.get("bill", []), shown.get("movements", [])) == ("$0.00", [], [])
+
+
+async def test_ada_caps_what_a_month_may_cost_and_lifts_the_cap_again(ada, tab):
+    key, page = await has_key(ada), tab(ada)
+    await calls(ada, key, cost_nano=2_500_000_000)
+    shown = await page.send(BillingState.cap_spending, sent={"cap": "$2.50"})
+    assert "No month costs more than $2.50" in shown.said()
+    state = shown.of(BillingState)
+    assert (state["cap"], state["capped_spent"].short, state["cap_reached"]) == ("$2.50", "$2.50", True)
+    shown = await page.send(BillingState.cap_spending, sent={"cap": " "})
+    assert "no spend cap" in shown.said()
+    assert (shown.of(BillingState)["cap"], shown.of(BillingState)["cap_reached"]) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [("0", "above zero"), ("-5", "above zero"), ("a lot", "such as 5"), ("9e9", "at most")]
+)
+async def test_a_cap_that_cannot_be_is_refused_beside_its_field(ada, tab, wrong, said):
+    shown = (await tab(ada).send(BillingState.cap_spending, sent={"cap": wrong})).of(BillingState)
+    assert said in shown["cap_problem"]

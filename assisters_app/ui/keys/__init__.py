@@ -1,0 +1,1 @@
+"""API keys: made, shown once, given other terms, rotated, revoked."""
