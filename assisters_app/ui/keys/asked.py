@@ -31,7 +31,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What the form of a key's terms begins with; "" where there is no limit."""
+    """What the form of a key's terms begins with, "" where there is no limit; and which parts of it are unfolded."""
 
     scopes: list[Choice]
     models: list[Choice]
@@ -43,6 +43,10 @@ class Filled:
     budget_month: str
     networks: str
     domains: str
+    budgets_shown: bool
+    limits_shown: bool
+    models_shown: bool
+    places_shown: bool
 
     @classmethod
     def of(cls, key: KeyView | None, offers: Iterable[Offer]) -> Self:
@@ -56,6 +60,10 @@ class Filled:
             models=[Choice(name, title, name in terms.models) for name, title in known.items()],
             networks="\n".join(terms.networks),
             domains="\n".join(terms.domains),
+            budgets_shown=bool(terms.budgets),
+            limits_shown=any(getattr(terms, name) for name in COUNTS),
+            models_shown=bool(terms.models),
+            places_shown=bool(terms.networks or terms.domains),
             **{name: str(getattr(terms, name) or "") for name in COUNTS},
             **{name: _amount(getattr(terms, name)) for name in BUDGETS},
         )

@@ -102,9 +102,15 @@ def _terms() -> rx.Component:
             rx.el.legend("May", class_name="mb-1.5 font-medium"),
             rx.el.div(rx.foreach(FILLED.scopes, _scope), class_name="space-y-2"),
         ),
+        rx.el.div(*_folded(), class_name="border-b border-line"),
+    )
+
+
+def _folded() -> list[rx.Component]:
+    return [
         _more(
             "Budgets",
-            "What the key may spend. A call that could go beyond is refused.",
+            "The most it may spend. A call that could go beyond is refused.",
             rx.el.div(
                 *[_amount(f"A {span}", f"budget_{span}") for span in ("day", "week", "month")], class_name=INSIDE
             ),
@@ -112,22 +118,25 @@ def _terms() -> rx.Component:
                 "In dollars; empty for no budget. Days, weeks (from Monday) and months are counted in UTC.",
                 class_name="text-[0.8125rem] text-muted",
             ),
+            shown=FILLED.budgets_shown,
         ),
         _more(
             "Limits",
-            "Below those of your plan, for this key alone.",
+            "Fewer calls than your plan allows.",
             rx.el.div(*[_count(LABELS[name], name) for name in COUNTS], class_name=INSIDE),
             rx.el.p("Empty for the plan's own limits.", class_name="text-[0.8125rem] text-muted"),
+            shown=FILLED.limits_shown,
         ),
         _more(
             "Models",
-            "Choose some to forget about the others.",
+            "Only some of them.",
             rx.el.div(rx.foreach(FILLED.models, _model), class_name="grid sm:grid-cols-2 gap-2"),
             rx.el.p("None chosen means all, those that come later too.", class_name="text-[0.8125rem] text-muted"),
+            shown=FILLED.models_shown,
         ),
         _more(
             "Where it may be used",
-            "Servers by address, pages by domain.",
+            "From which addresses, on which pages.",
             area(
                 "IP addresses",
                 "networks",
@@ -147,20 +156,30 @@ def _terms() -> rx.Component:
                 rows="3",
                 spell_check=False,
             ),
+            shown=FILLED.places_shown,
         ),
-    )
+    ]
 
 
-def _more(title: str, lead: str, *children: rx.Component) -> rx.Component:
-    """Return a part of the form that is folded away until somebody wants it."""
+def _more(title: str, lead: str, *children: rx.Component, shown: rx.Var[bool]) -> rx.Component:
+    """Return a part of the form that is folded away until somebody wants it, or there is something in it."""
     return rx.el.details(
         rx.el.summary(
-            rx.el.span(title, class_name="font-medium"),
-            rx.el.span(lead, class_name="block pl-4 text-[0.8125rem] text-muted"),
-            class_name="cursor-pointer rounded-lg py-2.5",
+            rx.el.span(
+                rx.el.span(title, class_name="block font-medium"),
+                rx.el.span(lead, class_name="block text-[0.8125rem] text-muted"),
+            ),
+            rx.icon(
+                "chevron-down",
+                size=16,
+                aria_hidden="true",
+                class_name="shrink-0 text-muted transition-transform group-open/more:rotate-180",
+            ),
+            class_name="flex items-center justify-between gap-3 cursor-pointer rounded-lg py-2.5 list-none",
         ),
-        rx.el.div(*children, class_name="space-y-3 pb-4 pl-4"),
-        class_name="border-t border-line",
+        rx.el.div(*children, class_name="space-y-3 pt-1 pb-4"),
+        open=shown,
+        class_name="group/more border-t border-line first:border-t-0",
     )
 
 

@@ -139,7 +139,7 @@ def _scopes() -> rx.Component:
         rows(*named),
         rx.el.p("Which models there are, and what is left of a limit, any key may ask.", class_name="mt-2 " + SMALL),
         title="What scopes open",
-        lead="A key does what its scopes say and nothing else. A new key has chat and read.",
+        lead="A key does what its scopes say and nothing else.",
     )
 
 

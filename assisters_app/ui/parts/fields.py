@@ -30,7 +30,7 @@ def area(label: str, name: str, *, hint: Any = "", error: Any = "", **props: Any
     box = rx.el.textarea(
         id=name,
         name=name,
-        class_name=BOX + "h-auto py-2 ",
+        class_name=BOX + "h-auto! py-2 ",
         rows=props.pop("rows", "4"),
         **_described(name, hint, error),
         **props,
