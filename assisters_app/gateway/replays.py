@@ -28,7 +28,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.crypto import key_of_both, seal_under, unseal_under
 from assisters_app.base.errors import Refused
 from assisters_app.base.valkey import valkey
-from assisters_app.gateway.admission import HOLD, Unavailable
+from assisters_app.gateway.admission import HOLD, PATIENCE, Unavailable
 from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.scripts import TAG
 
@@ -92,7 +92,8 @@ async def begin(attempt: Attempt) -> Kept | None:
     """Claim the key for this attempt, or return what the first one answered."""
     claim = _line("running", attempt)
     try:
-        found = await valkey().set(attempt.name, claim, nx=True, get=True, ex=LIFE)
+        async with asyncio.timeout(PATIENCE):
+            found = await valkey().set(attempt.name, claim, nx=True, get=True, ex=LIFE)
     except (redis.RedisError, OSError) as problem:
         raise Unavailable from problem
     if found is None:
@@ -135,7 +136,8 @@ async def lose(attempt: Attempt) -> None:
 
 async def release(attempt: Attempt) -> None:
     """Forget an attempt that did nothing."""
-    await valkey().delete(attempt.name)
+    async with asyncio.timeout(PATIENCE):
+        await valkey().delete(attempt.name)
 
 
 async def forget(organization_id: UUID) -> None:
@@ -147,7 +149,8 @@ async def forget(organization_id: UUID) -> None:
 async def _conclude(attempt: Attempt, line: str, size: int) -> None:
     keys = (attempt.name, f"{TAG}:replays:{attempt.organization_id}")
     life = int(LIFE.total_seconds())
-    await valkey().eval(CONCLUDE, len(keys), *keys, line, _line("lost", attempt), size, MOST, life)  # type: ignore[misc]
+    async with asyncio.timeout(PATIENCE):
+        await valkey().eval(CONCLUDE, len(keys), *keys, line, _line("lost", attempt), size, MOST, life)  # type: ignore[misc]
 
 
 def _line(state: str, attempt: Attempt, sealed: str = "") -> str:
