@@ -11,10 +11,10 @@ await gate.ask(call, offer, path, body) -> Reply             the upstream, or th
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import redis
@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
-from assisters_app.gateway import sandbox, tokens, wallets
+from assisters_app.gateway import sandbox, tickets, tokens, wallets
 from assisters_app.gateway.admission import Unavailable
 from assisters_app.gateway.calls import CLOSED_BY_CALLER, Bound, Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
@@ -34,6 +34,8 @@ from assisters_app.gateway.upstream import Reply, Upstream
 from assisters_app.keys import secret
 
 LOOK_UP = 2.0  # seconds to wait for the database when a key is not known yet
+
+Found = TypeVar("Found")
 
 logger = logging.getLogger(__name__)
 
@@ -69,17 +71,8 @@ class Gate:
         await self._upstream.close()
 
     async def enter(self, presented: str) -> Grant:
-        """Return what the presented key may do; raise Refused when it is not a key that works."""
-        public_id = secret.public_id_of(presented)
-        if public_id is None:
-            raise _not_a_key()
-        try:
-            async with asyncio.timeout(LOOK_UP):
-                grant = await self.known.grant(public_id)
-        except (SQLAlchemyError, OSError, TimeoutError) as problem:
-            raise Unavailable from problem
-        if grant is None or not grant.opens_with(presented):
-            raise _not_a_key()
+        """Return what the presented key (or ticket for one) may do; raise Refused when it is not one that works."""
+        grant = await (self._by_ticket(presented) if tickets.looks_like(presented) else self._by_secret(presented))
         if grant.expired:
             raise Refused("This API key has expired. Make a new one in the dashboard.", code="expired_key", status=401)
         if grant.suspended:
@@ -87,6 +80,25 @@ class Gate:
                 "This account is suspended. Sign in to see why and how to appeal.", code="account_suspended", status=403
             )
         return grant
+
+    async def _by_secret(self, presented: str) -> Grant:
+        public_id = secret.public_id_of(presented)
+        grant = await self._grant(public_id) if public_id else None
+        if grant is None or not grant.opens_with(presented):
+            raise Refused("Incorrect API key provided.", code="invalid_api_key", status=401)
+        return grant
+
+    async def _by_ticket(self, presented: str) -> Grant:
+        ticket = await _looked_up(tickets.opened(presented))
+        grant = await self._grant(ticket.public_id) if ticket else None
+        if ticket is None or grant is None or grant.organization_id != ticket.organization_id:
+            raise Refused(
+                "This page's ticket for the key has ended. Please try again.", code="invalid_ticket", status=401
+            )
+        return grant
+
+    async def _grant(self, public_id: str) -> Grant | None:
+        return await _looked_up(self.known.grant(public_id))
 
     def offer(self, name: object, family: str) -> Offer:
         """Return the model called `name`; raise Refused when there is none, or none of that family."""
@@ -174,5 +186,10 @@ def _true(call: Call, ending: Ending) -> Ending:
     return replace(ending, usage=believed)
 
 
-def _not_a_key() -> Refused:
-    return Refused("Incorrect API key provided.", code="invalid_api_key", status=401)
+async def _looked_up(reading: Awaitable[Found]) -> Found:
+    """Return what `reading` finds; raise Unavailable when the database does not answer in time."""
+    try:
+        async with asyncio.timeout(LOOK_UP):
+            return await reading
+    except (SQLAlchemyError, OSError, TimeoutError) as problem:
+        raise Unavailable from problem

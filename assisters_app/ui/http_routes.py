@@ -6,11 +6,12 @@ a page or does not exist.
 
 from starlette.routing import BaseRoute
 
-from assisters_app.ui import auth_routes, dashboard_routes, privacy_routes, receipt_routes
+from assisters_app.ui import auth_routes, dashboard_routes, playground_routes, privacy_routes, receipt_routes
 
 ROUTES: list[BaseRoute] = [
     *auth_routes.routes,
     *dashboard_routes.ROUTES,
+    *playground_routes.ROUTES,
     *privacy_routes.ROUTES,
     *receipt_routes.ROUTES,
 ]

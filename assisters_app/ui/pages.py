@@ -72,6 +72,14 @@ PAGES: tuple[Page, ...] = (
     Page("/dashboard/requests", "Request log", "requests_log", section="Build", icon="list", words="calls errors"),
     Page("/dashboard/requests/[request_number]", "Request", "request_detail"),
     Page(
+        "/dashboard/playground",
+        "Playground",
+        "playground",
+        section="Build",
+        icon="message-square-text",
+        words="chat try model prompt",
+    ),
+    Page(
         "/dashboard/billing", "Billing", "billing", section="Build", icon="wallet", words="balance top-up invoice plan"
     ),
     # Your data
