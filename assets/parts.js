@@ -49,6 +49,25 @@ export function Viewer({ ready, onReady }) {
   return null;
 }
 
+// Calls `onBeat` at once and then every `every` milliseconds, while its place on the page is in view and the tab in front.
+export function Pulse({ every, onBeat }) {
+  const place = useRef(null);
+  useEffect(() => {
+    let timer = 0;
+    let seen = false;
+    const beat = () => {
+      const wanted = seen && document.visibilityState === "visible";
+      if (wanted && !timer) { onBeat(); timer = setInterval(onBeat, every); }
+      if (!wanted) { clearInterval(timer); timer = 0; }
+    };
+    const eye = new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; beat(); });
+    eye.observe(place.current);
+    document.addEventListener("visibilitychange", beat);
+    return () => { clearInterval(timer); eye.disconnect(); document.removeEventListener("visibilitychange", beat); };
+  }, [every]); // eslint-disable-line
+  return h("span", { ref: place, "aria-hidden": true });
+}
+
 // ---- numbers, as the viewer writes them ------------------------------------------------------------------------
 
 export function LocalNumber({ value, compact, otherwise = "—", ...rest }) {
@@ -164,8 +183,10 @@ export function Palette({ items = [], staff = false, buttonClass, onTheme }) {
   const [at, move] = useState(0);
   const list = useId();
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const named = (item) => words.every((word) => item.label.toLowerCase().includes(word));
   const found = items.filter((item) => (staff || !item.staff)
-    && words.every((word) => `${item.label} ${item.group} ${item.words ?? ""}`.toLowerCase().includes(word)));
+    && words.every((word) => `${item.label} ${item.group} ${item.words ?? ""}`.toLowerCase().includes(word)))
+    .sort((one, other) => named(other) - named(one)); // what is called so stands before what is only about it
   const show = () => { if (!box.current.open) { type(""); move(0); box.current.showModal(); } };
   useEffect(() => {
     const listen = (event) => {

@@ -68,7 +68,7 @@ function requestOf(set, model, turns) {
   const messages = set.system.trim() ? [{ role: "system", content: set.system }, ...said] : said;
   const temperature = within(set.temperature, 0, 2);
   const most = within(set.most, 1, model?.most || 1);
-  return { model: set.model, messages, ...(temperature === undefined ? {} : { temperature }),
+  return { model: model?.id ?? "", messages, ...(temperature === undefined ? {} : { temperature }),
     ...(most === undefined ? {} : { max_tokens: Math.round(most) }) };
 }
 
@@ -178,7 +178,7 @@ function Turn({ turn, again }) {
 // ---- the whole ----------------------------------------------------------------------------------------------------------
 
 export function Playground({ keys = [], models = [], base = "", sandbox = false }) {
-  const [set, change] = useState({ key: keys[0]?.handle ?? "", model: models[0]?.id ?? "", system: "", temperature: "", most: "" });
+  const [set, change] = useState({ key: keys[0]?.handle ?? "", model: "", system: "", temperature: "", most: "" });
   const [turns, show] = useState([]);
   const [draft, write] = useState("");
   const [form, choose] = useState("Python");
@@ -188,7 +188,8 @@ export function Playground({ keys = [], models = [], base = "", sandbox = false 
   const scroll = useRef(null);
   const box = useRef(null);
   const key = keys.find((one) => one.handle === set.key) ?? keys[0];
-  const model = models.find((one) => one.id === set.model) ?? models[0];
+  const offered = models.filter((one) => !key?.models.length || key.models.includes(one.id));
+  const model = offered.find((one) => one.id === set.model) ?? offered[0];
   const busy = turns.at(-1)?.state === "streaming";
   const given = (name) => (event) => change({ ...set, [name]: event.target.value });
 
@@ -262,8 +263,8 @@ export function Playground({ keys = [], models = [], base = "", sandbox = false 
       h("div", { className: "grid sm:grid-cols-2 lg:grid-cols-1 gap-4" },
         h(Labelled, { label: "Key", id: "play-key" }, h("select", { id: "play-key", value: set.key, onChange: given("key"), className: LINE + "pr-9" },
           keys.map((one) => h("option", { key: one.handle, value: one.handle }, one.mode === "test" ? `${one.name} (test)` : one.name)))),
-        h(Labelled, { label: "Model", id: "play-model" }, h("select", { id: "play-model", value: set.model, onChange: given("model"), className: LINE + "pr-9" },
-          models.map((one) => h("option", { key: one.id, value: one.id }, one.id))))),
+        h(Labelled, { label: "Model", id: "play-model" }, h("select", { id: "play-model", value: model?.id, onChange: given("model"), className: LINE + "pr-9" },
+          offered.map((one) => h("option", { key: one.id, value: one.id }, one.id))))),
       h("p", { className: "text-[0.8125rem] text-muted" }, key?.mode === "test"
         ? "A test key: the sandbox answers, and nothing is charged."
         : sandbox ? "No models are set up here: the sandbox answers, and nothing is charged."
@@ -291,7 +292,7 @@ export function Playground({ keys = [], models = [], base = "", sandbox = false 
           h("label", { htmlFor: "play-message", className: "sr-only" }, "Message"),
           h("textarea", { id: "play-message", ref: box, rows: 2, value: draft, onChange: (event) => write(event.target.value), onKeyDown: typed,
             placeholder: "Message", enterKeyHint: "send", className: BOX + "py-2 resize-none" }),
-          h("div", { className: "mt-3 flex flex-wrap items-center gap-2" },
+          h("div", { className: "mt-3 flex flex-wrap items-center justify-end gap-2" },
             h("p", { className: "mr-auto basis-full sm:basis-auto text-xs text-faint tabular-nums empty:hidden" }, spent.tokens
               ? `This conversation: ${count(spent.tokens)} tokens, ${dollars(spent.cost)}` : h("span", { className: "hidden sm:inline" }, "Enter sends, Shift-Enter begins a line")),
             turns.length && !busy ? h("button", { type: "button", className: SECONDARY, onClick: () => { show([]); box.current?.focus(); } }, "Clear") : null,

@@ -4,6 +4,7 @@
     settle(scripts, call, ending) -> int            the record is durable when this returns; nano-USD charged
     record(scripts, event) -> bool                  the same with a record that is written already
     refuse(call, status, code)                      the record of a call that was not admitted; costs nothing
+    used(scripts, organization_id) -> (int, int, int) requests and tokens of the last minute, seconds to wait
     standing(scripts, grant) -> (Standing, seconds) what is left now, without counting anything
 
 Requests and tokens per minute, calls in flight, budgets, the spend cap and the wallet are decided in one step, with one
@@ -22,6 +23,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 import redis
 from sqlalchemy.exc import SQLAlchemyError
@@ -285,10 +287,17 @@ async def refuse(call: Call, status: int, code: str) -> None:
         logger.warning("A refused call left no record.", extra={"handle": call.handle})
 
 
+async def used(scripts: Scripts, organization_id: UUID) -> tuple[int, int, int]:
+    """Return the requests and tokens of the last minute, and seconds until the first of them is forgotten."""
+    moment = math.floor(now().timestamp())
+    requests, tokens, wait = await _run(scripts, PEEK, (Keys.of(organization_id).limits,), moment)
+    return requests, tokens, wait
+
+
 async def standing(scripts: Scripts, grant: Grant) -> tuple[Standing, int]:
     """Return what is left of the limits, and seconds until the oldest request of the last minute is forgotten."""
     moment = math.floor(now().timestamp())
-    requests, tokens, wait = await _run(scripts, PEEK, (Keys.of(grant.organization_id).limits,), moment)
+    requests, tokens, wait = await used(scripts, grant.organization_id)
     if grant.own is None or not grant.own.per_minute:
         return _standing(grant, requests, tokens, 0, 0), wait
     own_requests, own_tokens, own_wait = await _run(scripts, PEEK, (Keys.of(grant.key_id).limits,), moment)

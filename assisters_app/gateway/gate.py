@@ -95,7 +95,7 @@ class Gate:
             raise Refused(
                 "This page's ticket for the key has ended. Please try again.", code="invalid_ticket", status=401
             )
-        return grant
+        return replace(grant, scopes=grant.scopes & tickets.SCOPES)
 
     async def _grant(self, public_id: str) -> Grant | None:
         return await _looked_up(self.known.grant(public_id))

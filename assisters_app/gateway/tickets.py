@@ -4,8 +4,8 @@
     looks_like(presented) -> bool
     opened(presented) -> Ticket | None           None unless it was issued here, not long ago, in a session still live
 
-A ticket is sealed under the pepper and names a key and a session. It opens nothing that the key would not: the gate
-looks at the key as at any other, and the call is counted, limited, charged and recorded under it.
+A ticket is sealed under the pepper and names a key and a session. It opens nothing that the key would not, and of that
+only the models: the gate looks at the key as at any other, and the call is counted, limited, charged and recorded.
 """
 
 import base64
@@ -24,8 +24,10 @@ from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
 from assisters_app.base.secrets import Secret
 from assisters_app.keys.tables import ApiKey
+from assisters_app.keys.terms import Scope
 
 LASTS = timedelta(minutes=1)  # it is looked at when a call begins; one that has begun goes on
+SCOPES: frozenset[Scope] = frozenset({"chat"})  # of the key's own, all that a page needs
 PREFIX = "tkt_"
 _PURPOSE = "ticket"
 

@@ -15,6 +15,7 @@ from assisters_app.keys.keys import KeyView, NewKey
 from assisters_app.ui.amounts import Amount, amount
 from assisters_app.ui.asked import whose_zone
 from assisters_app.ui.first_call import first_call
+from assisters_app.ui.minute import last_minute
 from assisters_app.ui.parts import (
     badge,
     button,
@@ -40,7 +41,7 @@ from assisters_app.usage.reports import Sums, Whose
 
 LAST_CALLS = 6
 LOW = NANO  # one dollar: from here down the balance needs attention
-SOON = timedelta(days=7)  # how early an ending key needs attention
+SOON = timedelta(days=7)  # how early an ending key needs attention, and for how long one that leaked
 MANY_ERRORS, ENOUGH = 0.1, 20  # this share of failed requests, of at least so many today, needs attention
 
 
@@ -137,6 +138,7 @@ class OverviewState(AppState):
             self.attention = [
                 *_about_money(left, live),
                 *_about_keys(live),
+                *_about_leaks(await keys.ended(tx, me)),
                 *_about_errors(today),
             ]
             await self._show_calls(tx, whose, zone.key)
@@ -161,6 +163,7 @@ def page() -> rx.Component:
                 rx.cond((OverviewState.secret != "") | ~OverviewState.has_keys, _first_steps()),
                 rx.foreach(OverviewState.attention, _attention),
                 _figures(),
+                last_minute(),
                 _last_calls(),
             ),
         ),
@@ -279,6 +282,16 @@ def _about_keys(live: list[KeyView]) -> list[Attention]:
             )
             for key in turning
         ),
+    ]
+
+
+def _about_leaks(ended: list[KeyView]) -> list[Attention]:
+    found = [key for key in ended if key.leaked_at and key.leaked_at > now() - SOON]
+    return [
+        Attention(
+            f"The key “{key.name}” was found in public, and revoked.", "/dashboard/api-keys", "See keys", bad=True
+        )
+        for key in found
     ]
 
 

@@ -27,11 +27,12 @@ class PlayKey:
     handle: str
     name: str
     mode: str
+    models: list[str]  # those that it may call; none named: all
 
     @classmethod
     def of(cls, key: KeyView) -> Self:
         """Write a key for its owner."""
-        return cls(key.handle, key.name, key.mode)
+        return cls(key.handle, key.name, key.mode, list(key.terms.models))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class PlaygroundState(AppState):
     async def load(self) -> None:
         """Read the keys and the models."""
         async with loading(self) as (tx, me):
-            live = [PlayKey.of(key) for key in await keys.live(tx, me)]
+            live = [PlayKey.of(key) for key in await keys.live(tx, me) if "chat" in key.terms.scopes]
             self.keys = sorted(live, key=lambda key: key.mode != "test")  # what costs nothing comes first
             offers = (await catalog.offered(tx)).values()
             self.sandbox = settings().upstream_base_url is None

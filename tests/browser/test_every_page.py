@@ -1,12 +1,12 @@
 """Every page, as Grace sees it: nothing from elsewhere, nothing stored undeclared, nothing that axe minds."""
 
-import re
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from cast import GRACE, PASSWORD
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from cast import GRACE
+from entering import enter
+from playwright.sync_api import Browser, BrowserContext, expect
 from product import Product
 
 from assisters_app.ui.pages import PAGES
@@ -60,26 +60,8 @@ def visit(request: pytest.FixtureRequest, browser: Browser, product: Product):
 
 @pytest.fixture(scope="module")
 def grace(browser: Browser, product: Product) -> list[dict[str, object]]:
-    """Make Grace a member of staff as the README says, let her choose a password, and return her cookies."""
-    made = product.command("create-account", GRACE, "--staff")
-    assert made.returncode == 0, made.stderr
-    context = browser.new_context(base_url=product.url)
-    page = context.new_page()
-    page.goto(re.search(r"http://\S+", made.stdout)[0])
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Save the new password").click()
-    page.wait_for_url("**/sign-in**")
-    _sign_in(page)
-    page.wait_for_url("**/dashboard")
-    kept = context.cookies()
-    context.close()
-    return kept
-
-
-def _sign_in(page: Page) -> None:
-    page.get_by_label("E-mail address").fill(GRACE)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    """Make Grace a member of staff as the README says, and return her cookies."""
+    return enter(browser, product, GRACE, "--staff")
 
 
 @pytest.mark.browser

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-import redis
 from playwright.sync_api import Page, expect
 from product import Product, until
+from stores import found
 
 from assisters_app.api.app import HOT, ROUTES
-from assisters_app.base import local_servers
 from assisters_app.ui import http_routes
 
 EMAIL = "m4rker.person@example.com"
@@ -210,38 +209,3 @@ def assert_nothing_opens_any_more(page: Page, product: Product, secret: str) -> 
 def assert_no_trace_is_left(product: Product) -> None:
     """Nothing of her is left anywhere, but for what the receipt names, which no longer names her."""
     assert found(product, MARKER) == []
-
-
-def found(product: Product, *words: str) -> list[str]:
-    """Return where any of the words stands: in a dump of the database, in Valkey, or in the logs."""
-    stores = {"database": _dump(product), "valkey": _valkey(product), "logs": product.log.read_text()}
-    return [
-        f"{name}: {place}"
-        for name, text in stores.items()
-        for word in words
-        for place in re.findall(rf".{{0,60}}{re.escape(word)}.{{0,60}}", text)
-    ]
-
-
-def _dump(product: Product) -> str:
-    program = local_servers.postgres_programs() / "pg_dump"
-    dumped = subprocess.run([program, product.env["DATABASE_URL"]], capture_output=True, text=True, check=True)
-    assert "CREATE TABLE assisters.account" in dumped.stdout
-    return dumped.stdout
-
-
-READERS = {
-    "string": lambda store, name: store.get(name),
-    "hash": lambda store, name: store.hgetall(name),
-    "list": lambda store, name: store.lrange(name, 0, -1),
-    "set": lambda store, name: store.smembers(name),
-    "zset": lambda store, name: store.zrange(name, 0, -1),
-    "stream": lambda store, name: store.xrange(name),
-}
-
-
-def _valkey(product: Product) -> str:
-    with redis.Redis.from_url(product.env["REDIS_URL"]) as store:
-        return "\n".join(
-            f"{name!r} {READERS[store.type(name).decode()](store, name)!r}" for name in store.scan_iter(count=1000)
-        )

@@ -48,6 +48,7 @@ async def test_adas_browser_calls_under_the_key_she_chose(ada, gate):
     key_id, handle, _ = await key_of(ada)
     grant = await gate.enter(await ticket_of(ada, await browser_of(ada), handle))
     assert (grant.key_id, grant.organization_id) == (key_id, ada.organization_id)
+    assert grant.scopes == {"chat"}  # not to read, nor to top up, what the key itself may
 
 
 async def test_a_ticket_lasts_a_minute(ada, gate):

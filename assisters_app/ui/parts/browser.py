@@ -45,6 +45,14 @@ class Viewer(_Part):
     on_ready: rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 
+class Pulse(_Part):
+    """Calls a handler every so many milliseconds, as long as what stands beside it can be seen."""
+
+    tag = "Pulse"
+    every: rx.Var[int]
+    on_beat: rx.EventHandler[rx.event.no_args_event_spec]
+
+
 class Modal(_Part):
     """A native modal dialog."""
 

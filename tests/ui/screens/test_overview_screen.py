@@ -3,14 +3,20 @@
 from datetime import timedelta
 
 import pytest
+from sqlmodel import select
 from uses import SECRET, calls, has_credit, has_key
 
 from assisters_app.base import clock, settings
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
-from assisters_app.keys import keys
+from assisters_app.gateway import admission, grants
+from assisters_app.gateway.calls import Call
+from assisters_app.gateway.scripts import Scripts
+from assisters_app.keys import keys, secret
 from assisters_app.keys.keys import NewKey
+from assisters_app.keys.tables import ApiKey
 from assisters_app.ui.amounts import Amount
+from assisters_app.ui.minute import MinuteState
 from assisters_app.ui.overview import OverviewState
 from assisters_app.ui.session import AppState
 
@@ -117,3 +123,46 @@ async def test_a_message_of_a_while_ago_is_not_shown_again_on_the_next_page(ada,
     assert (await page.state(AppState)).message == "Key created."
     with clock.frozen(now() + timedelta(minutes=1)):
         assert (await page.send(AppState.enter)).of(AppState)["message"] == ""
+
+
+async def test_a_key_that_leaked_needs_attention(ada, tab):
+    key = await has_key(ada, "Laptop")
+    async with transaction() as tx:
+        row = (await tx.exec(select(ApiKey).where(ApiKey.id == key.id))).one()
+        row.revoked_at = row.leaked_at = now()
+    shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
+    assert [one.text for one in shown["attention"]] == ["The key “Laptop” was found in public, and revoked."]
+
+
+async def test_ada_sees_what_her_calls_have_used_of_the_minute_and_mallory_sees_none_of_it(ada, mallory, tab):
+    await admission.admit(Scripts(), await call_of(ada), 1_200, 0)
+    shown = (await tab(ada).send(MinuteState.look)).of(MinuteState)
+    assert (shown["requests"], shown["requests_limit"]) == (1, 10)
+    assert (shown["tokens"], shown["tokens_limit"]) == (1_200, 100_000)
+    assert 0 < shown["wait"] <= 60
+    page = tab(mallory)
+    await page.send(MinuteState.look)
+    hers = await page.state(MinuteState)
+    assert (hers.minute, hers.requests, hers.tokens) == ("ready", 0, 0)
+
+
+async def test_looking_at_the_minute_uses_nothing_of_it(ada, tab):
+    page = tab(ada)
+    for _ in range(3):
+        await page.send(MinuteState.look)
+    assert await admission.used(Scripts(), ada.person.organization_id) == (0, 0, 0)
+
+
+async def test_limits_that_cannot_be_read_are_said_to_be_so(ada, tab, monkeypatch):
+    async def away(*_):
+        raise admission.Unavailable
+
+    monkeypatch.setattr(admission, "used", away)
+    assert (await tab(ada).send(MinuteState.look)).of(MinuteState)["minute"] == "failed"
+
+
+async def call_of(who):
+    async with transaction() as tx:
+        issued = await keys.issue(tx, who.person, NewKey(name="Server"))
+        public_id = secret.public_id_of(issued.secret.reveal())
+        return Call((await grants.load(tx, [public_id]))[public_id], "/v1/chat/completions")
