@@ -314,9 +314,10 @@ class Storm:
         for part in self.parts:
             if not part.runs:
                 await part.start()
-        async with asyncio.timeout(60):
-            while spool.waiting().records:  # noqa: ASYNC110 (other processes deliver it)
-                await asyncio.sleep(0.1)
+        with contextlib.suppress(TimeoutError):  # `wrongs` says so
+            async with asyncio.timeout(30):
+                while spool.waiting().records:  # noqa: ASYNC110 (other processes deliver it)
+                    await asyncio.sleep(0.1)
         with clock.frozen(now() + admission.LEASE):
             await reaper.run_once()
         ingest.ABANDONED = 0  # what a killed worker had taken
@@ -339,6 +340,8 @@ class Storm:
             people = (await tx.exec(select(Organization.id))).all()
             balances = {person: await wallet.balance(tx, person) for person in people}
         wrong = [f"{one.name}: {one.sentence}" for one in found if not one.holds]
+        if spool.waiting().records:
+            wrong.append("records still lie on the disk")
         if await valkey.valkey().zcard(OPEN):
             wrong.append("calls are still open")
         for person, balance in balances.items():
