@@ -12,8 +12,9 @@ Workers append to one day of one organization after the other: they lock its sta
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -85,27 +86,17 @@ class _Known:
     earlier: Mapping[UUID, Facts]
 
 
-@dataclass(slots=True)
-class _Written:
-    """The columns of the rows that a batch adds."""
+Row = dict[str, Any]
 
-    organization_ids: list[UUID] = field(default_factory=list)
-    begins: list[datetime] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    request_ids: list[UUID] = field(default_factory=list)
-    facts: list[str] = field(default_factory=list)
-    signatures: list[str] = field(default_factory=list)
-
-
+# Batches travel as one JSON text, as those of `usage.events` do.
 APPEND = text("""
 INSERT INTO usage_receipt (organization_id, begins, number, request_id, facts, signature)
-SELECT * FROM unnest(CAST(:organization_ids AS uuid[]), CAST(:begins AS timestamptz[]), CAST(:numbers AS integer[]),
-                     CAST(:request_ids AS uuid[]), CAST(:facts AS text[]), CAST(:signatures AS text[]))
+SELECT organization_id, begins, number, request_id, facts, signature
+FROM json_populate_recordset(CAST(NULL AS usage_receipt), CAST(:rows AS json))
 """)
 STATE = text("""
 UPDATE receipt_day d SET facts = s.facts, signature = s.signature
-FROM unnest(CAST(:organization_ids AS uuid[]), CAST(:begins AS timestamptz[]), CAST(:facts AS text[]),
-            CAST(:signatures AS text[])) AS s (organization_id, begins, facts, signature)
+FROM json_populate_recordset(CAST(NULL AS receipt_day), CAST(:rows AS json)) s
 WHERE d.organization_id = s.organization_id AND d.begins = s.begins
 """)
 BEGIN = text("""
@@ -151,12 +142,12 @@ async def append(tx: Tx, new: Sequence[Event]) -> None:
         return
     days = await _locked(tx, chains)
     known, signer = await _known(tx, chains), Signer.of(crypto.signing_key(PURPOSE))
-    written, stated = _Written(), _Written()
+    written, stated = list[Row](), list[Row]()
     for chain, events in chains.items():
         statement = _extended(days[chain], chain, events, known, signer, written)
-        _note(stated, chain, canonical(statement), signer)
-    await tx.sql(APPEND, _columns(written))
-    await tx.sql(STATE, _columns(stated, "organization_ids", "begins", "facts", "signatures"))
+        stated.append(_row(chain, canonical(statement), signer))
+    await tx.sql(APPEND, {"rows": orjson.dumps(written).decode()})
+    await tx.sql(STATE, {"rows": orjson.dumps(stated).decode()})
 
 
 async def _locked(tx: Tx, chains: Iterable[Chain]) -> dict[Chain, Facts | None]:
@@ -191,7 +182,7 @@ async def _known(tx: Tx, chains: Mapping[Chain, Sequence[Event]]) -> _Known:
 
 
 def _extended(  # noqa: PLR0913, PLR0917 (each is a part of what is signed)
-    day: Facts | None, chain: Chain, events: Sequence[Event], known: _Known, signer: Signer, written: _Written
+    day: Facts | None, chain: Chain, events: Sequence[Event], known: _Known, signer: Signer, written: list[Row]
 ) -> Facts:
     """Write the receipts of `events` down and return the day's statement with them."""
     organization_id, begins = chain
@@ -211,9 +202,7 @@ def _extended(  # noqa: PLR0913, PLR0917 (each is a part of what is signed)
         }
         signed = canonical(facts)
         head = digest(signed)
-        _note(written, chain, signed, signer)
-        written.numbers.append(number)
-        written.request_ids.append(event.request_id)
+        written.append(_row(chain, signed, signer) | {"number": number, "request_id": event.request_id})
         added += [line_of(facts), taken_back(line_of(replaced))] if replaced else [line_of(facts)]
     return {
         "kind": DAY,
@@ -272,16 +261,13 @@ def _prices(price: PriceVersion | None) -> dict[str, int]:
     return {"input token": price.input, "cached input token": price.cached, "output token": price.output, **by_unit}
 
 
-def _note(written: _Written, chain: Chain, signed: bytes, signer: Signer) -> None:
-    written.organization_ids.append(chain[0])
-    written.begins.append(chain[1])
-    written.facts.append(signed.decode())
-    written.signatures.append(signer.sign(signed))
-
-
-def _columns(written: _Written, *names: str) -> dict[str, list[object]]:
-    every = ("organization_ids", "begins", "numbers", "request_ids", "facts", "signatures")
-    return {name: getattr(written, name) for name in names or every}
+def _row(chain: Chain, signed: bytes, signer: Signer) -> Row:
+    return {
+        "organization_id": chain[0],
+        "begins": chain[1],
+        "facts": signed.decode(),
+        "signature": signer.sign(signed),
+    }
 
 
 def _day(at: datetime) -> datetime:

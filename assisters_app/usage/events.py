@@ -114,6 +114,14 @@ class Event:
 
 
 _NAMES = frozenset(field.name for field in fields(Event))
+_COLUMNS = ", ".join(sorted(_NAMES))
+
+# A batch travels as one JSON text, written and read by C: twenty-five parameters a row cost three times as much.
+WRITE = text(f"""
+INSERT INTO usage_event ({_COLUMNS}, ingested_at)
+SELECT {_COLUMNS}, :arrived FROM json_populate_recordset(CAST(NULL AS usage_event), CAST(:events AS json))
+ON CONFLICT DO NOTHING RETURNING request_id
+""")  # noqa: S608 (the names are those of the class above)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +164,8 @@ async def insert(tx: Tx, events: Sequence[Event]) -> list[Event]:
     if not unique:
         return []
     await ddl.ensure(tx, {event.at.astimezone(UTC).date() for event in unique.values()})
-    write = pg_insert(UsageEvent).on_conflict_do_nothing().returning(UsageEvent.__table__.c.request_id)  # type: ignore[attr-defined]
-    arrived = now()
-    rows = [{**asdict(event), "ingested_at": arrived} for event in unique.values()]
-    written = set((await (await tx.connection()).execute(write, rows)).scalars())
+    batch = {"events": orjson.dumps(list(unique.values())).decode(), "arrived": now()}
+    written = set((await tx.sql(WRITE, batch)).scalars())
     new = [event for event in unique.values() if event.request_id in written]
     await add_to_tallies(tx, new)
     known = [event for event in unique.values() if event.request_id not in written and not event.provisional]
