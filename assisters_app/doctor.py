@@ -19,6 +19,7 @@ from assisters_app.base import db, log, marks
 from assisters_app.base.settings import ROOT, settings
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import invariants as money
+from assisters_app.billing import receipts as requests
 from assisters_app.gateway import invariants as calls
 from assisters_app.privacy import receipts
 from assisters_app.usage.events import Invariant
@@ -186,4 +187,4 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Disk", _disk),
     ("Front end", _pages),
 )
-INVARIANTS: tuple[Invariants, ...] = (calls.check, money.check, _receipts)
+INVARIANTS: tuple[Invariants, ...] = (calls.check, money.check, requests.check, _receipts)

@@ -5,6 +5,7 @@
     month(organization_id, month) -> AsyncIterator   the file that `billing.proofs.check_month` checks; raises NotFound
     keys(tx) -> tuple[PublicKey, …]                  every key that ever signed, the newest first
     ensure_key(tx)                                   at each start
+    check(tx) -> list[Invariant]                     that every call of the kept days has its receipt, once
 
 Workers append to one day of one organization after the other: they lock its statement, in the same order everywhere.
 `billing.proofs` says what is signed and how it is checked; docs/decisions/0008 why it is so.
@@ -13,7 +14,7 @@ Workers append to one day of one organization after the other: they lock its sta
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -45,11 +46,12 @@ from assisters_app.billing.proofs import (
     taken_back,
 )
 from assisters_app.billing.rating import PriceVersion
-from assisters_app.usage.events import Event
+from assisters_app.usage.events import Event, Invariant
 from assisters_app.usage.tables import ReceiptKey
 
 PURPOSE = "request-receipts"  # what the signing key is derived for
 AT_ONCE = 1_000  # receipts in memory while a month is read
+WHOLE = timedelta(days=29)  # days of events and receipts that no sweep has begun to drop
 
 Chain = tuple[UUID, datetime]  # an organization, and when the day (UTC) began
 
@@ -126,6 +128,19 @@ WHERE request_id = :request_id AND organization_id = :organization_id ORDER BY b
 DAYS = text("""
 SELECT begins, facts, signature FROM receipt_day
 WHERE organization_id = :organization_id AND begins >= :begins AND begins < :ends ORDER BY begins
+""")
+COMPLETE = text("""
+WITH stated AS (SELECT organization_id, begins, CAST(CAST(facts AS json) ->> 'receipts' AS bigint) AS receipts
+                FROM receipt_day WHERE begins >= :since),
+kept AS (SELECT organization_id, begins, count(*) AS receipts, max(number) AS last,
+                count(DISTINCT request_id) AS requests
+         FROM usage_receipt WHERE begins >= :since GROUP BY 1, 2),
+called AS (SELECT organization_id, date_trunc('day', at, 'UTC') AS begins, count(*) AS requests
+           FROM usage_event WHERE at >= :since GROUP BY 1, 2)
+SELECT count(*) AS checked, count(*) FILTER (
+  WHERE stated.receipts IS DISTINCT FROM kept.receipts OR kept.last IS DISTINCT FROM kept.receipts
+     OR kept.requests IS DISTINCT FROM called.requests) AS broken
+FROM stated FULL JOIN kept USING (organization_id, begins) FULL JOIN called USING (organization_id, begins)
 """)
 RECEIPTS = text("""
 SELECT facts, signature FROM usage_receipt
@@ -364,3 +379,11 @@ async def ensure_key(tx: Tx) -> None:
     signer = Signer.of(crypto.signing_key(PURPOSE))
     row = {"id": signer.id, "public_key": signer.public_key, "created_at": now()}
     await tx.sql(insert_or_leave(ReceiptKey).values(row).on_conflict_do_nothing())
+
+
+async def check(tx: Tx) -> list[Invariant]:
+    """Compare events, receipts and the statements of days, over the days of which everything is kept."""
+    row = (await tx.sql(COMPLETE, {"since": _day(now() - WHOLE)})).one()
+    days = f"{row.checked} days of organizations"
+    told = f"{row.broken} of {days} are wrong" if row.broken else f"{days} checked"
+    return [Invariant("every call has one receipt", row.broken == 0, told)]

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import reflex as rx
 
@@ -213,8 +213,7 @@ def _cost() -> rx.Component:
                     rx.fragment("version ", one.price_version, " of ", one.model),
                 ),
             ),
-            ("Input tokens", rx.el.span(number(one.input_tokens), ", of which ", number(one.cached_tokens), " cached")),
-            ("Output tokens", number(one.output_tokens)),
+            *_usage(one),
         ),
         rx.cond(
             one.estimated,
@@ -239,6 +238,14 @@ def _cost() -> rx.Component:
                 key=lambda part: part.unit,
             ),
         ),
+    )
+
+
+def _usage(one: Any) -> tuple[tuple[str, Any], ...]:
+    return (
+        ("Input tokens", rx.el.span(number(one.input_tokens), ", of which ", number(one.cached_tokens), " cached")),
+        ("Output tokens", number(one.output_tokens)),
+        ("Other units", rx.cond(one.units == "", "none", one.units)),
     )
 
 

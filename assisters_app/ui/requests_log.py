@@ -41,7 +41,7 @@ OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `tone` colours its status; times are milliseconds as text, `cost` dollars."""
+    """One request. `tone` colours its status; times are milliseconds as text, `cost` dollars, `units` as in "3 images"."""
 
     handle: str = ""
     at: str = ""
@@ -56,6 +56,7 @@ class Call:
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    units: str = ""
     estimated: bool = False
     cost: str = ""
     price_version: int = 0
@@ -83,6 +84,7 @@ class Call:
             input_tokens=row.input_tokens,
             cached_tokens=row.cached_tokens,
             output_tokens=row.output_tokens,
+            units=_counted(row.units, row.unit),
             estimated=row.estimated,
             cost=dollars(row.cost_nano),
             price_version=row.price_version,
@@ -279,6 +281,10 @@ def _pages() -> rx.Component:
         aria_label="Pages of the log",
         class_name="flex items-center justify-end gap-3 pt-4",
     )
+
+
+def _counted(units: int, unit: str) -> str:
+    return f"{units:,} {unit}{'' if units == 1 else 's'}" if units else ""
 
 
 def _tone(status: int) -> str:

@@ -121,11 +121,39 @@ async def test_a_receipt_says_what_was_used_what_each_costs_and_nothing_of_where
     assert not {"203.0.113.9", "openai-python"} & set(map(str, receipt.values()))
 
 
+async def test_pictures_are_proven_by_the_picture(ada):
+    image = {"model": "assisters-image-v1", "input_tokens": 0, "output_tokens": 0, "unit": "image"}
+    await ingest(call(*ada, NOON, **image, units=3, cost_nano=60_000_000), chat(ada))
+    content = await file_of(ada)
+    assert proofs.check_month(content).total_cents == 6
+    assert facts(lines_of(content)[2])["units"] == [{"unit": "image", "count": 3, "each_nano": 20_000_000}]
+
+
 async def test_a_call_that_comes_twice_has_one_receipt(ada):
     made = [chat(ada) for _ in range(3)]
     await ingest(*made)
     await ingest(*made, chat(ada))
     assert proofs.check_month(await file_of(ada)).receipts == 4
+
+
+async def test_the_books_say_so_when_a_call_has_no_receipt_or_a_receipt_no_call(ada):
+    async def holds():
+        async with transaction() as tx:
+            [found] = await receipts.check(tx)
+        return found.holds, found.sentence
+
+    made = await ingest(*(chat(ada) for _ in range(3)))
+    assert await holds() == (True, "1 days of organizations checked")
+    broken = (False, "1 of 1 days of organizations are wrong")
+    async with transaction() as tx:
+        [unproven] = await events.insert(tx, [chat(ada)])
+    assert await holds() == broken
+    async with transaction() as tx:
+        await receipts.append(tx, [unproven])
+    assert (await holds())[0]
+    async with transaction() as tx:
+        await tx.sql(text("DELETE FROM usage_receipt WHERE request_id = :gone"), {"gone": made[1].request_id})
+    assert await holds() == broken
 
 
 async def test_workers_at_once_write_one_chain_for_each_organization(ada):
