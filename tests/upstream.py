@@ -32,6 +32,7 @@ class Upstream:
     gate: asyncio.Event | None = None  # wait for it before the first word
     pause_after: int | None = None  # wait for `gate` after so many words instead
     words: tuple[str, ...] = WORDS
+    drawn: int | None = None  # give so many images, not as many as asked for
     model: str = "the-upstreams-own-name"
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)  # set when our client went away
 
@@ -109,6 +110,36 @@ class Upstream:
         results = [{"index": index, "relevance_score": 0.5} for index in range(len(body["documents"]))]
         return web.json_response(self._with_usage({"id": "rerank-1", "model": self.model, "results": results}))
 
+    async def images(self, request: web.Request) -> web.Response:
+        body = await self._heard(request)
+        if self.status != 200:
+            return self._failing()
+        drawn = body.get("n", 1) if self.drawn is None else self.drawn
+        return web.json_response({"created": 1_700_000_000, "data": [{"url": "https://example.com/1.png"}] * drawn})
+
+    async def speech(self, request: web.Request) -> web.StreamResponse:
+        await self._heard(request)
+        if self.status != 200:
+            return self._failing()
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        await response.prepare(request)
+        try:
+            await self._sound(response)
+        except (ConnectionResetError, asyncio.CancelledError):
+            self.hung_up.set()
+            raise
+        return response
+
+    async def _sound(self, response: web.StreamResponse) -> None:
+        for number, word in enumerate(self.words):
+            if number == self.cut_after:
+                assert response._req.transport is not None
+                response._req.transport.abort()
+                return
+            if number == self.pause_after and self.gate is not None:
+                await self.gate.wait()
+            await response.write(word.encode())
+
     async def models(self, _request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
 
@@ -143,6 +174,8 @@ async def running() -> AsyncIterator[Upstream]:
     app.router.add_post("/v1/embeddings", upstream.embeddings)
     app.router.add_post("/v1/moderations", upstream.moderations)
     app.router.add_post("/v1/rerank", upstream.rerank)
+    app.router.add_post("/v1/images/generations", upstream.images)
+    app.router.add_post("/v1/audio/speech", upstream.speech)
     app.router.add_get("/v1/models", upstream.models)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()

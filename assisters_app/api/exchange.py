@@ -29,6 +29,7 @@ ARRIVES_WITHIN = 120.0  # seconds for a body; who sends a byte now and then woul
 UNCACHED = b"no-store"
 WINDOW = b"60"  # seconds after which, with no further request, a limit is whole again
 JSON = (b"content-type", b"application/json")
+EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"),)
 
 
 class Exchange:
@@ -156,10 +157,10 @@ class Exchange:
         await self._start(status, [kind, (b"content-length", str(len(body)).encode()), *headers], caching)
         await self._send({"type": "http.response.body", "body": body if self.scope["method"] != "HEAD" else b""})
 
-    async def stream(self, data: bytes) -> None:
-        """Send one server-sent event, after the head of the answer when it is the first."""
+    async def stream(self, data: bytes, headers: Iterable[Header] = EVENTS) -> None:
+        """Send a piece of an answer (events unless `headers` say otherwise), after its head when it is the first."""
         if not self.started:
-            await self._start(200, [(b"content-type", b"text/event-stream; charset=utf-8"), NO_BUFFER])
+            await self._start(200, [*headers, NO_BUFFER])
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:

@@ -5,9 +5,8 @@ complete(gate, call, offer, chat) -> Answer           raises Refused
 stream(gate, call, offer, chat, send)                 raises Refused only before the first `send`
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +15,17 @@ import orjson
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import answers, checks, tokens
 from assisters_app.gateway.answers import Answer, Tally
-from assisters_app.gateway.calls import Bound, Call, Ending, GoneError, Usage
+from assisters_app.gateway.calls import Bound, Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
 from assisters_app.gateway.gate import Gate
+from assisters_app.gateway.streams import Send, patiently, timed
 from assisters_app.gateway.upstream import broken
 
 PATH = "/chat/completions"
 MOST_CHOICES = 16
 LIMITS = ("max_completion_tokens", "max_tokens")  # one of them is sent: an upstream that reads the other is bounded too
 KNOWN = frozenset({"model", "messages", "stream_options", *tokens.COUNTED, *LIMITS})
-TAKING_IN = 60.0  # seconds, altogether, that a caller may keep a stream waiting; then they are taken to have gone
-Send = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
             conclusion.so_far = tally.so_far
             begun = True
             try:
-                await _pass_on(call, tally, reply.content, _patiently(send))
+                await _pass_on(call, tally, reply.content, patiently(send))
             finally:
                 reply.close()
             conclusion.ending = Ending("completed", 200, tally.so_far())
@@ -112,7 +110,7 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
 
 
 async def _pass_on(call: Call, tally: Tally, content: AsyncIterator[bytes], send: Send) -> None:
-    async for payload in answers.events(_timed(call, content)):
+    async for payload in answers.events(timed(call, content)):
         shown = tally.take(payload)
         if shown is not None:
             await send(shown)
@@ -120,36 +118,6 @@ async def _pass_on(call: Call, tally: Tally, content: AsyncIterator[bytes], send
             return
     if not tally.finished:
         raise broken()
-
-
-def _patiently(send: Send) -> Send:
-    """Return `send`, but it raises GoneError once its waits add up to TAKING_IN.
-
-    Otherwise a caller who reads slowly enough lets the upstream's patience run out, and what has failed is free.
-    """
-    waited = 0.0
-
-    async def handing_over(data: bytes) -> None:
-        nonlocal waited
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(TAKING_IN - waited):
-                await send(data)
-        except TimeoutError:
-            raise GoneError from None
-        waited += time.perf_counter() - began
-
-    return handing_over
-
-
-async def _timed(call: Call, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield what arrives, and add the time that was spent waiting for it to the upstream's account."""
-    asked = time.perf_counter()
-    async for piece in content:
-        call.waited += time.perf_counter() - asked
-        yield piece
-        asked = time.perf_counter()
-    call.waited += time.perf_counter() - asked
 
 
 def _estimate(chat: Chat, answer: dict[str, Any]) -> Usage:

@@ -24,14 +24,14 @@ UNPRICED = frozenset(  # what makes an upstream dearer than the prices that are 
 )
 
 
-def at_list_price(body: dict[str, Any], *, unpriced: frozenset[str] = UNPRICED) -> dict[str, Any]:
+def at_list_price(body: dict[str, Any], *, also: frozenset[str] = UNPRICED) -> dict[str, Any]:
     """Return a request without its `service_tier`; raise Refused when it asks for what has no price here."""
     tier = body.get("service_tier")
     if tier not in (None, "auto", "default"):
-        raise _unpriced("service_tier", "leave it out, or send `default`")
-    for name in sorted(unpriced & body.keys()):
+        raise unpriced("service_tier", "leave it out, or send `default`")
+    for name in sorted(also & body.keys()):
         if body[name] is not None:
-            raise _unpriced(name, "leave it out")
+            raise unpriced(name, "leave it out")
     return {name: value for name, value in body.items() if name != "service_tier"}
 
 
@@ -100,7 +100,8 @@ def wrong(name: str, what: str) -> Refused:
     return Refused(f"`{name}` {what}.", code="invalid_value", field=name)
 
 
-def _unpriced(name: str, instead: str) -> Refused:
+def unpriced(name: str, instead: str) -> Refused:
+    """Return what a caller is told about a parameter that has no price, and what to do instead."""
     return Refused(
         f"`{name}` changes what a call costs, and has no price here: {instead}.",
         code="unsupported_parameter",

@@ -10,12 +10,22 @@ from assisters_app.openapi.problems import BODY, KEY, METERED, ONCE
 from assisters_app.openapi.schemas import Schema, event, ref
 
 JSON = "application/json"
+KINDS = {  # of sound, as OpenAI names them
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
 EVENTS = "text/event-stream"
 TAGS = {
     "Chat": "Answer a conversation.",
     "Embeddings": "Turn texts into vectors.",
     "Moderations": "Find out whether something is harmful.",
     "Rerank": "Put documents in order.",
+    "Audio": "Turn text into speech.",
+    "Images": "Make pictures.",
     "Models": "What can be called. Not billed.",
     "Usage and limits": "What was used, and what is left. Not billed.",
     "Wallet": "What is in the wallet, how it came to be that, and where to top it up. Not billed.",
@@ -159,6 +169,37 @@ OPERATIONS = (
             "query": "capital of Norway",
             "documents": ["A cat sat on the mat.", "Oslo is the capital of Norway."],
         },
+        metered=True,
+        limited=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/audio/speech",
+        "createSpeech",
+        "Audio",
+        "Turn text into speech",
+        "Send up to 4,096 characters; get sound while it is made. Sold by the character: once any sound has come, for all "
+        "of them. An answer that breaks off is free.",
+        (Answer("The sound, of the kind asked for.", {kind: {} for kind in KINDS.values()}),),
+        METERED,
+        takes={JSON: ref("SpeechRequest")},
+        tried={"model": "assisters-tts-v1", "voice": "alloy", "input": "Hello.", "response_format": "wav"},
+        sdk="audio.speech.create",
+        metered=True,
+        limited=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/images/generations",
+        "createImage",
+        "Images",
+        "Make pictures",
+        "Send a prompt; get up to ten pictures of up to 1,024 by 1,024 points. Sold by the picture that comes back.",
+        (Answer("The pictures, as addresses or in base64.", {JSON: ref("ImagesAnswer")}),),
+        METERED,
+        takes={JSON: ref("ImagesRequest")},
+        tried={"model": "assisters-image-v1", "prompt": "A house by the sea.", "response_format": "b64_json"},
+        sdk="images.generate",
         metered=True,
         limited=True,
     ),

@@ -303,6 +303,50 @@ RERANK_ANSWER = _object(
     required=("model", "results"),
 )
 
+SPEECH_REQUEST = _object(
+    {
+        "model": {**MODEL, "examples": ["assisters-tts-v1"]},
+        "input": _text("What to say.", minLength=1, maxLength=4_096),
+        "voice": {
+            "description": "Who says it, by name; or an object, as the model has it.",
+            "anyOf": [_text(minLength=1, examples=["alloy"]), _object({"id": _text()}, required=("id",))],
+        },
+        "response_format": {
+            "type": ["string", "null"],
+            "description": "What kind of sound to answer with; usually `mp3`. The sandbox makes `mp3`, `wav` and `pcm`.",
+            "enum": ["mp3", "opus", "aac", "flac", "wav", "pcm", None],
+        },
+        "instructions": _or_null(_text("How to say it. Handed on as it is.")),
+        "speed": _or_null({"type": "number", "description": "How fast. Handed on as it is."}),
+    },
+    required=("model", "input", "voice"),
+)
+
+IMAGES_REQUEST = _object(
+    {
+        "model": {**_or_null(MODEL), "examples": ["assisters-image-v1"]},
+        "prompt": _text("What is to be seen.", minLength=1, maxLength=32_000),
+        "n": _or_null(_number("How many to make. Each is charged.", minimum=1, maximum=10)),
+        "size": {
+            "type": ["string", "null"],
+            "description": "In points; usually the largest.",
+            "enum": ["256x256", "512x512", "1024x1024", "auto", None],
+        },
+        "quality": {"type": ["string", "null"], "enum": ["standard", "low", "medium", "auto", None]},
+        "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
+    },
+    required=("prompt",),
+)
+
+IMAGES_ANSWER = _object(
+    {
+        "created": TIME,
+        "data": _list(_object({"url": _text(), "b64_json": _text(), "revised_prompt": _text()})),
+        "usage": {"type": "object", "description": "How many were charged (`units`), and their `cost`."},
+    },
+    required=("created", "data"),
+)
+
 MODEL_ANSWER = _object(
     {
         "id": MODEL,
@@ -469,6 +513,9 @@ SCHEMAS: dict[str, Schema] = {
     "ModerationAnswer": MODERATION_ANSWER,
     "RerankRequest": RERANK_REQUEST,
     "RerankAnswer": RERANK_ANSWER,
+    "SpeechRequest": SPEECH_REQUEST,
+    "ImagesRequest": IMAGES_REQUEST,
+    "ImagesAnswer": IMAGES_ANSWER,
     "Model": MODEL_ANSWER,
     "Models": _all({"object": _one("list"), "data": _list(ref("Model"))}),
     "RateLimit": RATE_LIMIT,

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from assisters_app.api import exchange
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
-from assisters_app.gateway import chat
+from assisters_app.gateway import chat, streams
 from assisters_app.gateway.calls import Call, GoneError
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.gate import Gate
@@ -123,7 +123,7 @@ async def stuck(upstream, ada):
 
 
 async def test_a_caller_who_stops_reading_pays_for_what_was_produced(stuck, records, monkeypatch):
-    monkeypatch.setattr(chat, "TAKING_IN", 0.05)
+    monkeypatch.setattr(streams, "TAKING_IN", 0.05)
     with pytest.raises(GoneError):
         await asyncio.wait_for(stuck(), 10)
     [event] = await records()

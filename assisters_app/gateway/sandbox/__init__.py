@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from assisters_app.gateway.catalog import Offer
-from assisters_app.gateway.sandbox import chat, embeddings, moderations, rerank
+from assisters_app.gateway.sandbox import chat, embeddings, images, moderations, rerank, speech
 from assisters_app.gateway.upstream import Reply
 
 ANSWERS: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
@@ -15,4 +15,6 @@ ANSWERS: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
     "/embeddings": embeddings.answer,
     "/moderations": moderations.answer,
     "/rerank": rerank.answer,
+    "/audio/speech": speech.answer,
+    "/images/generations": images.answer,
 }

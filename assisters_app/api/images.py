@@ -1,0 +1,12 @@
+"""POST /v1/images/generations."""
+
+from assisters_app.api.exchange import Exchange
+from assisters_app.api.metered import whole_answer
+from assisters_app.gateway import images
+
+ENDPOINT = "/v1/images/generations"
+
+
+async def create(exchange: Exchange) -> None:
+    """Answer a request for images; it need not name a model."""
+    await whole_answer(exchange, "images", images.request, usual=True)

@@ -1,0 +1,19 @@
+"""POST /v1/audio/speech: sound, as it is made."""
+
+from assisters_app.api.exchange import Exchange
+from assisters_app.api.metered import asked, cost_header, until_gone
+from assisters_app.gateway import speech
+from assisters_app.gateway.calls import Usage
+
+ENDPOINT = "/v1/audio/speech"
+
+
+async def create(exchange: Exchange) -> None:
+    """Answer with sound, and what it costs in front of it: that follows from the request alone."""
+    call, offer, ask = await asked(exchange, "speech", speech.request)
+
+    async def send(piece: bytes) -> None:
+        price = cost_header(call.cost(Usage(units=ask.characters)))
+        await exchange.stream(piece, ((b"content-type", ask.kind.encode()), price))
+
+    await until_gone(exchange, call, speech.stream(exchange.gate, call, offer, ask, send))
