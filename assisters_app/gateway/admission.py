@@ -16,7 +16,6 @@ that it may produce, the images it asks for, the characters to be spoken, the se
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
@@ -45,8 +44,6 @@ PATIENCE = 2.0  # seconds to wait for Valkey, or for the database, on the way of
 INTERRUPTED = Ending("interrupted", 500, error_code="interrupted")  # until the process that let a call in says more
 WINDOW = 60  # seconds that limits look back
 LOOK_AGAIN = 1.0  # seconds: how often a wallet that refuses is read from the ledger again
-
-logger = logging.getLogger(__name__)
 
 
 class Limited(Refused):
@@ -186,10 +183,14 @@ def _refusal(call: Call, tokens: int, hold_nano: int, answer: Sequence[Any]) -> 
         return Limited(_used_up(call, hold_nano, answer), code="insufficient_quota", wait=None, standing=standing)
     if what == "concurrency":
         own = call.grant.own.concurrency if answer[0] == "own_concurrency" and call.grant.own else None
-        whose, most = ("This key", own) if own else ("Your organization", call.grant.concurrency)
-        sentence = f"{whose} may have {most} calls at the same time, and has. Please retry when one of them has ended."
-        return Limited(sentence, code="too_many_at_once", wait=wait, standing=standing)
+        return too_many(standing, wait, *(("This key", own) if own else ("Your organization", call.grant.concurrency)))
     return limited(what, standing, tokens, wait)
+
+
+def too_many(standing: Standing, wait: int, whose: str, most: int) -> Limited:
+    """Return what a caller is told who has `most` calls under way; `wait` is in seconds."""
+    sentence = f"{whose} may have {most} calls at the same time, and has. Please retry when one of them has ended."
+    return Limited(sentence, code="too_many_at_once", wait=wait, standing=standing)
 
 
 def limited(what: str, standing: Standing, tokens: int, wait: int) -> Limited:
@@ -278,13 +279,13 @@ async def record(scripts: Scripts, event: Event, *, whose: Literal["own", "reape
 
 
 async def refuse(call: Call, status: int, code: str) -> None:
-    """Append the record of a call that was not admitted. It is not worth failing for: nothing was held or charged."""
+    """Append the record of a call that was not admitted; raise ValkeyAway (503) when it cannot be."""
     record = call.event(Ending("refused", status, error_code=code[:64])).to_json()
     try:
         async with asyncio.timeout(PATIENCE):
             await valkey().xadd(RECORDS, {"record": record})
-    except (redis.RedisError, OSError, TimeoutError):
-        logger.warning("A refused call left no record.", extra={"handle": call.handle})
+    except (redis.RedisError, OSError, TimeoutError) as problem:
+        raise ValkeyAway from problem
 
 
 async def used(scripts: Scripts, organization_id: UUID) -> tuple[int, int, int]:

@@ -5,7 +5,8 @@
     fallback.settle(call, cost_nano)
     fallback.over()                              Valkey has been told everything
 
-The limits per minute are counted by each process for itself, so N processes let N times as much through. Of the money
+The limits per minute, and of calls at once, are counted by each process for itself, so N processes let N times as much
+through. Of the money
 each process lets an organization spend at most CEILING in one outage, and no more than a SHARE-th of the balance that
 it heard of last: up to SHARE processes together never spend what is not there. An organization of whose balance a
 process has not heard lately, and a key with limits of its own or under a spend cap, have to wait: nobody can answer for
@@ -13,14 +14,14 @@ those.
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from assisters_app.base.clock import now
 from assisters_app.base.money import from_cents
-from assisters_app.gateway.admission import WINDOW, Unavailable, limited
+from assisters_app.gateway.admission import WINDOW, Unavailable, limited, too_many
 from assisters_app.gateway.calls import Call, Standing
 
 CEILING = from_cents(25)  # nano-USD for one organization, by one process, in one outage
@@ -58,7 +59,8 @@ class Fallback:
     def __init__(self) -> None:
         self._purses: dict[UUID, _Purse] = {}
         self._minutes: dict[UUID, _Minute] = {}
-        self._holds: dict[UUID, int] = {}  # of the calls let in here
+        self._holds: dict[UUID, int] = {}  # of the calls let in here, 0 for free ones
+        self._open: Counter[UUID] = Counter()  # how many of them each organization has
 
     def learn(self, organization_id: UUID, left: int) -> None:
         """Remember what an organization could still spend."""
@@ -80,6 +82,8 @@ class Fallback:
             raise limited("rpm", call.standing, tokens, wait)
         if used + tokens > grant.tokens_per_minute:
             raise limited("tpm", call.standing, tokens, wait)
+        if self._open[grant.organization_id] >= grant.concurrency:
+            raise too_many(call.standing, 1, "Your organization", grant.concurrency)
         self._hold(call, hold_nano)
         minute.asked.append((second, tokens))
         call.standing = Standing(
@@ -89,8 +93,11 @@ class Fallback:
     def settle(self, call: Call, cost_nano: int) -> None:
         """Give back what a call let in here has not used; any other call changes nothing."""
         held = self._holds.pop(call.request_id, None)
+        if held is None:
+            return
+        self._open[call.grant.organization_id] -= 1
         purse = self._purses.get(call.grant.organization_id)
-        if held is not None and purse is not None:
+        if purse is not None:
             purse.held -= held
             purse.spent += cost_nano
 
@@ -101,12 +108,12 @@ class Fallback:
         self._minutes.clear()
 
     def _hold(self, call: Call, hold_nano: int) -> None:
-        if not hold_nano:
-            return
         purse = self._purses.get(call.grant.organization_id)
-        if purse is None or now() - purse.at > KNOWN_FOR:
-            raise Unavailable
-        if purse.spent + purse.held + hold_nano > min(CEILING, purse.left // SHARE):
-            raise Unavailable
-        purse.held += hold_nano
+        if hold_nano:
+            if purse is None or now() - purse.at > KNOWN_FOR:
+                raise Unavailable
+            if purse.spent + purse.held + hold_nano > min(CEILING, purse.left // SHARE):
+                raise Unavailable
+            purse.held += hold_nano
         self._holds[call.request_id] = hold_nano
+        self._open[call.grant.organization_id] += 1

@@ -92,9 +92,14 @@ class Keeper:
         return event.cost_nano
 
     async def refuse(self, call: Call, status: int, code: str) -> None:
-        """Append the record of a call that was not let in, unless nobody is there to take it."""
-        if not self.away:
+        """Append the record of a call that was not let in. Not worth failing for: nothing was held or charged."""
+        if self.away:
+            return
+        try:
             await admission.refuse(call, status, code)
+        except ValkeyAway:
+            logger.warning("A refused call left no record.", extra={"handle": call.handle})
+            self._lose()
 
     async def _admit_alone(self, call: Call, tokens: int, hold_nano: int) -> None:
         self._fallback.admit(call, tokens, hold_nano)
@@ -172,6 +177,7 @@ class Keeper:
             return
         for request_id, event in list(self._unwritten.items()):
             await self._take(event)
+            self._spool.forget(request_id)
             del self._unwritten[request_id]
         await self._spool.deliver(self._take)
         self._fallback.over()

@@ -7,6 +7,7 @@
     await spool.deliver(take)                      hand each record to `take`; what it took is forgotten
     await deliver_orphans(take) -> int             the same with what dead processes of this host have left
     waiting() -> Waiting                           how much lies on this host's disk
+    drop_damaged(before)                           forgets lines that nobody could read
 
 The file is `<data_dir>/spool/<pid>-<random>.spool`, its owner's alone, and locked for as long as its process lives: the
 system lets go of the lock however a process dies, and whoever gets it delivers what is in there. A record is a line,
@@ -23,6 +24,7 @@ import secrets
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -188,6 +190,14 @@ def waiting() -> Waiting:
     with contextlib.suppress(FileNotFoundError):
         damaged += (_directory() / DAMAGED).read_bytes().count(b"\n")
     return Waiting(records, damaged)
+
+
+def drop_damaged(before: datetime) -> None:
+    """Delete what was put aside before `before` and not since, for it says who called from where."""
+    aside = _directory() / DAMAGED
+    with contextlib.suppress(FileNotFoundError):
+        if aside.stat().st_mtime < before.timestamp():
+            aside.unlink()
 
 
 def _directory() -> Path:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import redis
 from nets import free_port
 from sqlmodel import select
 
@@ -181,6 +182,44 @@ async def test_without_valkey_each_process_counts_the_limits_for_itself(calls, k
         with pytest.raises(Limited):
             await keeper.admit(replace(calls(price=None), grant=limited, request_id=new_id()), 1_001, 0)
         await keeper.admit(replace(calls(price=None), grant=limited, request_id=new_id()), 1_000, 0)
+
+
+async def test_without_valkey_each_process_counts_the_calls_at_once_for_itself(calls, keeper, line):
+    await line.cut()
+    few = replace(calls().grant, concurrency=2)
+    made = [replace(calls(price=None), grant=few, request_id=new_id()) for _ in range(4)]
+    for call in made[:2]:
+        await keeper.admit(call, 1, 0)
+    with pytest.raises(Limited) as refused:
+        await keeper.admit(made[2], 1, 0)
+    assert refused.value.code == "too_many_at_once"
+    await keeper.settle(made[0], DONE)
+    await keeper.admit(made[3], 1, 0)
+
+
+async def test_when_valkeys_memory_is_full_calls_still_end_and_the_books_make_room(ada, calls, keeper):
+    """A script that has begun by deleting may go on: SETTLE and PUBLISH begin so, for the sake of this."""
+    open_, alone = calls(), calls()
+    await keeper.admit(open_, 100, HOLD)
+    await ingest.run_once()  # a worker has been here
+    await valkey().config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(redis.RedisError):
+            await valkey().set("anything", "1")
+        await keeper.settle(open_, DONE)
+        assert not keeper.away
+        await keeper.admit(alone, 100, HOLD)
+        await keeper._look(thorough=True)
+        assert (keeper.away, spool.waiting().records) == (True, 1)
+        await keeper.settle(alone, DONE)
+        await ingest.run_once()
+        assert await ingest.backlog() == ingest.Backlog(0, 0)
+    finally:
+        await valkey().config_set("maxmemory", "0")
+    await keeper._look(thorough=True)
+    await ingest.run_once()
+    assert await books() == [("completed", COST)] * 2
+    assert await left(ada.organization_id) == from_dollars("1") - 2 * COST
 
 
 async def test_a_process_that_dies_without_valkey_leaves_one_record_of_each_call(calls, keeper, line):

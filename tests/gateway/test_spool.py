@@ -5,9 +5,11 @@ import os
 import resource
 import stat
 import sys
+from datetime import timedelta
 
 import pytest
 
+from assisters_app.base.clock import now
 from assisters_app.gateway import spool
 from assisters_app.gateway.admission import INTERRUPTED
 from assisters_app.gateway.calls import Ending, Usage
@@ -121,6 +123,10 @@ async def test_a_line_that_was_cut_short_was_promised_to_nobody_and_a_spoiled_on
     assert taken.events == [events[0]]
     assert spool.waiting() == Waiting(0, 1)
     assert stat.S_IMODE((spool._directory() / spool.DAMAGED).stat().st_mode) == 0o600
+    spool.drop_damaged(now() - timedelta(minutes=1))
+    assert spool.waiting() == Waiting(0, 1)
+    spool.drop_damaged(now() + timedelta(minutes=1))
+    assert spool.waiting() == Waiting(0, 0)
 
 
 async def test_a_spool_that_is_full_says_so_and_loses_nothing_that_it_took(calls, taken, monkeypatch):
