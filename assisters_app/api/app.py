@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
 
 from assisters_app.api import (
+    browsers,
     chat,
     embeddings,
     errors,
@@ -133,6 +134,9 @@ class Api:
 
 
 async def _handle(exchange: Exchange) -> None:
+    if browsers.asked_first(exchange):
+        await browsers.let_ask(exchange)
+        return
     handler = _handler(exchange)
     if exchange.scope["method"] == "POST" and exchange.header(idempotency.HEADER):
         await idempotency.once(exchange, handler)

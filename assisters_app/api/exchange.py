@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from assisters_app.accounts.client import Client, client_of, forwarded_for
+from assisters_app.api import browsers
 from assisters_app.api.errors import Header
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
@@ -43,6 +44,7 @@ class Exchange:
         self.request_id: UUID = new_id()
         self.began = time.perf_counter()
         self.received = 0  # bytes of the body
+        self.page = ""  # the origin of the page that calls, once the key was found to name its domain
         self._at = now()
         self._receive = receive
         self._send = send
@@ -74,7 +76,9 @@ class Exchange:
         grant = await self.gate.enter(presented.strip())
         grant.require_scope(needs)
         if not grant.anywhere:
-            grant.require_place(self._client().ip, self._only(b"origin"), self._only(b"referer"))
+            origin = self._only(b"origin")
+            grant.require_place(self._client().ip, origin, self._only(b"referer"))
+            self.page = origin if grant.domains else ""
         return grant
 
     async def begin(self, endpoint: str) -> Call:
@@ -167,6 +171,11 @@ class Exchange:
         """End a stream."""
         await self._send({"type": "http.response.body", "body": b""})
 
+    async def nothing(self, headers: Iterable[Header]) -> None:
+        """Send an answer without a body."""
+        await self._start(204, headers)
+        await self.end()
+
     async def _start(self, status: int, headers: Iterable[Header], caching: bytes = UNCACHED) -> None:
         self.started = True
         every = [*headers, (b"cache-control", caching), *self._facts()]
@@ -178,6 +187,8 @@ class Exchange:
             (b"x-request-id", self.handle.encode()),
             (b"x-processing-time-ms", str(round(elapsed * 1000)).encode()),
         ]
+        if self.page:
+            facts += browsers.shown_to(self.page)
         if self.call is not None:
             overhead = max(0.0, elapsed - self.call.waited) * 1000
             facts.append((b"x-overhead-ms", f"{overhead:.3f}".encode()))

@@ -44,7 +44,9 @@ Mode = Literal["live", "test"]
 
 def _one_line(given: Any) -> Any:  # noqa: ANN401 (what a form holds)
     """Put a name on one line: it stands in the subject of mails."""
-    return "".join(filter(str.isprintable, " ".join(given.split()))) if isinstance(given, str) else given
+    if not isinstance(given, str):
+        return given
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in given).split())
 
 
 class NewKey(Terms):

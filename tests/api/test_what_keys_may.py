@@ -18,6 +18,7 @@ from assisters_app.keys.keys import NewKey
 
 ASK = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}
 COST = 11 * 100 + 5 * 400  # of one answer of the upstream's
+BUDGET = 64_000  # what one call holds, but not what one has cost besides
 
 
 async def key_with(person, **terms):
@@ -150,6 +151,26 @@ async def test_two_origins_are_none(web, ada):
     assert (await web.get("/v1/models", headers=headers)).status_code == 403
 
 
+async def test_a_browser_shows_answers_to_pages_of_the_keys_domains_only(web, ada):
+    page, named = "https://app.example.com", await key_with(ada, mode="test", domains=["app.example.com"])
+    asked = {"Origin": page, "Access-Control-Request-Method": "POST"}
+    headers = "authorization,content-type,x-stainless-lang"
+    may = await web.options("/v1/chat/completions", headers={**asked, "Access-Control-Request-Headers": headers})
+    assert (may.status_code, may.content) == (204, b"")
+    assert may.headers["access-control-allow-origin"] == "*"
+    assert may.headers["access-control-allow-headers"] == headers
+    for body in (ASK, {**ASK, "stream": True}, {**ASK, "model": "gpt-99"}):
+        bearer = {"Authorization": f"Bearer {named}", "Origin": page}
+        shown = await web.post("/v1/chat/completions", json=body, headers=bearer)
+        assert shown.headers["access-control-allow-origin"] == page
+        assert "x-request-id" in shown.headers["access-control-expose-headers"]
+    for key, origin in ((named, "https://evil.example"), (await key_with(ada, mode="test"), page), ("ask_x", page)):
+        bearer = {"Authorization": f"Bearer {key}", "Origin": origin}
+        hidden = await web.post("/v1/chat/completions", json=ASK, headers=bearer)
+        assert "access-control-allow-origin" not in hidden.headers
+    assert (await web.options("/v1/chat/completions")).status_code == 405
+
+
 async def test_changed_terms_hold_on_the_next_call(web, ada):
     async with transaction() as tx:
         issued = await keys.issue(tx, ada, NewKey(name="Key"))
@@ -163,12 +184,12 @@ async def test_changed_terms_hold_on_the_next_call(web, ada):
 
 
 async def test_a_budget_that_is_reached_says_so_and_when_it_is_whole_again(upstream, ada, client_for, records):
-    client = client_for(await key_with(ada, budget_day=2 * COST), max_retries=3)
+    client = client_for(await key_with(ada, budget_day=BUDGET), max_retries=3)
     await client.chat.completions.create(**ASK)
     with pytest.raises(openai.RateLimitError) as refused:
         await client.chat.completions.create(**ASK)
     assert (refused.value.code, refused.value.type) == ("insufficient_quota", "insufficient_quota")
-    assert "This key's budget of $0.0000062 a day has $0.0000031 left" in str(refused.value)
+    assert "This key's budget of $0.000064 a day has $0.0000609 left" in str(refused.value)
     assert "00:00 UTC" in str(refused.value)
     assert refused.value.response.headers["x-should-retry"] == "false"
     assert len(upstream.asked) == 1
