@@ -7,10 +7,11 @@
 Scopes, and what needs which:
 
     chat    calls models: every POST that is metered
-    read    reads what belongs to the account: usage, wallet, receipts
+    read    reads what belongs to the account: its usage, its wallet
     write   changes something of the account: a top-up
 
-Which models there are, and what is left of a limit, any key that works may ask.
+Which models there are, and what is left of a limit, any key that works may ask. `openapi.operations` says of each
+address which scope it needs, and a test holds the API to it.
 """
 
 import ipaddress
@@ -30,7 +31,7 @@ from assisters_app.keys.tables import ApiKey
 Scope = Literal["chat", "read", "write"]
 SCOPES: dict[Scope, str] = {
     "chat": "Call models",
-    "read": "Read usage, wallet and receipts",
+    "read": "Read usage and the wallet",
     "write": "Top up the wallet",
 }
 USUAL_SCOPES: tuple[Scope, ...] = ("chat", "read")

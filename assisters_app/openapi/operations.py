@@ -6,6 +6,7 @@ operation(method, path) -> Operation
 from dataclasses import dataclass
 from typing import Any
 
+from assisters_app.keys.terms import Scope
 from assisters_app.openapi.problems import BODY, KEY, METERED, ONCE
 from assisters_app.openapi.schemas import Schema, event, ref
 
@@ -86,6 +87,12 @@ class Operation:
     public: bool = False
     metered: bool = False
     limited: bool = False  # its answers say what is left of the limits
+    needs: Scope | None = None  # the scope that a key must have; metered operations need `chat`
+
+    @property
+    def scope(self) -> Scope | None:
+        """Return the scope that a key must have for it, None where any key, or none, will do."""
+        return "chat" if self.metered else self.needs
 
     @property
     def anchor(self) -> str:
@@ -249,6 +256,7 @@ OPERATIONS = (
         "At most 60 questions a minute.",
         (Answer("One page of buckets.", {JSON: ref("UsagePage")}),),
         (*KEY, "scope_missing", "invalid_value", "too_many"),
+        needs="read",
         parameters=(
             Parameter(
                 "start_time", "From when, in Unix seconds. Usually a week ago.", {"type": "integer", "minimum": 0}
@@ -274,6 +282,7 @@ OPERATIONS = (
         "What the books hold, and what of it may be spent now. Needs the scope `read`. At most 60 questions a minute.",
         (Answer("The wallet.", {JSON: ref("WalletBalance")}),),
         (*KEY, "scope_missing", "too_many"),
+        needs="read",
     ),
     Operation(
         "GET",
@@ -284,6 +293,7 @@ OPERATIONS = (
         "Every top-up, bonus, refund and use, the latest first. Needs the scope `read`. At most 60 questions a minute.",
         (Answer("One page.", {JSON: ref("WalletTransactions")}),),
         (*KEY, "scope_missing", "invalid_value", "too_many"),
+        needs="read",
         parameters=(
             Parameter("limit", "How many on a page. Usually 20.", {"type": "integer", "minimum": 1, "maximum": 100}),
             Parameter("after", "The `last_id` of the page before.", {"type": "string"}),
@@ -318,6 +328,7 @@ OPERATIONS = (
             "payments_off",
             "payments_unreachable",
         ),
+        needs="write",
         parameters=(IDEMPOTENCY,),
         takes={JSON: ref("TopUpRequest")},
         tried={"amount": "25.00"},

@@ -9,12 +9,13 @@ import openai
 import pytest
 
 from assisters_app.accounts import organizations
-from assisters_app.api.app import HOT
 from assisters_app.base import settings
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.keys import keys
 from assisters_app.keys.keys import NewKey
+from assisters_app.keys.terms import SCOPES
+from assisters_app.openapi.operations import OPERATIONS
 
 ASK = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}
 COST = 11 * 100 + 5 * 400  # of one answer of the upstream's
@@ -57,13 +58,20 @@ async def test_a_key_does_what_its_scopes_say_and_nothing_else(web, ada, scope, 
         assert (await web.get(path, headers=bearer)).status_code == 200
 
 
-async def test_every_metered_address_needs_the_chat_scope(web, ada):
-    key = await key_with(ada, scopes=["read", "write"])
-    posts = [path for path, methods in HOT.items() if "POST" in methods and "wallet" not in path]
-    assert posts
-    for path in posts:
-        answer = await web.post(path, json=ASK, headers={"Authorization": f"Bearer {key}"})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "scope_missing"), path
+async def test_every_address_needs_the_scope_that_is_written_down_for_it(web, ada):
+    without = {
+        scope: await key_with(ada, mode="test", scopes=[one for one in SCOPES if one != scope]) for scope in SCOPES
+    }
+    bearers = {scope: {"Authorization": f"Bearer {key}"} for scope, key in without.items()}
+    asked = [one for one in OPERATIONS if one.path.startswith("/v1/") and not one.public]
+    assert {one.scope for one in asked} == {*SCOPES, None}
+    for one in asked:
+        path = one.path.replace("{model}", "assisters-chat-v1")
+        for scope, bearer in bearers.items():
+            answer = await web.request(one.method, path, json={}, headers=bearer)
+            missing = answer.status_code == 403 and answer.json()["error"]["code"] == "scope_missing"
+            assert missing == (scope == one.scope), (path, scope)
+            assert missing <= ("scope_missing" in one.problems)
 
 
 async def test_a_key_calls_the_models_it_was_given_and_sees_no_others(api, ada, client_for, records):

@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from assisters_app.keys.terms import SPANS
 from assisters_app.ui.first_call import first_call
 from assisters_app.ui.keys.asked import COUNTS
 from assisters_app.ui.keys.state import KeysState
@@ -111,9 +112,7 @@ def _folded() -> list[rx.Component]:
         _more(
             "Budgets",
             "The most it may spend. A call that could go beyond is refused.",
-            rx.el.div(
-                *[_amount(f"A {span}", f"budget_{span}") for span in ("day", "week", "month")], class_name=INSIDE
-            ),
+            rx.el.div(*[_amount(f"A {span}", f"budget_{span}") for span in SPANS], class_name="grid grid-cols-3 gap-3"),
             rx.el.p(
                 "In dollars; empty for no budget. Days, weeks (from Monday) and months are counted in UTC.",
                 class_name="text-[0.8125rem] text-muted",

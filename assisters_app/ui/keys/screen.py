@@ -1,10 +1,12 @@
 """The keys page: the list, what scopes open, the keys that have ended."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import reflex as rx
 
 from assisters_app.keys.terms import SCOPES
+from assisters_app.openapi.operations import OPERATIONS, Operation
 from assisters_app.ui.keys import dialogs
 from assisters_app.ui.keys.state import KeysState
 from assisters_app.ui.parts import badge, button, card, empty, heading, number, rows, table, time
@@ -15,11 +17,6 @@ load = KeysState.load
 SMALL = "text-[0.8125rem] text-muted"
 BAR = "mt-1 w-full h-1 rounded-full bg-raised "
 BAR_TONES = (("bad", BAR + "text-bad"), ("warn", BAR + "text-warn"))
-WHERE = {
-    "chat": "every address that a model answers",
-    "read": "everything about usage and money that is only read",
-    "write": "what changes something of your account",
-}
 
 
 def page() -> rx.Component:
@@ -134,12 +131,30 @@ def _act(label: str, dialog: str, row: Any) -> rx.Component:
 
 
 def _scopes() -> rx.Component:
-    named = [(rx.el.code(scope, class_name="font-mono"), f"{text}: {WHERE[scope]}.") for scope, text in SCOPES.items()]
+    with_key = [one for one in OPERATIONS if one.path.startswith("/v1/") and not one.public]
     return card(
-        rows(*named),
-        rx.el.p("Which models there are, and what is left of a limit, any key may ask.", class_name="mt-2 " + SMALL),
+        rows(
+            *[
+                (
+                    rx.el.code(scope, class_name="font-mono"),
+                    rx.el.div(text, _addresses(one for one in with_key if one.scope == scope)),
+                )
+                for scope, text in SCOPES.items()
+            ],
+            ("any key", _addresses(one for one in with_key if one.scope is None)),
+        ),
         title="What scopes open",
         lead="A key does what its scopes say and nothing else.",
+    )
+
+
+def _addresses(operations: Iterable[Operation]) -> rx.Component:
+    return rx.el.ul(
+        *[
+            rx.el.li(rx.el.code(f"{one.method} {one.path}", class_name="font-mono text-xs text-muted"))
+            for one in operations
+        ],
+        class_name="mt-1 grid sm:grid-cols-2 gap-x-6",
     )
 
 
