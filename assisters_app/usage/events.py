@@ -116,11 +116,12 @@ class Event:
 _NAMES = frozenset(field.name for field in fields(Event))
 _COLUMNS = ", ".join(sorted(_NAMES))
 
-# A batch travels as one JSON text, written and read by C: twenty-five parameters a row cost three times as much.
+# A batch travels as one JSON text, written and read by C: twenty-five parameters a row cost five times as much. In one
+# order, so that two workers with the same calls wait for each other and never in a ring.
 WRITE = text(f"""
 INSERT INTO usage_event ({_COLUMNS}, ingested_at)
 SELECT {_COLUMNS}, :arrived FROM json_populate_recordset(CAST(NULL AS usage_event), CAST(:events AS json))
-ON CONFLICT DO NOTHING RETURNING request_id
+ORDER BY request_id ON CONFLICT DO NOTHING RETURNING request_id
 """)  # noqa: S608 (the names are those of the class above)
 
 
