@@ -152,7 +152,8 @@ function Measured({ turn }) {
     usage && typeof usage.cost === "number" ? h(Figure, { name: "Cost" }, dollars(usage.cost)) : null,
     first ? h(Figure, { name: "First token" }, milliseconds(first)) : null,
     total ? h(Figure, { name: "In all" }, milliseconds(total)) : null,
-    id ? h(Figure, { name: "Request" }, h("code", { className: "font-mono break-all" }, id)) : null);
+    id ? h(Figure, { name: "Request" }, h("a", { href: `/dashboard/requests/${id}`, target: "_blank", rel: "noopener", // beside this tab, which holds the conversation
+      className: "font-mono break-all underline underline-offset-2 decoration-line hover:decoration-accent" }, id)) : null);
 }
 
 function Turn({ turn, again }) {

@@ -544,7 +544,7 @@ def _orders() -> rx.Component:
 def _derivation(line: Line) -> str:
     """Write how an amount follows from counts and prices, so that anyone can recalculate it."""
     if line.price is None:
-        return ""
+        return "free: the sandbox answered"
     price, fresh = line.price, line.input_tokens - line.cached_tokens
     parts = ((fresh, price.input), (line.cached_tokens, price.cached), (line.output_tokens, price.output))
     terms = [f"{count:,} × {dollars(each * TOKENS)}" for count, each in parts if count and each]  # noqa: RUF001 (the sign people know)

@@ -47,7 +47,7 @@ _FRAMEWORK = frozenset(
         "handle_frontend_exception",
     }
 )
-_SHOWN = timedelta(seconds=15)  # a message older than that is not shown again to who opens another page
+_SHOWN = timedelta(seconds=8)  # a message older than that is not shown again to who opens another page
 _FRESH = 5.0  # seconds for which what the guard found is believed; a handler that runs longer is asked again
 
 log = logging.getLogger(__name__)
