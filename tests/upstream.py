@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartParser
 
 WORDS = ("Hello", " from", " the", " upstream", ".")
 
@@ -32,6 +34,18 @@ class Upstream:
     gate: asyncio.Event | None = None  # wait for it before the first word
     pause_after: int | None = None  # wait for `gate` after so many words instead
     words: tuple[str, ...] = WORDS
+    transcript: dict[str, Any] = field(
+        default_factory=lambda: {
+            "text": "Hello from the upstream.",
+            "duration": 61.2,
+            "language": "english",
+            "segments": [
+                {"start": 0.0, "end": 1.5, "text": " Hello from"},
+                {"start": 1.5, "end": 61.2, "text": " the upstream."},
+            ],
+        }
+    )
+    ends_as: str = "completed"  # how a streamed response ends: completed, incomplete or failed
     drawn: int | None = None  # give so many images, not as many as asked for
     model: str = "the-upstreams-own-name"
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)  # set when our client went away
@@ -78,6 +92,50 @@ class Upstream:
         if (body.get("stream_options") or {}).get("include_usage") and self.usage is not None:
             await self._event(response, {**head, "choices": [], "usage": self.usage})
         await response.write(b"data: [DONE]\n\n")
+
+    async def responses(self, request: web.Request) -> web.StreamResponse:
+        body = await self._heard(request)
+        if self.status != 200:
+            return self._failing()
+        if not body.get("stream"):
+            return web.json_response(self._response("completed", self._spoken()))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            await self._respond(response)
+        except (ConnectionResetError, asyncio.CancelledError):
+            self.hung_up.set()
+            raise
+        return response
+
+    async def _respond(self, response: web.StreamResponse) -> None:
+        await self._typed(response, 0, "response.created", response=self._response("in_progress", []))
+        for number, word in enumerate(self.words):
+            if number == self.cut_after:
+                assert response._req.transport is not None
+                response._req.transport.abort()
+                return
+            if number == self.pause_after and self.gate is not None:
+                await self.gate.wait()
+            place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+            await self._typed(response, number + 1, "response.output_text.delta", **place, delta=word, logprobs=[])
+        whole = self._response(self.ends_as, self._spoken())
+        await self._typed(response, len(self.words) + 1, f"response.{self.ends_as}", response=whole)
+
+    def _spoken(self) -> list[dict[str, Any]]:
+        said = {"type": "output_text", "text": "".join(self.words), "annotations": []}
+        return [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [said]}]
+
+    def _response(self, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
+        answer = {"id": "resp_1", "object": "response", "created_at": 1_700_000_000, "model": self.model}
+        answer |= {"status": status, "output": output, "error": {"message": "No."} if status == "failed" else None}
+        answer |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+        return self._with_usage(answer) if output else answer
+
+    @staticmethod
+    async def _typed(into: web.StreamResponse, number: int, kind: str, /, **more: Any) -> None:
+        event = orjson.dumps({"type": kind, "sequence_number": number, **more})
+        await into.write(b"event: " + kind.encode() + b"\ndata: " + event + b"\n\n")
 
     async def embeddings(self, request: web.Request) -> web.Response:
         body = await self._heard(request)
@@ -140,6 +198,23 @@ class Upstream:
                 await self.gate.wait()
             await response.write(word.encode())
 
+    async def transcriptions(self, request: web.Request) -> web.Response:
+        self.credentials.append(request.headers.get("Authorization", ""))
+        self.heard.set()
+        form: dict[str, Any] = {}
+        parts = await MultiPartParser(Headers(dict(request.headers)), request.content.iter_any()).parse()
+        for name, value in parts.multi_items():
+            form.setdefault(name, []).append(value if isinstance(value, str) else await value.read())
+            if not isinstance(value, str):
+                form["filename"] = value.filename
+        await parts.close()
+        self.asked.append(form)
+        if self.status != 200:
+            return self._failing()
+        if self.gate is not None:
+            await self.gate.wait()
+        return web.json_response(self.transcript)
+
     async def models(self, _request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
 
@@ -171,11 +246,13 @@ async def running() -> AsyncIterator[Upstream]:
     upstream = Upstream()
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_post("/v1/chat/completions", upstream.chat)
+    app.router.add_post("/v1/responses", upstream.responses)
     app.router.add_post("/v1/embeddings", upstream.embeddings)
     app.router.add_post("/v1/moderations", upstream.moderations)
     app.router.add_post("/v1/rerank", upstream.rerank)
     app.router.add_post("/v1/images/generations", upstream.images)
     app.router.add_post("/v1/audio/speech", upstream.speech)
+    app.router.add_post("/v1/audio/transcriptions", upstream.transcriptions)
     app.router.add_get("/v1/models", upstream.models)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()

@@ -25,7 +25,9 @@ from assisters_app.api import (
     moderations,
     openapi,
     rerank,
+    responses,
     speech,
+    transcriptions,
     usage,
     wallet,
     webhooks,
@@ -41,11 +43,13 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 HOT: dict[str, dict[str, Handler]] = {
     chat.ENDPOINT: {"POST": chat.create},
+    responses.ENDPOINT: {"POST": responses.create},
     embeddings.ENDPOINT: {"POST": embeddings.create},
     moderations.ENDPOINT: {"POST": moderations.create},
     moderations.OWN_NAME: {"POST": moderations.create},
     rerank.ENDPOINT: {"POST": rerank.create},
     speech.ENDPOINT: {"POST": speech.create},
+    transcriptions.ENDPOINT: {"POST": transcriptions.create},
     images.ENDPOINT: {"POST": images.create},
     "/v1/models": {"GET": models.listed},
     "/v1/rate-limit": {"GET": limits.current},

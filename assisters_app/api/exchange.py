@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from uuid import UUID
 
@@ -113,7 +113,7 @@ class Exchange:
             async with asyncio.timeout(ARRIVES_WITHIN):
                 sent = await self._body()
         except TimeoutError:
-            raise Refused("Your request took too long to arrive.", code="request_timeout", status=408) from None
+            raise _too_slow() from None
         try:
             body = orjson.loads(sent)
         except orjson.JSONDecodeError:
@@ -122,6 +122,26 @@ class Exchange:
             raise Refused("The body of your request must be a JSON object.", code="invalid_json")
         return body
 
+    async def chunks(self, most: int) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it comes; raise Refused (408, 413) when it is too slow or too large, or GoneError."""
+        announced, size, more = self.header(b"content-length"), 0, True
+        if announced.isdigit() and int(announced) > most:
+            raise _too_large(most)
+        deadline = asyncio.get_running_loop().time() + ARRIVES_WITHIN
+        while more:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await self._receive()
+            except TimeoutError:
+                raise _too_slow() from None
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            piece, more = message.get("body", b""), message.get("more_body", False)
+            size += len(piece)
+            if size > most:
+                raise _too_large(most)
+            yield piece
+
     def between(self, wrap: Callable[[Receive, Send], tuple[Receive, Send]]) -> None:
         """Put something between this exchange and its caller, which sees what they send and get."""
         self._receive, self._send = wrap(self._receive, self._send)
@@ -129,7 +149,7 @@ class Exchange:
     async def _body(self) -> bytes:
         announced = self.header(b"content-length")
         if announced.isdigit() and int(announced) > LARGEST_BODY:
-            raise _too_large()
+            raise _too_large(LARGEST_BODY)
         parts, size, more = [], 0, True
         while more:
             message = await self._receive()
@@ -138,7 +158,7 @@ class Exchange:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > LARGEST_BODY:
-                raise _too_large()
+                raise _too_large(LARGEST_BODY)
             more = message.get("more_body", False)
         self.received = size
         return b"".join(parts)
@@ -227,7 +247,9 @@ async def watched(exchange: Exchange, call: Call, work: Awaitable[Any]) -> Any: 
         watch.cancel()
 
 
-def _too_large() -> Refused:
-    return Refused(
-        f"The body of your request is larger than {LARGEST_BODY // 2**20} MB.", code="body_too_large", status=413
-    )
+def _too_large(most: int) -> Refused:
+    return Refused(f"The body of your request is larger than {most // 2**20} MB.", code="body_too_large", status=413)
+
+
+def _too_slow() -> Refused:
+    return Refused("Your request took too long to arrive.", code="request_timeout", status=408)

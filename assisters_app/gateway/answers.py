@@ -19,10 +19,11 @@ CALLERS_FAULT = frozenset({400, 404, 409, 413, 415, 422})  # upstream statuses t
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer for the caller: JSON bytes, and what it cost in nano-USD."""
+    """A whole answer for the caller: its bytes, what it cost in nano-USD, and what kind of content it is."""
 
     body: bytes
     cost_nano: int
+    kind: bytes = b"application/json"
 
 
 def usage_of(told: Any) -> Usage | None:  # noqa: ANN401 (whatever an upstream sends)
@@ -145,6 +146,11 @@ class Tally:
         if not self.shows_usage:
             return DONE
         return b"data: " + with_cost(self.closing, self.so_far(), cost_nano) + b"\n\n" + DONE
+
+    def error_event(self, refused: Refused) -> bytes:
+        """Return what ends a stream that failed on the way."""
+        error = {"message": str(refused), "type": "server_error", "param": None, "code": refused.code}
+        return b"data: " + orjson.dumps({"error": error}) + b"\n\n"
 
     def _listen(self, chunk: dict[str, Any]) -> None:
         for choice in chunk.get("choices") or ():

@@ -6,21 +6,18 @@ stream(gate, call, offer, chat, send)                 raises Refused only before
 """
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from assisters_app.base.errors import Refused
-from assisters_app.gateway import answers, checks, tokens
+from assisters_app.gateway import answers, checks, streams, tokens
 from assisters_app.gateway.answers import Answer, Tally
 from assisters_app.gateway.calls import Bound, Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
 from assisters_app.gateway.gate import Gate
-from assisters_app.gateway.streams import Send, patiently, timed
-from assisters_app.gateway.upstream import broken
+from assisters_app.gateway.streams import Send
 
 PATH = "/chat/completions"
 MOST_CHOICES = 16
@@ -87,37 +84,9 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
 
     A stream that fails on the way ends with an event that holds an error, as OpenAI's clients expect, and is free.
     """
+    tally = Tally(call, chat.input_tokens, chat.shows_usage)
     await gate.admit(call, offer, chat.bound)
-    begun = False
-    try:
-        async with gate.settled(call) as conclusion:
-            reply = await gate.ask(call, offer, PATH, chat.body)
-            await answers.require_success(reply)
-            tally = Tally(call, chat.input_tokens, chat.shows_usage)
-            conclusion.so_far = tally.so_far
-            begun = True
-            try:
-                await _pass_on(call, tally, reply.content, patiently(send))
-            finally:
-                reply.close()
-            conclusion.ending = Ending("completed", 200, tally.so_far())
-        last = tally.last_event(conclusion.cost)
-    except Refused as refused:
-        if not begun:
-            raise
-        last = _error_event(refused)
-    await send(last)
-
-
-async def _pass_on(call: Call, tally: Tally, content: AsyncIterator[bytes], send: Send) -> None:
-    async for payload in answers.events(timed(call, content)):
-        shown = tally.take(payload)
-        if shown is not None:
-            await send(shown)
-        if tally.done:
-            return
-    if not tally.finished:
-        raise broken()
+    await streams.follow(gate, call, tally, lambda: gate.ask(call, offer, PATH, chat.body), send)
 
 
 def _estimate(chat: Chat, answer: dict[str, Any]) -> Usage:
@@ -126,11 +95,6 @@ def _estimate(chat: Chat, answer: dict[str, Any]) -> Usage:
         orjson.dumps(choice["message"]).decode() for choice in answer.get("choices") or () if choice.get("message")
     )
     return Usage(chat.input_tokens, 0, tokens.count(said), estimated=True) if said else Usage()
-
-
-def _error_event(refused: Refused) -> bytes:
-    error = {"message": str(refused), "type": "server_error", "param": None, "code": refused.code}
-    return b"data: " + orjson.dumps({"error": error}) + b"\n\n"
 
 
 def _check_messages(messages: Any) -> None:  # noqa: ANN401 (any JSON)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
+import orjson
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,9 +31,11 @@ from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.keeper import Keeper
 from assisters_app.gateway.known import Known
 from assisters_app.gateway.scripts import Scripts
+from assisters_app.gateway.upload import Upload
 from assisters_app.gateway.upstream import Reply, Upstream
 from assisters_app.keys import secret
 
+UPLOADS_ARE_ASKED_FOR = "verbose_json"  # the form of a transcript that says how long the recording is
 LOOK_UP = 2.0  # seconds to wait for the database when a key is not known yet
 
 Found = TypeVar("Found")
@@ -130,13 +133,16 @@ class Gate:
         call.unit, call.bound = offer.unit, bound
         await self.keeper.admit(call, bound.counted, call.most())
 
-    async def ask(self, call: Call, offer: Offer, path: str, body: dict[str, Any]) -> Reply:
+    async def ask(self, call: Call, offer: Offer, path: str, body: dict[str, Any] | Upload) -> Reply:
         """Send `body` where it belongs: to the sandbox for test keys and without an upstream, else to the upstream."""
         asked = time.perf_counter()
         try:
             if in_sandbox(call):
                 return await sandbox.ANSWERS[path](body, offer)
-            return await self._upstream.send(path, {**body, "model": offer.upstream_model})
+            if isinstance(body, Upload):
+                form = body.form(offer.upstream_model, UPLOADS_ARE_ASKED_FOR)
+                return await self._upstream.send(path, form.content, form.content_type)
+            return await self._upstream.send(path, orjson.dumps({**body, "model": offer.upstream_model}))
         finally:
             call.waited += time.perf_counter() - asked
 

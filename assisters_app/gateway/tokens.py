@@ -15,6 +15,7 @@ PER_MESSAGE = 3  # what OpenAI adds for each message
 PER_NAME = 1
 PER_REPLY = 3  # what primes the answer
 PER_IMAGE = 1_105  # a picture of 1024 by 1024 dots in high detail
+MEDIA = frozenset({"image_url", "file_id", "file_url", "file_data"})  # how a Responses request names what is not text
 TEXTS = ("text", "refusal")  # the parts of a message that are nothing but text
 COUNTED = ("tools", "functions", "response_format")  # what a chat request says besides its messages
 
@@ -61,6 +62,26 @@ def of_chat(body: Mapping[str, Any]) -> int:
     """Return the input tokens of a chat request: messages, tools and the format asked for."""
     total = PER_REPLY + sum(_of_message(message) for message in body["messages"])
     return total + sum(_of_json(body[name]) for name in COUNTED if body.get(name))
+
+
+def of_response(body: Mapping[str, Any]) -> int:
+    """Return the input tokens of a Responses request: instructions, items, tools and the format asked for."""
+    given = body["input"]
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    told = [{"role": "system", "content": body["instructions"]}] if body.get("instructions") else []
+    total = PER_REPLY + sum(_of_message(item) for item in (*told, *items))
+    return total + sum(_of_json(body[name]) for name in ("tools", "text") if body.get(name))
+
+
+def holds_media(given: Any) -> bool:  # noqa: ANN401 (any JSON)
+    """Say whether an input holds anything but text, however deep: its tokens only the upstream can count."""
+    if isinstance(given, list):
+        return any(holds_media(one) for one in given)
+    if not isinstance(given, dict):
+        return False
+    kind = given.get("type")
+    is_media = isinstance(kind, str) and kind.startswith("input_") and kind != "input_text"
+    return is_media or not MEDIA.isdisjoint(given) or any(holds_media(one) for one in given.values())
 
 
 def of_the_rest(body: Mapping[str, Any], known: Collection[str]) -> int:

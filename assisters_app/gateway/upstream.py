@@ -1,6 +1,6 @@
 """The upstream: any OpenAI-compatible API, over pooled connections, its bytes handed on as they come.
 
-    Upstream.send(path, body) -> Reply          raises Refused (502, 504) when it cannot be reached or is silent
+    Upstream.send(path, body, kind) -> Reply    raises Refused (502, 504) when it cannot be reached or is silent
     read(reply) -> bytes                        a whole answer, never larger than LARGEST_ANSWER
 
 The credential is ours and goes to the configured address only: no redirect is followed.
@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
-import orjson
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
@@ -42,16 +41,14 @@ class Upstream:
             await self._session.close()
         self._session = None
 
-    async def send(self, path: str, body: dict[str, object]) -> Reply:
+    async def send(self, path: str, body: bytes | AsyncIterator[bytes], kind: str = "application/json") -> Reply:
         """POST `body` to `path` below the upstream's base address and return its answer, whatever its status."""
         base, key = settings().upstream_base_url, settings().upstream_api_key
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        headers = {"Content-Type": kind, "Accept-Encoding": "identity"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         try:
-            response = await self._pool().post(
-                f"{base}{path}", data=orjson.dumps(body), headers=headers, allow_redirects=False
-            )
+            response = await self._pool().post(f"{base}{path}", data=body, headers=headers, allow_redirects=False)
         except TimeoutError as problem:
             raise silent() from problem
         except aiohttp.ClientError as problem:

@@ -20,12 +20,13 @@ KINDS = {  # of sound, as OpenAI names them
     "pcm": "audio/pcm",
 }
 EVENTS = "text/event-stream"
+FORM = "multipart/form-data"
 TAGS = {
     "Chat": "Answer a conversation.",
     "Embeddings": "Turn texts into vectors.",
     "Moderations": "Find out whether something is harmful.",
     "Rerank": "Put documents in order.",
-    "Audio": "Turn text into speech.",
+    "Audio": "Turn text into speech, and speech into text.",
     "Images": "Make pictures.",
     "Models": "What can be called. Not billed.",
     "Usage and limits": "What was used, and what is left. Not billed.",
@@ -120,6 +121,26 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
+        "/v1/responses",
+        "createResponse",
+        "Chat",
+        "Answer in the newer shape",
+        "What `/v1/chat/completions` does, as OpenAI's Responses API has it: send a text or items, get items, whole or as a "
+        "stream of typed events. Nothing is kept, so send the whole conversation; tools are those you run yourself.",
+        (
+            Answer(
+                "The response, or with `stream` its events.", {JSON: ref("Response"), EVENTS: event("ResponseEvent")}
+            ),
+        ),
+        METERED,
+        takes={JSON: ref("ResponseRequest")},
+        tried={"model": "assisters-chat-v1", "input": "Say hello."},
+        sdk="responses.create",
+        metered=True,
+        limited=True,
+    ),
+    Operation(
+        "POST",
         "/v1/embeddings",
         "createEmbeddings",
         "Embeddings",
@@ -192,6 +213,26 @@ OPERATIONS = (
         takes={JSON: ref("SpeechRequest")},
         tried={"model": "assisters-tts-v1", "voice": "alloy", "input": "Hello.", "response_format": "wav"},
         sdk="audio.speech.create",
+        metered=True,
+        limited=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/audio/transcriptions",
+        "createTranscription",
+        "Audio",
+        "Turn speech into text",
+        "Send a recording of up to 25 MB as a form; get what was said. It is handed on while it arrives, and kept nowhere. "
+        "Sold by the second that was begun, two hours at most.",
+        (
+            Answer(
+                "What was said, in the form asked for.",
+                {JSON: ref("TranscriptionAnswer"), "text/plain": {"type": "string"}},
+            ),
+        ),
+        (*METERED, "invalid_form"),
+        takes={FORM: ref("TranscriptionRequest")},
+        sdk="audio.transcriptions.create",
         metered=True,
         limited=True,
     ),

@@ -18,6 +18,7 @@ class Problem:
 
 _ALL = (
     Problem("invalid_json", 400, "The body is not a JSON object."),
+    Problem("invalid_form", 400, "The body is not a form (`multipart/form-data`), or is cut off."),
     Problem("invalid_value", 400, "A parameter has a wrong type or value. `param` names it."),
     Problem("unsupported_parameter", 400, "A parameter would make the call dearer, and has no price here."),
     Problem("missing_model", 400, "The request names no model."),

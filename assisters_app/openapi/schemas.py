@@ -181,6 +181,59 @@ CHAT_CHUNK = _object(
     text="One event of a stream. The last event is `[DONE]`.",
 )
 
+RESPONSE_REQUEST = _object(
+    {
+        "model": MODEL,
+        "input": {
+            "description": "A text, or the items of the conversation so far, the oldest first.",
+            "anyOf": [_text(minLength=1), _list({"type": "object"}, minItems=1)],
+        },
+        "instructions": _or_null(_text("What the model is to heed.")),
+        "max_output_tokens": _or_null(_number("The most tokens to answer with.", minimum=1, maximum=UP_TO)),
+        "stream": _or_null({"type": "boolean", "description": "Send typed events as the answer is made."}),
+        "tools": _or_null(
+            _list(
+                _object({"type": _text(enum=["function", "custom"])}, required=("type",)),
+                "Functions that the model may ask you to run.",
+            )
+        ),
+        "text": _or_null(_object({"format": {"type": "object"}}, text="How the text is to be: plain, or JSON.")),
+    },
+    required=("model", "input"),
+    text="Parameters that are not listed here are handed to the model as they are; `store` is always false.",
+)
+
+RESPONSE = _object(
+    {
+        "id": _text(),
+        "object": _one("response"),
+        "created_at": {"type": "number", "description": "Unix time in seconds."},
+        "status": _text("`completed`, or `incomplete` when `max_output_tokens` were not enough."),
+        "model": MODEL,
+        "output": _list(_object({"type": _text()}, required=("type",)), "Messages, and calls of functions."),
+        "usage": _object(
+            {
+                "input_tokens": TOKENS,
+                "output_tokens": TOKENS,
+                "total_tokens": TOKENS,
+                "cost": {"type": "number", "description": "What it cost, in US dollars."},
+            }
+        ),
+    },
+    required=("id", "object", "model", "output", "usage"),
+)
+
+RESPONSE_EVENT = _object(
+    {
+        "type": _text(examples=["response.created", "response.output_text.delta", "response.completed"]),
+        "sequence_number": _number(),
+        "delta": _text("The next piece of text."),
+        "response": {"type": "object", "description": "The response; in the last event with its usage and cost."},
+    },
+    required=("type",),
+    text="One event of a stream, whose name is its `type`. The last is `response.completed` or `response.incomplete`.",
+)
+
 EMBEDDINGS_REQUEST = _object(
     {
         "model": {**MODEL, "examples": ["assisters-embed-v1"]},
@@ -320,6 +373,35 @@ SPEECH_REQUEST = _object(
         "speed": _or_null({"type": "number", "description": "How fast. Handed on as it is."}),
     },
     required=("model", "input", "voice"),
+)
+
+TRANSCRIPTION_REQUEST = _object(
+    {
+        "model": {**MODEL, "examples": ["assisters-whisper-v1"]},
+        "file": _text("The recording.", contentMediaType="application/octet-stream"),
+        "language": _text("What is spoken, as ISO 639-1 has it (`en`)."),
+        "prompt": _text("Words that the recording goes on from."),
+        "response_format": _text("Usually `json`.", enum=["json", "text", "srt", "verbose_json", "vtt"]),
+        "temperature": {"type": "number", "description": "How much chance, from 0 to 1."},
+        "timestamp_granularities[]": _list(_text(), "`word`, `segment` or both, with `verbose_json`."),
+    },
+    required=("model", "file"),
+    text="Fields that are not listed here are handed to the model as they are.",
+)
+
+TRANSCRIPTION_ANSWER = _object(
+    {
+        "text": _text(),
+        "language": _text(),
+        "duration": {"type": ["number", "string"], "description": "How long the recording is, in seconds."},
+        "segments": _list({"type": "object"}),
+        "words": _list({"type": "object"}),
+        "usage": _object(
+            {"type": _one("duration"), "seconds": _number("What was charged for."), "cost": {"type": "number"}},
+            required=("type", "seconds"),
+        ),
+    },
+    required=("text", "usage"),
 )
 
 IMAGES_REQUEST = _object(
@@ -507,6 +589,9 @@ SCHEMAS: dict[str, Schema] = {
     "ChatMessage": CHAT_MESSAGE,
     "ChatAnswer": CHAT_ANSWER,
     "ChatChunk": CHAT_CHUNK,
+    "ResponseRequest": RESPONSE_REQUEST,
+    "Response": RESPONSE,
+    "ResponseEvent": RESPONSE_EVENT,
     "EmbeddingsRequest": EMBEDDINGS_REQUEST,
     "EmbeddingsAnswer": EMBEDDINGS_ANSWER,
     "ModerationRequest": MODERATION_REQUEST,
@@ -514,6 +599,8 @@ SCHEMAS: dict[str, Schema] = {
     "RerankRequest": RERANK_REQUEST,
     "RerankAnswer": RERANK_ANSWER,
     "SpeechRequest": SPEECH_REQUEST,
+    "TranscriptionRequest": TRANSCRIPTION_REQUEST,
+    "TranscriptionAnswer": TRANSCRIPTION_ANSWER,
     "ImagesRequest": IMAGES_REQUEST,
     "ImagesAnswer": IMAGES_ANSWER,
     "Model": MODEL_ANSWER,

@@ -7,14 +7,25 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from assisters_app.gateway.catalog import Offer
-from assisters_app.gateway.sandbox import chat, embeddings, images, moderations, rerank, speech
+from assisters_app.gateway.sandbox import (
+    chat,
+    embeddings,
+    images,
+    moderations,
+    rerank,
+    responses,
+    speech,
+    transcriptions,
+)
 from assisters_app.gateway.upstream import Reply
 
-ANSWERS: dict[str, Callable[[dict[str, Any], Offer], Awaitable[Reply]]] = {
+ANSWERS: dict[str, Callable[[Any, Offer], Awaitable[Reply]]] = {  # each takes what its family sends
     "/chat/completions": chat.answer,
+    "/responses": responses.answer,
     "/embeddings": embeddings.answer,
     "/moderations": moderations.answer,
     "/rerank": rerank.answer,
     "/audio/speech": speech.answer,
+    "/audio/transcriptions": transcriptions.answer,
     "/images/generations": images.answer,
 }

@@ -15,7 +15,7 @@ from assisters_app.gateway.upstream import Reply, broken
 
 async def answer(body: Mapping[str, Any], offer: Offer) -> Reply:
     """Answer a chat request, whose shape has been checked, as an upstream would."""
-    question = _question(body)
+    question = last_said(body)
     await fail_as_told(question)
     if body.get("stream"):
         return streamed(_stream(body, offer, question))
@@ -23,7 +23,7 @@ async def answer(body: Mapping[str, Any], offer: Offer) -> Reply:
 
 
 def _completion(body: Mapping[str, Any], offer: Offer, question: str) -> Chunk:
-    message, finish, used = _answer(body, offer, question)
+    message, finish, used = message_of(body, offer, question)
     choices = [
         {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
         for index in range(body.get("n") or 1)
@@ -33,7 +33,7 @@ def _completion(body: Mapping[str, Any], offer: Offer, question: str) -> Chunk:
 
 
 async def _stream(body: Mapping[str, Any], offer: Offer, question: str) -> AsyncIterator[bytes]:
-    message, finish, used = _answer(body, offer, question)
+    message, finish, used = message_of(body, offer, question)
     head = _head(body, offer, "chat.completion.chunk")
     count = body.get("n") or 1
     for index in range(count):
@@ -48,7 +48,7 @@ async def _stream(body: Mapping[str, Any], offer: Offer, question: str) -> Async
     yield b"data: [DONE]\n\n"
 
 
-def _answer(body: Mapping[str, Any], offer: Offer, question: str) -> tuple[Chunk, str, int]:
+def message_of(body: Mapping[str, Any], offer: Offer, question: str) -> tuple[Chunk, str, int]:
     """Return the message, why it ends, and how many tokens it is."""
     tool = _tool(body) if "sandbox:tool" in question else None
     if tool is not None:
@@ -83,7 +83,7 @@ def _deltas(message: Chunk) -> list[Chunk]:
     return [{"role": "assistant", "content": "", "refusal": None}, *spoken]
 
 
-def _question(body: Mapping[str, Any]) -> str:
+def last_said(body: Mapping[str, Any]) -> str:
     """Return the text of the last user message."""
     for message in reversed(body["messages"]):
         if message.get("role") == "user":
