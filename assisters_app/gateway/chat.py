@@ -52,6 +52,7 @@ def request(body: dict[str, Any], offer: Offer) -> Chat:
     for name, kind in (("tools", list), ("response_format", dict), ("functions", list)):
         if body.get(name) is not None and not isinstance(body[name], kind):
             raise wrong(name, "has the wrong type")
+    checks.only_functions(body)
     choices = checks.number(body, "n", MOST_CHOICES) or 1
     limit_name = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
     limit = min(checks.number(body, limit_name) or offer.max_output_tokens, offer.max_output_tokens)

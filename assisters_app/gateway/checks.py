@@ -8,6 +8,7 @@ import orjson
 from assisters_app.base.errors import Refused
 
 TEMPLATE = 512  # tokens that an upstream may write around what it is given
+TOOLS = ("function", "custom")  # those that the caller runs
 UNPRICED = frozenset(  # what makes an upstream dearer than the prices that are held for and charged
     {
         "audio",
@@ -15,7 +16,9 @@ UNPRICED = frozenset(  # what makes an upstream dearer than the prices that are 
         "fallbacks",
         "inference_geo",
         "models",
+        "n_predict",  # llama.cpp takes it for the most output, whatever `max_tokens` says
         "plugins",
+        "prediction",  # what is rejected of it is paid for like output, and not bounded by it
         "provider",
         "route",
         "speed",
@@ -33,6 +36,13 @@ def at_list_price(body: dict[str, Any], *, also: frozenset[str] = UNPRICED) -> d
         if body[name] is not None:
             raise unpriced(name, "leave it out")
     return {name: value for name, value in body.items() if name != "service_tier"}
+
+
+def only_functions(body: dict[str, Any]) -> None:
+    """Raise Refused (400) for a tool that runs at the upstream: such a search, or a machine, is paid for by the use."""
+    for tool in body.get("tools") or ():
+        if not isinstance(tool, dict) or tool.get("type", "function") not in TOOLS:
+            raise _unpriced("tools", "name functions of your own only")
 
 
 def weight(body: dict[str, Any]) -> int:

@@ -40,6 +40,7 @@ local function slide(key, now)
   if not f or now - f >= 120 then
     redis.call('DEL', key)
     redis.call('HSET', key, 'f', now, 'r', 0, 't', 0)
+    redis.call('EXPIRE', key, 60)
     return now, now, 0, 0
   end
   if now < f then now = f end

@@ -58,6 +58,7 @@ class Waiting:
 @dataclass(slots=True)
 class _Line:
     content: bytes
+    note: Callable[[], None]  # called at the moment it is on the disk: until then a delivery must not cut it off
     written: asyncio.Future[None]
 
 
@@ -85,12 +86,13 @@ class Spool:
 
     async def begin(self, event: Event) -> None:
         """Write down a call that Valkey does not know of; raise SpoolFullError when it cannot be."""
-        await self._write("begun", event)
-        self._begun.add(event.request_id)
+        await self._write("begun", event, lambda: self._begun.add(event.request_id))
 
     async def end(self, event: Event) -> None:
         """Write down what became of a call; raise SpoolFullError when it cannot be."""
-        await self._write("ended", event)
+        await self._write("ended", event, lambda: self._note_end(event))
+
+    def _note_end(self, event: Event) -> None:
         self._begun.discard(event.request_id)
         self._ended[event.request_id] = event
 
@@ -117,8 +119,8 @@ class Spool:
             os.close(self._file)
         self._file = None
 
-    async def _write(self, kind: Kind, event: Event) -> None:
-        line = _Line(_framed(kind, event), asyncio.get_running_loop().create_future())
+    async def _write(self, kind: Kind, event: Event, note: Callable[[], None]) -> None:
+        line = _Line(_framed(kind, event), note, asyncio.get_running_loop().create_future())
         if self._size + sum(len(one.content) for one in self._lines) + len(line.content) > LARGEST:
             raise SpoolFullError
         self._lines.append(line)
@@ -136,6 +138,7 @@ class Spool:
                     if line.written.cancelled():
                         continue
                     if problem is None:
+                        line.note()
                         line.written.set_result(None)
                     else:
                         line.written.set_exception(SpoolFullError(problem))

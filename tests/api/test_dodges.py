@@ -154,6 +154,11 @@ async def test_a_body_that_never_ends_is_not_waited_for(api, ada, monkeypatch):
         {"audio": {"voice": "alloy"}},
         {"models": ["the-dearest"]},
         {"best_of": 16},
+        {"n_predict": 100_000},
+        {"prediction": {"type": "content", "content": "a"}},
+        {"tools": [{"type": "function", "function": {"name": "f"}}, {"type": "web_search"}]},
+        {"tools": [{"type": ["function"]}]},
+        {"tools": ["web_search"]},
     ],
     ids=str,
 )

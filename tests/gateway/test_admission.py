@@ -19,7 +19,7 @@ from assisters_app.billing import ledger, wallet
 from assisters_app.gateway import admission, ingest, wallets
 from assisters_app.gateway.admission import Limited, admit, settle
 from assisters_app.gateway.calls import Call, Ending, Usage
-from assisters_app.gateway.grants import UNLIMITED
+from assisters_app.gateway.grants import UNLIMITED, Own
 from assisters_app.gateway.scripts import OPEN, PUBLISH, RECORDS, Keys, Scripts
 
 DONE = Ending("completed", 200, Usage(10, 0, 5))
@@ -274,3 +274,12 @@ async def test_no_crowd_gets_past_a_limit_or_below_zero(calls, requests, balance
 async def settled_count(organization_id):
     entries = await valkey().xrange(RECORDS)
     return sum(str(organization_id) in fields["record"] for _, fields in entries)
+
+
+async def test_nothing_of_a_minute_outlives_it_not_even_of_one_in_which_all_were_refused(calls):
+    call = calls()
+    names = (Keys.of(call.grant.organization_id).limits, Keys.of(call.grant.key_id).limits)
+    own = Own(requests_per_minute=5, tokens_per_minute=5, concurrency=None, budgets={})
+    with pytest.raises(Limited):
+        await admit(Scripts(), replace(call, grant=replace(call.grant, own=own)), 10, 0)
+    assert [0 < await valkey().ttl(name) <= 60 for name in names] == [True, True]

@@ -110,6 +110,33 @@ async def test_what_a_killed_process_left_is_delivered_once_and_what_it_did_not_
     assert await spool.deliver_orphans(taken) == 0
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_what_is_being_written_while_the_rest_is_delivered_is_not_cut_off(calls, taken, monkeypatch, turns):
+    mine, events = Spool(), [calls().event(DONE) for _ in range(2)]
+    await mine.end(events[0])
+    flushed = asyncio.Event()
+
+    async def flushing(work, content):
+        problem = work(content)
+        flushed.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return problem
+
+    async def taking(event):
+        await flushed.wait()
+        await taken(event)
+
+    monkeypatch.setattr(asyncio, "to_thread", flushing)
+    delivering = asyncio.ensure_future(mine.deliver(taking))
+    await mine.end(events[1])
+    await delivering
+    monkeypatch.undo()
+    mine.close()
+    await spool.deliver_orphans(taken)
+    assert [event for event in events if event not in taken.events] == []
+
+
 async def test_a_line_that_was_cut_short_was_promised_to_nobody_and_a_spoiled_one_is_put_aside(calls, taken):
     mine, events = Spool(), [calls().event(DONE) for _ in range(3)]
     for event in events:
