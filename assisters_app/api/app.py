@@ -9,6 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
+import redis
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
 
@@ -61,6 +64,8 @@ HOT: dict[str, dict[str, Handler]] = {
 }
 ONE_MODEL: dict[str, Handler] = {"GET": models.one}
 ROUTES: list[BaseRoute] = [*health.ROUTES, *webhooks.ROUTES]
+
+DOWN = (redis.ConnectionError, redis.TimeoutError, OperationalError, InterfaceError, NoConnectionError)
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +122,9 @@ class Api:
             await _refuse(exchange, refused)
         except GoneError:
             return
+        except DOWN:
+            logger.exception("What a request needs is down.", extra={"ref": exchange.handle})
+            await _refuse(exchange, admission.Unavailable())
         except Exception:
             logger.exception("A request failed unexpectedly.", extra={"ref": exchange.handle})
             if not exchange.started:

@@ -65,6 +65,8 @@ def _question(asked: list[tuple[str, str]]) -> tuple[Period, int, dict[str, Dime
     models = _many(asked, "models")
     if len(models) > 1:
         raise _wrong("models", "may name one model")
+    if "\0" in "".join(models):
+        raise _wrong("models", "must be the name of a model")
     end = _time(single, "end_time", now())
     start = _time(single, "page", _time(single, "start_time", end - USUAL))
     if start >= end:

@@ -136,8 +136,9 @@ async def _opened(tx: Tx, who: Payer, placed: TopUp, back: str) -> stripe.Checko
 
 
 async def _locked_organization(tx: Tx, organization_id: UUID) -> Organization:
-    found = await tx.exec(select(Organization).where(Organization.id == organization_id).with_for_update())
-    return found.one()
+    """Lock an organization against other orders, not against the ingest, which must not wait until Stripe answers."""
+    one = select(Organization).where(Organization.id == organization_id)
+    return (await tx.exec(one.with_for_update(key_share=True))).one()
 
 
 async def _new_customer(tx: Tx, organization: Organization) -> str:
@@ -147,7 +148,6 @@ async def _new_customer(tx: Tx, organization: Organization) -> str:
     organization.stripe_customer_id = await stripe.new_customer(
         owner.email, organization.name, organization.handle, attempt=f"{organization.handle}:{content[:24]}"
     )
-    await tx.flush()
     return organization.stripe_customer_id
 
 

@@ -7,7 +7,7 @@ import pytest
 from cast import MALLORY
 from customers import customer, key_of
 
-from assisters_app.base import clock, settings, valkey
+from assisters_app.base import clock, db, settings, valkey
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
 from assisters_app.gateway import catalog
@@ -41,6 +41,22 @@ async def test_a_models_unit_and_its_price_can_be_read(test_mode):
     assert units["speech"] == ("character", 10_000)
     assert units["rerank"] == ("document", 10_000)
     assert units["moderations"] == ("token", 0)
+
+
+@pytest.mark.parametrize("address", ["/v1/usage", "/v1/wallet/balance", "/v1/wallet/transactions"])
+@pytest.mark.parametrize("down", ["DATABASE_URL", "REDIS_URL"])
+async def test_what_cannot_be_read_just_now_is_to_be_asked_for_again(web, monkeypatch, address, down):
+    assert (await web.get(address)).status_code == 200
+    await (db.dispose() if down == "DATABASE_URL" else valkey.close())
+    nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing", "REDIS_URL": "redis://127.0.0.1:9"}
+    monkeypatch.setenv(down, nowhere[down])
+    settings.settings.cache_clear()
+    answer = await web.get(address)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+
+
+async def test_no_model_has_a_name_that_the_database_cannot_hold(web):
+    assert (await web.get("/v1/usage", params={"models": "a\0"})).status_code == 400
 
 
 async def test_a_retired_model_is_gone(web):

@@ -15,12 +15,16 @@ from tills import SECRET, balance, orders, outcomes
 
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, settings
+from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound, Refused
+from assisters_app.base.ids import new_id
 from assisters_app.base.money import from_dollars
 from assisters_app.base.tables import TrailEntry
 from assisters_app.billing import customers, inbox, invariants, stripe, topups
 from assisters_app.billing.tables import StripeEvent
+from assisters_app.gateway import ingest
+from assisters_app.usage.events import Event
 
 
 async def order(who, cents=5_000):
@@ -350,6 +354,24 @@ async def test_stripe_being_down_is_a_sentence_and_leaves_no_order(ada, payments
         await order(ada)
     assert refused.value.status == 503
     assert await orders() == []
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["first", "known"])
+async def test_while_stripe_takes_its_time_calls_are_written_into_the_books(ada, payments_on, monkeypatch, times):
+    opens = stripe.open_checkout
+
+    async def slowly(*words, **urls):
+        event = Event(
+            new_id(), now(), ada.organization_id, new_id(), "live", "/v1/x", "m", 200, "completed", cost_nano=7
+        )
+        async with asyncio.timeout(5):
+            await ingest._post([event])
+        return await opens(*words, **urls)
+
+    monkeypatch.setattr(stripe, "open_checkout", slowly)
+    for _ in range(times):
+        await order(ada)
+    assert await balance(ada.organization_id) == -7 * times
 
 
 async def test_a_lost_answer_is_retried_and_makes_one_customer_and_one_session(ada, payments_on, monkeypatch):
