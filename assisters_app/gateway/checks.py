@@ -42,7 +42,7 @@ def only_functions(body: dict[str, Any]) -> None:
     """Raise Refused (400) for a tool that runs at the upstream: such a search, or a machine, is paid for by the use."""
     for tool in body.get("tools") or ():
         if not isinstance(tool, dict) or tool.get("type", "function") not in TOOLS:
-            raise _unpriced("tools", "name functions of your own only")
+            raise unpriced("tools", "name functions of your own only")
 
 
 def weight(body: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from assisters_app.gateway import checks
 from assisters_app.gateway.calls import Bound, Usage
 from assisters_app.gateway.catalog import Offer
-from assisters_app.gateway.checks import UNPRICED, unpriced, wrong
+from assisters_app.gateway.checks import unpriced, wrong
 from assisters_app.gateway.whole import Ask
 
 PATH = "/images/generations"
@@ -18,12 +18,22 @@ MOST_IMAGES = 10
 LONGEST = 32_000  # characters of a prompt
 LARGEST = "1024x1024"
 SIZES = ("256x256", "512x512", LARGEST, "auto")
+UNPRICED = checks.UNPRICED | {  # other names that upstreams have for more, larger or finer pictures
+    "batch_size",
+    "height",
+    "image_size",
+    "num_images",
+    "num_inference_steps",
+    "partial_images",
+    "steps",
+    "width",
+}
 QUALITIES = ("standard", "low", "medium", "auto")
 
 
 def request(body: dict[str, Any], _offer: Offer) -> Ask:
     """Check a request; raise Refused with the parameter at fault."""
-    sent = checks.at_list_price(body, also=UNPRICED | {"partial_images"})
+    sent = checks.at_list_price(body, also=UNPRICED)
     checks.text(sent, "prompt", LONGEST)
     checks.among(sent, "response_format", ("url", "b64_json"))
     if checks.flag(sent, "stream"):

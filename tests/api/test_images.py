@@ -70,6 +70,8 @@ async def test_each_image_that_came_is_charged_and_none_beyond_those_asked_for(u
         ({"size": {}}, "unsupported_parameter"),
         ({"quality": "hd"}, "unsupported_parameter"),
         ({"partial_images": 3}, "unsupported_parameter"),
+        ({"width": 4_096}, "unsupported_parameter"),
+        ({"num_inference_steps": 500}, "unsupported_parameter"),
         ({"service_tier": "priority"}, "unsupported_parameter"),
     ],
     ids=lambda wrong: str(wrong)[:30],
