@@ -42,7 +42,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.money import from_dollars
 from assisters_app.billing import invariants as money
-from assisters_app.billing import rating, wallet
+from assisters_app.billing import rating, receipts, wallet
 from assisters_app.gateway import admission, catalog, ingest, invariants, reaper, spool
 from assisters_app.gateway.scripts import OPEN, Keys
 from assisters_app.usage.tables import UsageEvent
@@ -336,7 +336,7 @@ class Storm:
     async def wrongs(self) -> list[str]:
         """Return which invariants do not hold, and what is still held."""
         async with transaction() as tx:
-            found = [*await money.check(tx), *await invariants.check(tx)]
+            found = [*await money.check(tx), *await receipts.check(tx), *await invariants.check(tx)]
             people = (await tx.exec(select(Organization.id))).all()
             balances = {person: await wallet.balance(tx, person) for person in people}
         wrong = [f"{one.name}: {one.sentence}" for one in found if not one.holds]
