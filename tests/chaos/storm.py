@@ -234,6 +234,9 @@ class Storm:
             if part.child is not None:
                 part.signal(signal.SIGCONT)
                 part.child.end()
+        for data in (self.home / "postgres", self.home / "valkey"):
+            if data.is_symlink():  # root keeps them where an unprivileged user can reach them, and to last
+                processes.remove(data.readlink().parent)
 
     # What is done to it
 
