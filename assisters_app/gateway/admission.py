@@ -43,6 +43,8 @@ HOLD = timedelta(minutes=15)  # longer than any request may take; no hold is ren
 PATIENCE = 2.0  # seconds to wait for Valkey, or for the database, on the way of a request
 INTERRUPTED = Ending("interrupted", 500, error_code="interrupted")  # until the process that let a call in says more
 WINDOW = 60  # seconds that limits look back
+RECORDED = 60  # refusals of one key in a minute, in each process, that leave a record each
+MORE = "more_refusals"  # the error code of the record after them: there were more, which left none
 LOOK_AGAIN = 1.0  # seconds: how often a wallet that refuses is read from the ledger again
 
 
@@ -279,13 +281,32 @@ async def record(scripts: Scripts, event: Event, *, whose: Literal["own", "reape
 
 
 async def refuse(call: Call, status: int, code: str) -> None:
-    """Append the record of a call that was not admitted; raise ValkeyAway (503) when it cannot be."""
-    record = call.event(Ending("refused", status, error_code=code[:64])).to_json()
+    """Append the record of a call that was not admitted; raise ValkeyAway (503) when it cannot be.
+
+    A key that is refused over and over leaves RECORDED records a minute in each process, and one that says so.
+    """
+    times = _times_refused(call)
+    if times > RECORDED + 1:
+        return
+    record = call.event(Ending("refused", status, error_code=MORE if times > RECORDED else code[:64])).to_json()
     try:
         async with asyncio.timeout(PATIENCE):
             await valkey().xadd(RECORDS, {"record": record})
     except (redis.RedisError, OSError, TimeoutError) as problem:
         raise ValkeyAway from problem
+
+
+_refused: dict[UUID, tuple[int, int]] = {}  # by key: the minute of its last refusal, and how many in it
+
+
+def _times_refused(call: Call) -> int:
+    """Count a refusal; return how many there have been in this minute, this one included."""
+    minute, key_id = math.floor(now().timestamp() / WINDOW), call.grant.key_id
+    before = _refused.get(key_id, (minute, 0))
+    if len(_refused) > 10_000:  # noqa: PLR2004 (a bound on memory, not a number of meaning)
+        _refused.clear()
+    _refused[key_id] = (minute, before[1] + 1 if before[0] == minute else 1)
+    return _refused[key_id][1]
 
 
 async def used(scripts: Scripts, organization_id: UUID) -> tuple[int, int, int]:

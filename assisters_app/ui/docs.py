@@ -10,10 +10,21 @@ from assisters_app.ui.words import BASE, MODEL
 
 ENDPOINTS = (
     ("POST", "/v1/chat/completions", "Answer a conversation, at once or as a stream."),
+    ("POST", "/v1/responses", "The same in OpenAI's newer shape."),
     ("POST", "/v1/embeddings", "Turn texts into vectors."),
+    ("POST", "/v1/moderations", "Find out whether texts or pictures are harmful."),
+    ("POST", "/v1/moderate", "The same under its Assisters name."),
+    ("POST", "/v1/rerank", "Put documents in the order in which they answer a query."),
+    ("POST", "/v1/audio/transcriptions", "Turn a recording into text."),
+    ("POST", "/v1/audio/speech", "Turn text into sound, as it is made."),
+    ("POST", "/v1/images/generations", "Make pictures."),
     ("GET", "/v1/models", "List the models a key may use."),
     ("GET", "/v1/rate-limit", "What is left of this minute. Not billed."),
     ("GET", "/v1/usage", "What was used, by day. Not billed."),
+    ("GET", "/v1/wallet/balance", "What is in the wallet. Not billed."),
+    ("GET", "/v1/wallet/transactions", "What went in and out of it, page by page. Not billed."),
+    ("POST", "/v1/wallet/top-up", "Where to pay for more credit."),
+    ("GET", "/v1/openapi.json", "All of this for programs, as an OpenAPI document. No key needed."),
 )
 ERRORS = (
     ("401", "invalid_api_key", "The key is mistyped or revoked. One past its end answers expired_key."),

@@ -21,6 +21,7 @@ from assisters_app.gateway.admission import Limited, admit, settle
 from assisters_app.gateway.calls import Call, Ending, Usage
 from assisters_app.gateway.grants import UNLIMITED, Own
 from assisters_app.gateway.scripts import OPEN, PUBLISH, RECORDS, Keys, Scripts
+from assisters_app.usage.events import Event
 
 DONE = Ending("completed", 200, Usage(10, 0, 5))
 COST = 10 * 100 + 5 * 400
@@ -283,3 +284,19 @@ async def test_nothing_of_a_minute_outlives_it_not_even_of_one_in_which_all_were
     with pytest.raises(Limited):
         await admit(Scripts(), replace(call, grant=replace(call.grant, own=own)), 10, 0)
     assert [0 < await valkey().ttl(name) <= 60 for name in names] == [True, True]
+
+
+async def test_a_key_that_is_refused_over_and_over_leaves_a_bounded_number_of_records(calls, monkeypatch):
+    monkeypatch.setattr(admission, "RECORDED", 3)
+    with clock.frozen(now()) as move:
+        for _ in range(10):
+            await admission.refuse(calls(), 400, "invalid_value")
+        assert await codes() == ["invalid_value"] * 3 + ["more_refusals"]
+        move(now() + timedelta(minutes=1))
+        await admission.refuse(calls(), 404, "model_not_found")
+    assert (await codes())[4:] == ["model_not_found"]
+
+
+async def codes():
+    records = await valkey().xrange(RECORDS)
+    return [Event.from_json(fields["record"]).error_code for _, fields in records]
