@@ -215,6 +215,7 @@ def _cost() -> rx.Component:
             ),
             *_usage(one),
         ),
+        rx.cond(one.units != "", rows(("Besides tokens", one.units))),
         rx.cond(
             one.estimated,
             notice(
@@ -245,7 +246,6 @@ def _usage(one: Any) -> tuple[tuple[str, Any], ...]:
     return (
         ("Input tokens", rx.el.span(number(one.input_tokens), ", of which ", number(one.cached_tokens), " cached")),
         ("Output tokens", number(one.output_tokens)),
-        ("Other units", rx.cond(one.units == "", "none", one.units)),
     )
 
 
