@@ -241,10 +241,10 @@ class Storm:
     # What is done to it
 
     async def rage(self, seconds: float) -> None:
-        """Kill or freeze one part after the other; each kind has its turn before any has its second."""
+        """Kill or freeze one part after the other, each in its turn; go on until as many were killed as there are."""
         until, waits = time.monotonic() + seconds, set()
         victims: list[Part] = []
-        while time.monotonic() < until:
+        while time.monotonic() < until or self.kills.total() < len(self.parts):
             await asyncio.sleep(self.chance.uniform(0.3, 1.5))
             victims = victims or self.chance.sample(self.parts, len(self.parts))
             victim = victims.pop()

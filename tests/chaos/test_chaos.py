@@ -13,7 +13,7 @@ ROOT = HERE.parents[1]
 async def test_whatever_is_killed_no_call_is_lost_or_doubled():
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{HERE.parent}"}
     storm = await asyncio.create_subprocess_exec(
-        *(sys.executable, HERE / "storm.py", "--seconds", "10", "--seed", "20", "--callers", "6"),
+        *(sys.executable, HERE / "storm.py", "--seconds", "8", "--seed", "20", "--callers", "6"),
         cwd=ROOT,
         env=environment,
         stdout=asyncio.subprocess.PIPE,
