@@ -187,7 +187,7 @@ export function Palette({ items = [], staff = false, buttonClass, onTheme }) {
   const found = items.filter((item) => (staff || !item.staff)
     && words.every((word) => `${item.label} ${item.group} ${item.words ?? ""}`.toLowerCase().includes(word)))
     .sort((one, other) => named(other) - named(one)); // what is called so stands before what is only about it
-  const show = () => { if (!box.current.open) { type(""); move(0); box.current.showModal(); } };
+  const show = () => { if (box.current?.open === false) { type(""); move(0); box.current.showModal(); } }; // null while a page gives way to another
   useEffect(() => {
     const listen = (event) => {
       if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") { event.preventDefault(); show(); }

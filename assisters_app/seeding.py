@@ -24,7 +24,7 @@ from assisters_app.usage import ddl, events
 from assisters_app.usage.events import Event
 
 DAYS = 396  # thirteen months
-KEPT = 29  # days whose events the request log still holds
+KEPT = 30  # days, today among them, whose events the request log still holds
 SUMMED = KEPT + 31  # days whose receipts are written, so that every month of which a part is kept adds up
 PASSWORD = "correct horse battery staple 7"  # noqa: S105 (of pretend people, in development only)
 
