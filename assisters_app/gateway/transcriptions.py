@@ -10,6 +10,7 @@ that the file can be.
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -32,10 +33,10 @@ Told = dict[str, Any]
 async def answer(gate: Gate, call: Call, offer: Offer, upload: Upload, announced: int | None) -> Answer:
     """Answer. The record is durable when this returns; a caller who hung up meanwhile is still charged."""
     _check(upload)
+    upload.check = partial(_check, upload)  # once more: fields may come behind the recording
     await gate.admit(call, offer, Bound(units=upload.most_seconds(announced)))
     async with gate.settled(call) as conclusion:
         told = await _told(gate, call, offer, upload)
-        _check(upload)  # fields may come behind the recording
         usage = call.believed(_used(told, upload))
         conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
     return _written(told, upload.value("response_format") or "json", usage.units, conclusion.cost)

@@ -35,7 +35,7 @@ HEAD = 4_096  # bytes of the recording in which its kind is looked for
 LEAST_A_SECOND = 1_000  # bytes: eight kilobits, the least that MP3 can be
 USUAL_A_SECOND = 16_000  # bytes: 128 kilobits, for a recording whose length nobody tells
 MOST_SECONDS = 2 * 60 * 60  # that one recording is held and charged for
-UNCOMPRESSED = (1, 3, 0xFFFE)  # ways in which a WAV holds samples as they are
+UNCOMPRESSED, FURTHER_ON = (1, 3), 0xFFFE  # ways in which a WAV holds samples as they are; the way is said further on
 
 
 @dataclass(slots=True)
@@ -57,6 +57,7 @@ class Upload:
             raise Refused("Send the recording as multipart/form-data.", code="invalid_form")
         self.fields: list[tuple[str, str]] = []
         self.arrived = asyncio.Event()
+        self.check: Callable[[], None] = lambda: None  # raises Refused for fields that cannot be sent
         self.problem: Refused | GoneError | None = None  # what went wrong while it was being handed on
         self.size = 0  # bytes of the recording so far
         self._chunks = chunks
@@ -90,10 +91,11 @@ class Upload:
             raise wrong("file", "must be a recording")
 
     async def finish(self) -> None:
-        """Read what is left."""
+        """Read what is left, and check it."""
         while await self._read():
             self._pending.clear()
         self._pending.clear()
+        self.check()
 
     def most_seconds(self, announced: int | None) -> int:
         """Return the longest that the recording can be; `announced` is the size of the whole form, None if unknown."""
@@ -116,7 +118,10 @@ class Upload:
         return Form(f"multipart/form-data; boundary={boundary}", self._again(boundary.encode(), ours))
 
     async def _again(self, boundary: bytes, ours: dict[str, str]) -> AsyncIterator[bytes]:
-        """Yield the form; what goes wrong meanwhile is also left in `problem`, for the upstream's client hides it."""
+        """Yield the form; what goes wrong meanwhile is also left in `problem`, for the upstream's client hides it.
+
+        What stands behind the recording is checked before the end is sent: nothing is worked on that is then refused.
+        """
         assert self._file is not None
         try:
             before = [(name, value) for name, value in self.fields if name not in ours]
@@ -130,6 +135,7 @@ class Upload:
                     yield piece
             for piece in self._taken():
                 yield piece
+            self.check()
             after = [(name, value) for name, value in self.fields if name not in ours][len(before) :]
             yield b"\r\n" + b"".join(_field(boundary, name, value) for name, value in after)
             yield b"--" + boundary + b"--\r\n"
@@ -240,6 +246,8 @@ def _bytes_a_second(head: bytes) -> int:
     if found is None or len(head) < found + 16:
         return 0
     way, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", head, found)
+    if way == FURTHER_ON and len(head) >= found + 26:
+        (way,) = struct.unpack_from("<H", head, found + 24)
     return rate * channels * (bits // 8) if way in UNCOMPRESSED else 0
 
 

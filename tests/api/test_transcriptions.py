@@ -202,6 +202,20 @@ async def test_a_second_model_behind_the_recording_is_seen(api, ada, upstream, r
     assert [one.cost_nano for one in await records()] == [0]
 
 
+async def test_what_stands_behind_a_recording_is_looked_at_before_the_upstream_has_it_all(api, ada, upstream, records):
+    async def wanting_a_stream():
+        yield form(model=MODEL, file=b"beginning" * 10_000, end=False)
+        await asyncio.wait_for(upstream.heard.wait(), 10)
+        yield b"\r\n" + form(stream="true")
+
+    head = {**await bearer(ada), "Content-Type": "multipart/form-data; boundary=x"}
+    async with httpx.AsyncClient(headers=head) as web:
+        answer = await web.post(f"{api}{PATH}", content=wanting_a_stream())
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "stream")
+    assert upstream.asked == []  # or it would have worked for nothing
+    assert [one.cost_nano for one in await records()] == [0]
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
@@ -253,3 +267,7 @@ async def test_what_is_held_is_the_longest_that_a_file_can_be():
     assert await longest(b"", 10**9) == uploads.MOST_SECONDS
     compressed = recording().replace(b"fmt " + struct.pack("<IH", 16, 1), b"fmt " + struct.pack("<IH", 16, 0x55))
     assert await longest(compressed, 10_000) == 10
+    for way, expected in ((1, 1), (0x55, 10)):  # the wide form of a WAV's head says further on how it holds samples
+        head = struct.pack("<HHIIHHHHIH", 0xFFFE, 1, 8_000, 16_000, 2, 16, 22, 16, 0, way) + bytes(14)
+        wide = b"RIFF" + struct.pack("<I", 10_000) + b"WAVEfmt " + struct.pack("<I", len(head)) + head
+        assert await longest(wide + b"data" + bytes(9_000), 10_000) == expected
