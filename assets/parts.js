@@ -344,3 +344,27 @@ export function PasswordInput({ className, children, meter, ...rest }) {
     meter ? h("span", { role: "status", className: "mt-1.5 block min-h-5 text-[0.8125rem] text-muted" },
       verdict ? verdict.problem ?? "Strong enough." : rest["data-hint"]) : null);
 }
+
+// ---- the reference's list of places ---------------------------------------------------------------------------------
+
+// The table of contents, of which only what was looked for is left. On a narrow screen it is folded away.
+export function Finder({ places = [], label }) {
+  const [text, type] = useState("");
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = places.filter((place) => (words.length || !place.quiet) && words.every((word) =>
+    `${place.title} ${place.group} ${place.words}`.toLowerCase().includes(word)));
+  const groups = [...new Set(found.map((place) => place.group))];
+  return h("search", { className: "block" },
+    h("input", { type: "search", "aria-label": label, placeholder: "Find a route, a code", autoComplete: "off", spellCheck: false,
+      value: text, onChange: (event) => type(event.target.value),
+      onKeyDown: (event) => { if (event.key === "Enter" && found.length) window.location.hash = found[0].id; },
+      className: "block w-full h-9 px-3 rounded-lg border border-strong bg-surface outline-offset-2" }),
+    h("nav", { "aria-label": "On this page", className: `mt-4 space-y-4 ${text ? "" : "hidden lg:block"}` },
+      groups.map((group) => h("div", { key: group },
+        h("p", { className: "text-xs font-medium text-faint" }, group),
+        h("ul", { className: "mt-1" }, found.filter((place) => place.group === group).map((place) => h("li", { key: place.id },
+          h("a", { href: `#${place.id}`, className: "block truncate rounded-md px-2 -mx-2 py-1 text-[0.8125rem] text-muted hover:bg-raised hover:text-ink" },
+            place.title))))))),
+    found.length ? null : h("p", { className: "mt-4 text-muted" }, "Nothing has that name."),
+    h("p", { role: "status", className: "sr-only" }, text ? `${found.length} places` : ""));
+}

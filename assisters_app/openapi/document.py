@@ -6,7 +6,7 @@ document(base) -> dict      `base` is the address in front of `/v1`
 from collections.abc import Iterable
 from typing import Any
 
-from assisters_app.openapi.operations import OPERATIONS, TAGS, Answer, Operation, Parameter
+from assisters_app.openapi.operations import JSON, OPERATIONS, TAGS, Answer, Operation, Parameter
 from assisters_app.openapi.problems import PROBLEMS, UPSTREAMS_OWN
 from assisters_app.openapi.schemas import SCHEMAS, Schema, ref
 
@@ -76,13 +76,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "description": operation.text,
         "responses": _responses(operation),
     }
-    if operation.parameters:
-        found["parameters"] = [_parameter(one) for one in operation.parameters]
+    if operation.takes_beside_its_body:
+        found["parameters"] = [_parameter(one) for one in operation.takes_beside_its_body]
     if operation.takes is not None:
         content = {media: {"schema": schema} for media, schema in operation.takes.items()}
-        if operation.tried is not None:
-            for one in content.values():
-                one["example"] = operation.tried
+        if operation.tried is not None and JSON in content:
+            content[JSON]["example"] = operation.tried
         found["requestBody"] = {"required": True, "content": content}
     if operation.public:
         found["security"] = []
@@ -113,7 +112,7 @@ def _answered(operation: Operation, answer: Answer) -> dict[str, Any]:
         names += ("X-Overhead-Ms", "X-Cost-USD")
     if operation.limited:
         names += LIMITS
-    if operation.takes and not operation.public:
+    if operation.repeatable:
         names += ("Idempotent-Replayed", "Original-Request-ID")
     names += answer.headers
     found: dict[str, Any] = {"description": answer.text, "headers": _headers(names)}

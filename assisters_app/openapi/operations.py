@@ -22,8 +22,8 @@ KINDS = {  # of sound, as OpenAI names them
 EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 TAGS = {
-    "Chat": "Answer a conversation.",
-    "Embeddings": "Turn texts into vectors.",
+    "Chat": "Conversations, whole or streamed.",
+    "Embeddings": "For search and comparison.",
     "Moderations": "Find out whether something is harmful.",
     "Rerank": "Put documents in order.",
     "Audio": "Turn text into speech, and speech into text.",
@@ -69,7 +69,8 @@ class Answer:
 class Operation:
     """One method of one address.
 
-    `takes` holds the schema of the body by media type; `tried` is a body that works; `sdk` is how OpenAI's client calls
+    `takes` holds the schema of the body by media type; `tried` is a body that works (in a form, `file` is a file's name);
+    `sdk` is how OpenAI's client calls
     it, where it can. A metered operation says what it cost, and may hand on a model's own refusal.
     """
 
@@ -96,9 +97,14 @@ class Operation:
         return "chat" if self.metered else self.needs
 
     @property
-    def anchor(self) -> str:
-        """Return the name of its place on the reference page."""
-        return self.id
+    def repeatable(self) -> bool:
+        """Say whether an Idempotency-Key makes it safe to send again."""
+        return self.method == "POST" and not self.public
+
+    @property
+    def takes_beside_its_body(self) -> tuple[Parameter, ...]:
+        """Return every parameter in the path, the query and the headers."""
+        return (*self.parameters, IDEMPOTENCY) if self.repeatable else self.parameters
 
 
 OPERATIONS = (
@@ -112,7 +118,6 @@ OPERATIONS = (
         "way ends with an event that holds an `error`, and is free.",
         (Answer("The answer, or with `stream` its events.", {JSON: ref("ChatAnswer"), EVENTS: event("ChatChunk")}),),
         METERED,
-        parameters=(IDEMPOTENCY,),
         takes={JSON: ref("ChatRequest")},
         tried={"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Say hello."}]},
         sdk="chat.completions.create",
@@ -148,7 +153,6 @@ OPERATIONS = (
         "Send one text or up to 2,048; get a vector for each, as floats or in base64.",
         (Answer("One vector for each input, in their order.", {JSON: ref("EmbeddingsAnswer")}),),
         METERED,
-        parameters=(IDEMPOTENCY,),
         takes={JSON: ref("EmbeddingsRequest")},
         tried={"model": "assisters-embed-v1", "input": ["A text.", "Another text."]},
         sdk="embeddings.create",
@@ -161,7 +165,7 @@ OPERATIONS = (
             path,
             name,
             "Moderations",
-            "Judge texts and pictures",
+            title,
             text,
             (Answer("A judgement of each text, or one of all parts together.", {JSON: ref("ModerationAnswer")}),),
             METERED,
@@ -171,14 +175,21 @@ OPERATIONS = (
             metered=True,
             limited=True,
         )
-        for path, name, text, sdk in (
+        for path, name, title, text, sdk in (
             (
                 "/v1/moderations",
                 "createModeration",
+                "Judge texts and pictures",
                 "Send a text, up to 1,000 texts, or parts; learn which kinds of harm are in them. Sold by the token.",
                 "moderations.create",
             ),
-            ("/v1/moderate", "moderate", "The same as `/v1/moderations`, under its Assisters name.", ""),
+            (
+                "/v1/moderate",
+                "moderate",
+                "Judge, by its other name",
+                "The same as `/v1/moderations`, under its Assisters name.",
+                "",
+            ),
         )
     ),
     Operation(
@@ -186,7 +197,7 @@ OPERATIONS = (
         "/v1/rerank",
         "rerank",
         "Rerank",
-        "Put documents in the order in which they answer a query",
+        "Rank documents by a query",
         "Send a query and up to 1,000 documents; get them back with a score each, the best first. Sold by the document: "
         "up to 512 tokens of query and document together count as one, a longer one once for each 512 begun.",
         (Answer("The documents by their index, the best first.", {JSON: ref("RerankAnswer")}),),
@@ -232,6 +243,7 @@ OPERATIONS = (
         ),
         (*METERED, "invalid_form"),
         takes={FORM: ref("TranscriptionRequest")},
+        tried={"model": "assisters-whisper-v1", "file": "speech.wav"},
         sdk="audio.transcriptions.create",
         metered=True,
         limited=True,
@@ -281,7 +293,7 @@ OPERATIONS = (
         "/v1/rate-limit",
         "getRateLimit",
         "Usage and limits",
-        "See what is left of this minute",
+        "See your limits",
         "Requests and tokens that may still come in this minute. Asking counts as nothing.",
         (Answer("The limits, and what is left of them.", {JSON: ref("RateLimit")}),),
         KEY,
@@ -370,7 +382,6 @@ OPERATIONS = (
             "payments_unreachable",
         ),
         needs="write",
-        parameters=(IDEMPOTENCY,),
         takes={JSON: ref("TopUpRequest")},
         tried={"amount": "25.00"},
     ),
@@ -393,8 +404,8 @@ OPERATIONS = (
         "/healthz",
         "getHealth",
         "Service",
-        "Does this process answer?",
-        "For liveness probes.",
+        "Liveness",
+        "Says that this process answers.",
         (Answer("It answers.", {JSON: ref("Health")}),),
         ("internal_error",),
         public=True,
@@ -404,8 +415,8 @@ OPERATIONS = (
         "/readyz",
         "getReadiness",
         "Service",
-        "Can this process serve calls?",
-        "For readiness probes: whether what calls need answers too.",
+        "Readiness",
+        "Says whether what calls need answers too.",
         (
             Answer("It can.", {JSON: ref("Readiness")}),
             Answer("It cannot: a check says why.", {JSON: ref("Readiness")}, status=503),

@@ -47,6 +47,14 @@ PAGES: tuple[Page, ...] = (
     Page("/", "Home", "landing", "public"),
     Page("/pricing", "Pricing", "pricing", "public", section="Top", words="plans cost price"),
     Page("/docs", "Docs", "docs", "public", section="Top", words="quickstart api reference openai python node curl"),
+    Page(
+        "/docs/reference",
+        "API reference",
+        "reference",
+        "public",
+        section="Top",
+        words="openapi endpoints routes errors curl python node",
+    ),
     # Signing in
     Page("/sign-in", "Sign in", "sign_in", "public", alone=True),
     Page("/sign-up", "Create an account", "sign_up", "public", alone=True),

@@ -13,7 +13,7 @@ from assisters_app.base.money import dollars
 from assisters_app.billing import proofs, receipts
 from assisters_app.billing.proofs import Facts
 from assisters_app.billing.receipts import Receipt
-from assisters_app.ui.docs import ERRORS
+from assisters_app.openapi.problems import PROBLEMS
 from assisters_app.ui.parts import (
     anchor,
     badge,
@@ -37,7 +37,7 @@ from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.usage import events, reports
 
-MEANINGS = {error: meaning for _, error, meaning in ERRORS}
+MEANINGS = {one.code: one.meaning.replace("`", "") for one in PROBLEMS.values()}
 
 
 @dataclass(frozen=True, slots=True)

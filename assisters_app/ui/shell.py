@@ -56,7 +56,7 @@ def public(*children: Any) -> rx.Component:
             rx.el.div(
                 logo(),
                 rx.el.nav(
-                    *[NavItem.create(page.title, to=page.route, class_name=_TOP) for page in _listed("Top")],
+                    *[NavItem.create(page.title, to=page.route, end=True, class_name=_TOP) for page in _listed("Top")],
                     aria_label="Main",
                     class_name="hidden sm:flex items-center gap-1 ml-6",
                 ),

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from cast import ADA, GRACE
 
+from assisters_app.api.app import served
 from assisters_app.ui.pages import PAGES
 
 KB = 1_000
@@ -75,6 +76,7 @@ async def test_every_link_inside_the_product_leads_to_a_page(built):
             known = (
                 href in routes
                 or (built / href.lstrip("/")).is_file()
+                or ("GET", href) in served()
                 or href.startswith(("/auth/", "/download/", "/.well-known/"))
             )
             assert known, f"{file} links to {href}"

@@ -125,3 +125,11 @@ class PasswordInput(BaseHTML):
     max_length: rx.Var[int]
     placeholder: rx.Var[str]
     meter: rx.Var[str]
+
+
+class Finder(_Part):
+    """A table of contents that is searched as one types; `places` have `id`, `title`, `group` and `words`."""
+
+    tag = "Finder"
+    places: rx.Var[list[dict[str, str]]]
+    label: rx.Var[str]

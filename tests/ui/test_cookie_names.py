@@ -1,31 +1,13 @@
-"""What pages say of other parts, compared with those parts; and the cookie's name, with and without TLS."""
+"""The cookies' names, with and without TLS."""
 
-import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from starlette.responses import Response
 
-from assisters_app.api.app import HOT
 from assisters_app.base import settings
 from assisters_app.base.secrets import Secret
-from assisters_app.ui import docs
 from assisters_app.ui.cookie import LINK, OAUTH, SESSION, clear_cookie, read_cookie, set_cookie
-
-PRODUCT = Path(docs.__file__).parents[1]
-
-
-def test_the_docs_name_the_endpoints_that_there_are():
-    assert {(method, path) for method, path, _ in docs.ENDPOINTS} == {
-        (method, path) for path, methods in HOT.items() for method in methods
-    }
-
-
-def test_the_docs_name_only_errors_that_the_api_answers_with():
-    sources = "".join(file.read_text() for part in ("api", "gateway") for file in (PRODUCT / part).glob("*.py"))
-    known = set(re.findall(r'code="([a-z_]+)"', sources))
-    assert {code for _, code, _ in docs.ERRORS} <= known
 
 
 @pytest.fixture
