@@ -322,6 +322,7 @@ def _start_web(run: Run, chosen: Settings, workers: int) -> processes.Child:
         f"--workers={workers}",
         f"--host={_host(development=run.development)}",
         f"--port={chosen.port}",
+        "--loop=uvloop",
         "--respawn-failed-workers",
         "--workers-kill-timeout=5",
         "--log-level=warning",

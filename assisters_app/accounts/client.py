@@ -6,6 +6,7 @@
 `peer` is the address of the socket's other end, `forwarded_for` the X-Forwarded-For header ("" when there is none).
 """
 
+import functools
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ def client_of(peer: str, forwarded_for: str = "", user_agent: str = "") -> Clien
         address = str(read)
         if not any(read in network for network in settings().trusted_proxies):
             break
-    return Client(address, "".join(filter(str.isprintable, user_agent))[:USER_AGENT_SIZE])
+    printable = user_agent if user_agent.isprintable() else "".join(filter(str.isprintable, user_agent))
+    return Client(address, printable[:USER_AGENT_SIZE])
 
 
 def forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -73,6 +75,7 @@ SHORTEN = """
 """
 
 
+@functools.lru_cache(maxsize=1_024)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

@@ -46,6 +46,7 @@ class Exchange:
         self.received = 0  # bytes of the body
         self.page = ""  # the origin of the page that calls, once the key was found to name its domain
         self._at = now()
+        self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of several, the first
         self._receive = receive
         self._send = send
 
@@ -56,10 +57,7 @@ class Exchange:
 
     def header(self, name: bytes) -> str:
         """Return a header by its lower-case name, '' when it is missing."""
-        for found, value in self.scope["headers"]:
-            if found == name:
-                return str(value.decode("latin-1"))
-        return ""
+        return self._headers.get(name, b"").decode("latin-1")
 
     async def enter(self, needs: terms.Scope | None) -> Grant:
         """Return what the presented key may do; raise Refused (401, 403) without one that works, here and for this.

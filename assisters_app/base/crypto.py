@@ -41,7 +41,7 @@ def key_of_both(secret: str, purpose: str) -> bytes:
 
 def keyed_hash(purpose: str, text: str) -> str:
     """Return 64 hex characters of HMAC-SHA256 over `text`, meaningless without the pepper."""
-    return hmac.new(derived_key(purpose), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(derived_key(purpose), text.encode(), "sha256").hex()
 
 
 def fingerprint(token: str) -> str:

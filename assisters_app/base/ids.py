@@ -1,5 +1,6 @@
 """Identifiers: time-ordered UUIDs for rows, and handles that may be shown and logged."""
 
+import functools
 import secrets
 from uuid import UUID
 
@@ -11,6 +12,12 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O
 def new_id() -> UUID:
     """Return a new UUIDv7: unique, and ordered by the time it was made."""
     return uuid_utils.compat.uuid7()
+
+
+@functools.lru_cache(maxsize=16_384)
+def text(id_: UUID) -> str:
+    """Return an id as text; a request's is wanted several times over, and making it costs a microsecond."""
+    return str(id_)
 
 
 def handle(prefix: str, size: int = 12) -> str:

@@ -27,6 +27,7 @@ from uuid import UUID
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
+from assisters_app.base import ids
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.money import dollars
@@ -166,7 +167,7 @@ async def _ask_to_admit(scripts: Scripts, call: Call, tokens: int, hold_nano: in
         (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS, *more_keys),
         *(math.floor(now().timestamp()), grant.requests_per_minute, grant.tokens_per_minute, tokens, hold_nano),
         *(
-            str(call.request_id),
+            ids.text(call.request_id),
             open_name(grant.organization_id, call.request_id),
             math.floor(expires.timestamp() * 1000),
             context,
@@ -270,7 +271,7 @@ async def record(scripts: Scripts, event: Event, *, whose: Literal["own", "reape
 
     The record of its own process is handed on all the same, and the books sort out what is there already.
     """
-    keys, own, request_id = Keys.of(event.organization_id), Keys.of(event.key_id), str(event.request_id)
+    keys, own, request_id = Keys.of(event.organization_id), Keys.of(event.key_id), ids.text(event.request_id)
     names = (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS, keys.unposted, RECORDS)
     member, tokens = open_name(event.organization_id, event.request_id), event.input_tokens + event.output_tokens
     told = (request_id, member, event.cost_nano, tokens, event.to_json(), whose)

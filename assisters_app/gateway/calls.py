@@ -126,13 +126,17 @@ class Call:
 
     def believed(self, usage: Usage) -> Usage:
         """Return `usage` as far as it can be true: no upstream's word charges more than the request allowed."""
-        given = min(usage.input_tokens, self.bound.input_tokens)
+        bound = self.bound
+        tokens_fit = usage.cached_tokens <= usage.input_tokens <= bound.input_tokens
+        if tokens_fit and usage.output_tokens <= bound.output_tokens and usage.units <= bound.units:
+            return usage
+        given = min(usage.input_tokens, bound.input_tokens)
         return replace(
             usage,
             input_tokens=given,
             cached_tokens=min(usage.cached_tokens, given),
-            output_tokens=min(usage.output_tokens, self.bound.output_tokens),
-            units=min(usage.units, self.bound.units),
+            output_tokens=min(usage.output_tokens, bound.output_tokens),
+            units=min(usage.units, bound.units),
         )
 
     @property

@@ -101,7 +101,7 @@ class Gate:
         return replace(grant, scopes=grant.scopes & tickets.SCOPES)
 
     async def _grant(self, public_id: str) -> Grant | None:
-        return await _looked_up(self.known.grant(public_id))
+        return self.known.remembered(public_id) or await _looked_up(self.known.grant(public_id))
 
     def offer(self, name: object, family: str) -> Offer:
         """Return the model called `name`; raise Refused when there is none, or none of that family."""
@@ -187,8 +187,9 @@ def _produced(usage: Usage) -> Usage:
 
 def _true(call: Call, ending: Ending) -> Ending:
     believed = call.believed(ending.usage)
-    if believed != ending.usage:
-        logger.error("The upstream told a usage that cannot be: %s.", ending.usage, extra={"handle": call.handle})
+    if believed is ending.usage:
+        return ending
+    logger.error("The upstream told a usage that cannot be: %s.", ending.usage, extra={"handle": call.handle})
     return replace(ending, usage=believed)
 
 

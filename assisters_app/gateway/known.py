@@ -57,9 +57,16 @@ class Known:
         self._tasks = []
         self.forget()
 
+    def remembered(self, public_id: str) -> Grant | None:
+        """Return what a key may do, None when that is not remembered."""
+        found = self._grants.get(public_id)
+        if found is not None:
+            self._used[public_id] = time.monotonic()
+        return found
+
     async def grant(self, public_id: str) -> Grant | None:
         """Return what a key may do, None when it is nobody's; raise when it is unknown and the database is down."""
-        found = self._grants.get(public_id)
+        found = self.remembered(public_id)
         if found is None and public_id not in self._strangers:
             found = await self._look_up(public_id)
         if found is not None:

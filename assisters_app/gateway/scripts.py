@@ -20,6 +20,7 @@ held`; amounts are nano-USD and exact below 2⁵³ (nine million dollars). Secon
 theirs by NTP.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from uuid import UUID
 
 from redis.exceptions import NoScriptError
 
-from assisters_app.base import valkey
+from assisters_app.base import ids, valkey
 
 TAG = "{api}"
 OPEN, RECORDS, PARKED, COUNTS = (f"{TAG}:{name}" for name in ("open", "records", "parked", "counts"))
@@ -306,15 +307,16 @@ class Keys:
     unposted: str
     spent: str
 
-    @classmethod
-    def of(cls, id_: UUID) -> "Keys":
+    @staticmethod
+    @functools.lru_cache(maxsize=16_384)
+    def of(id_: UUID) -> "Keys":
         """Return the names for an organization, or for a key, which has `limits` and `spent` only."""
-        return cls(*(f"{TAG}:{name}:{id_}" for name in ("limits", "wallet", "holds", "unposted", "spent")))
+        return Keys(*(f"{TAG}:{name}:{id_}" for name in ("limits", "wallet", "holds", "unposted", "spent")))
 
 
 def open_name(organization_id: UUID, request_id: UUID) -> str:
     """Return the name of a request in `open`."""
-    return f"{organization_id}|{request_id}"
+    return f"{ids.text(organization_id)}|{ids.text(request_id)}"
 
 
 class Scripts:
