@@ -6,18 +6,26 @@
 The credential is ours and goes to the configured address only: no redirect is followed.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
-import aiohttp
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import RequestError
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 
-CONNECT = 5.0  # seconds until a connection must stand
-SILENCE = 120.0  # seconds an upstream may say nothing
-WHOLE = 600.0  # seconds for one request altogether; shorter than a hold
+CONNECT = timedelta(seconds=5)  # until a connection must stand
+SILENCE = timedelta(seconds=120)  # how long an upstream may say nothing
+WHOLE = timedelta(seconds=600)  # for one request altogether; shorter than a hold
+KEPT = timedelta(seconds=60)  # how long a connection waits for the next request
 LARGEST_ANSWER = 64 * 2**20  # bytes
+ENDING = 0.05  # seconds in which an answer that is not wanted further may still end, so that its connection is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,48 +41,81 @@ class Upstream:
     """The pool of connections to the upstream of this process."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._client: Client | None = None
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-        self._session = None
+        if self._client is not None:
+            await self._client.close()
+        self._client = None
 
     async def send(self, path: str, body: bytes | AsyncIterator[bytes], kind: str = "application/json") -> Reply:
         """POST `body` to `path` below the upstream's base address and return its answer, whatever its status."""
         base, key = settings().upstream_base_url, settings().upstream_api_key
-        headers = {"Content-Type": kind, "Accept-Encoding": "identity"}
-        if key is not None:
-            headers["Authorization"] = f"Bearer {key}"
+        asked = self._pool().post(f"{base}{path}").headers(_headers(kind, key))
+        asked = asked.body_bytes(body) if isinstance(body, bytes) else asked.body_stream(body)
+        request = asked.streamed_read_buffer_limit(0).build_streamed()  # hand on what comes, as it comes
         try:
-            response = await self._pool().post(f"{base}{path}", data=body, headers=headers, allow_redirects=False)
-        except TimeoutError as problem:
-            raise silent() from problem
-        except aiohttp.ClientError as problem:
-            raise broken() from problem
-        return Reply(response.status, _content(response), response.close)
+            answer = await request.__aenter__()
+        except RequestError as problem:
+            raise _as_told(problem) from problem
+        content = _Content(request, answer)
+        return Reply(answer.status, content, content.close)
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-                timeout=aiohttp.ClientTimeout(total=WHOLE, sock_connect=CONNECT, sock_read=SILENCE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "assisters"},
-                auto_decompress=False,
-            )
-        return self._session
+    def _pool(self) -> Client:
+        if self._client is None:
+            builder = ClientBuilder().user_agent("assisters").no_proxy().follow_redirects(False).referer(False)
+            builder = builder.gzip(False).brotli(False).deflate(False).zstd(False).default_cookie_store(False)
+            builder = builder.connect_timeout(CONNECT).read_timeout(SILENCE).timeout(WHOLE).pool_idle_timeout(KEPT)
+            self._client = builder.build()
+        return self._client
 
 
-async def _content(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in response.content.iter_any():
-            yield chunk
-    except TimeoutError as problem:
-        raise silent() from problem
-    except aiohttp.ClientError as problem:
-        raise broken() from problem
+def _headers(kind: str, key: str | None) -> dict[str, str]:
+    headers = {"Content-Type": kind, "Accept-Encoding": "identity"}
+    return headers if key is None else headers | {"Authorization": f"Bearer {key}"}
+
+
+class _Content:
+    """The body of an answer, as it arrives."""
+
+    def __init__(self, request: StreamRequest, answer: Response) -> None:
+        self._request = request
+        self._reader = answer.body_reader
+        self._closing: asyncio.Task[None] | None = None
+        self._over = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._reader.read_chunk()
+        except RequestError as problem:
+            self.close()
+            raise _as_told(problem) from problem
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        if piece is None:
+            self._over = True
+            raise StopAsyncIteration
+        return bytes(piece)
+
+    def close(self) -> None:
+        """Let go of the answer: the upstream need not go on."""
+        if not self._over and self._closing is None:
+            self._closing = asyncio.ensure_future(self._leave())
+
+    async def _leave(self) -> None:
+        with suppress(RequestError, TimeoutError):
+            async with asyncio.timeout(ENDING):
+                await self._reader.read_chunk()
+        await self._request.__aexit__(None, None, None)
+
+
+def _as_told(problem: RequestError) -> Refused:
+    return silent() if isinstance(problem, TimeoutError) else broken()
 
 
 async def read(reply: Reply) -> bytes:
