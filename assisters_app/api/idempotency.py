@@ -17,6 +17,7 @@ from assisters_app.base.errors import Refused
 from assisters_app.gateway import replays
 from assisters_app.gateway.calls import GoneError
 from assisters_app.gateway.replays import Attempt, Kept
+from assisters_app.openapi.operations import operation
 
 HEADER = b"idempotency-key"
 LONGEST = 255  # characters of a key
@@ -33,7 +34,7 @@ async def once(exchange: Exchange, handler: Callable[[Exchange], Awaitable[None]
         raise Refused(
             f"An Idempotency-Key is at most {LONGEST} printable ASCII characters.", code="invalid_idempotency_key"
         )
-    grant = await exchange.enter(None)
+    grant = await exchange.enter(operation("POST", exchange.scope["path"]).scope)
     secret = exchange.header(b"authorization").partition(" ")[2].strip()
     between = _Between(exchange)
     request = _request(exchange, await between.take_in())

@@ -1,7 +1,7 @@
 """Amounts of money where space is short, a few digits to read and the exact amount on hover; and as they are typed."""
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Self
 
 import reflex as rx
@@ -39,7 +39,7 @@ def typed(text: str, field: str) -> int | None:
         return None
     try:
         return from_dollars(Decimal(plain))
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):  # not a number, or one of a million digits
         raise Refused("An amount is in dollars, such as 5 or 0.50.", code=f"bad_{field}", field=field) from None
 
 

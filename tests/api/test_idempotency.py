@@ -21,6 +21,7 @@ from assisters_app.base.money import from_dollars
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import wallet
 from assisters_app.gateway import replays
+from assisters_app.keys import keys
 from assisters_app.privacy import remains
 from assisters_app.privacy.belonging import subject_of
 from assisters_app.usage.events import handle
@@ -223,6 +224,17 @@ async def test_what_is_kept_goes_with_the_account(upstream, send, ada):
     upstream.gate.set()
     assert (await late).status_code == 200
     assert await valkey().keys("*replay*") == []
+
+
+async def test_a_key_that_may_no_longer_ask_gets_no_old_answer_either(upstream, send, ada, records):
+    _, named, secret = await key_of(ada)
+    assert (await send(secret=secret)).status_code == 200
+    async with transaction() as tx:
+        await keys.restrict(tx, ada, named, keys.Terms(scopes=["read"]))
+    async with asyncio.timeout(5):
+        while (await send(secret=secret, under="new")).status_code == 200:
+            pass
+    assert code(await send(secret=secret)) == "scope_missing"
 
 
 async def test_when_nobody_can_remember_nothing_is_begun(upstream, send, monkeypatch):
