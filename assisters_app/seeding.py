@@ -157,6 +157,8 @@ def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:
         model, endpoint, _, usual_in, usual_out = chance.choices(MODELS, [row[2] for row in MODELS])[0]
         failed = chance.random() < 0.03  # noqa: PLR2004 (three in a hundred)
         status, code = chance.choice(FAILURES) if failed else (200, "")
+        stream = endpoint.endswith("completions") and chance.random() < 0.6  # noqa: PLR2004 (six in ten)
+        took = round(600 * math.exp(chance.gauss(0, 0.6)))
         yield Event(
             request_id=ids.new_id(),
             at=at,
@@ -170,8 +172,9 @@ def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:
             error_code=code,
             input_tokens=0 if failed else round(usual_in * math.exp(chance.gauss(0, 0.5))),
             output_tokens=0 if failed else round(usual_out * math.exp(chance.gauss(0, 0.5))),
-            stream=endpoint.endswith("completions") and chance.random() < 0.6,  # noqa: PLR2004 (six in ten)
-            duration_ms=round(600 * math.exp(chance.gauss(0, 0.6))),
+            stream=stream,
+            duration_ms=took,
+            first_token_ms=round(took * chance.uniform(0.2, 0.4)) if stream and not failed else None,
             overhead_ms=round(chance.uniform(0.4, 1.5), 2),
             ip="198.51.100.7",
             user_agent="OpenAI/Python 3.54.0",

@@ -193,7 +193,7 @@ def page() -> rx.Component:
                 RequestsState.calls,
                 _cells,
                 label="Requests",
-                columns=("When", "Status", "Model", "Key", "Tokens in", "out", "Cost", "Took", ""),
+                columns=("When", "Status", "Model", "Key", "Tokens in", "Tokens out", "Cost", "Took", ""),
                 right=(4, 5, 6, 7),
                 phase=RequestsState.phase,
                 empty=empty(
