@@ -1,7 +1,6 @@
 """The API served over a real socket, an upstream that does as told, and customers with money in their wallets."""
 
 import asyncio
-import contextlib
 
 import pytest
 import upstream as double
@@ -9,7 +8,7 @@ from cast import ADA
 from customers import customer, key_of
 from granian.constants import Interfaces
 from granian.server.embed import Server
-from nets import free_port
+from nets import free_port, listening
 from openai import AsyncOpenAI
 from sqlmodel import select
 
@@ -53,17 +52,6 @@ async def api(stocked):
     server.stop()
     await serving
     await app.close()
-
-
-async def listening(port):
-    for _ in range(6_000):
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            await writer.wait_closed()
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 async def fund(person, dollars="1"):

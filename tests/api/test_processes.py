@@ -9,9 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import listening
 from customers import key_of
-from nets import free_port
+from nets import free_port, listening
 
 from assisters_app.accounts.tables import Organization
 from assisters_app.base import clock
