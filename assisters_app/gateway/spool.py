@@ -7,12 +7,11 @@
     await spool.deliver(take)                      hand each record to `take`; what it took is forgotten
     await deliver_orphans(take) -> int             the same with what dead processes of this host have left
     waiting() -> Waiting                           how much lies on this host's disk
-    drop_damaged(before)                           forgets lines that nobody could read
 
 The file is `<data_dir>/spool/<pid>-<random>.spool`, its owner's alone, and locked for as long as its process lives: the
 system lets go of the lock however a process dies, and whoever gets it delivers what is in there. A record is a line,
 `length checksum payload`; a line that was cut short by a death had been promised to nobody. A line that is whole and
-yet wrong is put aside in `damaged`. A record may be delivered twice; it is written into the books once.
+yet wrong is put aside in `damaged-<day>`. A record may be delivered twice; it is written into the books once.
 """
 
 import asyncio
@@ -24,18 +23,20 @@ import secrets
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
+from assisters_app.base.clock import now
+from assisters_app.base.marks import REQUEST_LOGS
 from assisters_app.base.settings import settings
 from assisters_app.usage.events import Event
 
 LARGEST = 16 * 2**20  # bytes in one file, some thirty thousand records
 AT_ONCE = 200  # records delivered together
 ENDING, NEW = ".spool", ".new"
-DAMAGED = "damaged"
+DAMAGED = "damaged-"  # and the day (UTC) on which lines were put aside
 
 Kind = Literal["begun", "ended"]
 Take = Callable[[Event], Awaitable[object]]
@@ -167,6 +168,8 @@ class Spool:
 async def deliver_orphans(take: Take) -> int:
     """Hand over what processes that have died left behind on this host; return how many records there were.
 
+    What nobody could read is forgotten after 30 days.
+
     A call that had begun and not ended was interrupted. What `take` raises goes to the caller, and all of it waits on.
     """
     delivered = 0
@@ -180,6 +183,7 @@ async def deliver_orphans(take: Take) -> int:
             await asyncio.to_thread(_put_aside, damaged)
             path.unlink(missing_ok=True)
             delivered += len(events)
+    _drop_damaged(REQUEST_LOGS.cutoff(now()))
     return delivered
 
 
@@ -190,17 +194,21 @@ def waiting() -> Waiting:
         with contextlib.suppress(FileNotFoundError):  # delivered between our two looks
             events, wrong = _read(path.read_bytes())
             records, damaged = records + len(events), damaged + len(wrong)
-    with contextlib.suppress(FileNotFoundError):
-        damaged += (_directory() / DAMAGED).read_bytes().count(b"\n")
+    for path in _damaged():
+        with contextlib.suppress(FileNotFoundError):  # its time was over between our two looks
+            damaged += path.read_bytes().count(b"\n")
     return Waiting(records, damaged)
 
 
-def drop_damaged(before: datetime) -> None:
-    """Delete what was put aside before `before` and not since, for it says who called from where."""
-    aside = _directory() / DAMAGED
-    with contextlib.suppress(FileNotFoundError):
-        if aside.stat().st_mtime < before.timestamp():
-            aside.unlink()
+def _drop_damaged(before: datetime) -> None:
+    """Delete what was put aside on days that began before `before`, for it says who called from where."""
+    for aside in _damaged():
+        if datetime.strptime(aside.name.removeprefix(DAMAGED), "%Y%m%d").replace(tzinfo=UTC) < before:
+            aside.unlink(missing_ok=True)
+
+
+def _damaged() -> list[Path]:
+    return sorted(_directory().glob(f"{DAMAGED}*"))
 
 
 def _directory() -> Path:
@@ -272,7 +280,7 @@ def _put_aside(lines: Iterable[bytes]) -> None:
     if not content:
         return
     logger.error("A spool held lines that cannot be read; they were put aside.")
-    file = os.open(_directory() / DAMAGED, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    file = os.open(_directory() / f"{DAMAGED}{now():%Y%m%d}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(file, "ab") as aside:
         aside.write(content)
         aside.flush()

@@ -20,7 +20,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.marks import REQUEST_LOGS, OnErase, Retention, Rows, rows_of
 from assisters_app.billing import ledger
-from assisters_app.gateway import ingest, spool
+from assisters_app.gateway import ingest
 from assisters_app.privacy import inventory
 from assisters_app.privacy.tables import Erasure, Sweep
 from assisters_app.usage import ddl
@@ -94,7 +94,6 @@ async def sweep_by_the_clock() -> None:
     async with transaction() as tx:
         await sweep(tx)
     await ingest.drop_parked(REQUEST_LOGS.cutoff(now()))
-    spool.drop_damaged(REQUEST_LOGS.cutoff(now()))
 
 
 async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from assisters_app.base.clock import now
+from assisters_app.base.clock import frozen, now
 from assisters_app.gateway import spool
 from assisters_app.gateway.admission import INTERRUPTED
 from assisters_app.gateway.calls import Ending, Usage
@@ -149,11 +149,17 @@ async def test_a_line_that_was_cut_short_was_promised_to_nobody_and_a_spoiled_on
     assert await spool.deliver_orphans(taken) == 1
     assert taken.events == [events[0]]
     assert spool.waiting() == Waiting(0, 1)
-    assert stat.S_IMODE((spool._directory() / spool.DAMAGED).stat().st_mode) == 0o600
-    spool.drop_damaged(now() - timedelta(minutes=1))
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files()] == [0o600]
+
+
+async def test_what_cannot_be_read_is_kept_for_thirty_days_on_each_host_whatever_comes_after_it(calls, taken):
+    spool._directory().mkdir(parents=True)
+    for age in (31, 29):
+        with frozen(now() - timedelta(days=age)):
+            spool._put_aside([f"from 192.0.2.{age}".encode()])
+    await spool.deliver_orphans(taken)
+    assert [file.read_text() for file in files()] == ["from 192.0.2.29\n"]
     assert spool.waiting() == Waiting(0, 1)
-    spool.drop_damaged(now() + timedelta(minutes=1))
-    assert spool.waiting() == Waiting(0, 0)
 
 
 async def test_a_spool_that_is_full_says_so_and_loses_nothing_that_it_took(calls, taken, monkeypatch):
