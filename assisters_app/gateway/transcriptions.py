@@ -58,7 +58,7 @@ async def _told(gate: Gate, call: Call, offer: Offer, upload: Upload) -> Told:
 
 
 def _check(upload: Upload) -> None:
-    body = {name: upload.value(name) for name in ("response_format", "stream", "service_tier")}
+    body = {name: upload.value(name) for name in ("model", "response_format", "stream", "service_tier")}
     checks.among(body, "response_format", FORMATS)
     if body["stream"] not in (None, "false", "False", "0"):
         raise checks.wrong("stream", "is not possible for transcriptions")

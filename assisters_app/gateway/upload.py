@@ -157,7 +157,6 @@ class Upload:
             if not self._whole:
                 raise Refused("The form of your request ends too early.", code="invalid_form")
             self.arrived.set()
-            self.value("model")
         return chunk is not None
 
     def _keep(self) -> None:

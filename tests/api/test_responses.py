@@ -22,8 +22,11 @@ USAGE = {
 COST = 7 * 100 + 4 * 50 + 5 * 400
 
 
-async def heard(stream):
-    return [event async for event in stream]
+async def heard(stream, seen=None):
+    seen = [] if seen is None else seen
+    async for event in stream:
+        seen.append(event)
+    return seen
 
 
 # The sandbox
@@ -153,10 +156,12 @@ async def test_an_upstream_without_this_address_says_so(upstream, live, records)
 async def test_a_stream_that_fails_on_the_way_ends_with_an_error_and_is_free(upstream, live, records, trouble):
     for name, value in trouble.items():
         setattr(upstream, name, value)
-    stream = await live.responses.create(**ASK, stream=True)
+    seen = []
     with pytest.raises(openai.APIError) as failed:
-        await heard(stream)
+        await heard(await live.responses.create(**ASK, stream=True), seen)
     assert failed.value.code == "upstream_error"
+    kinds = {event.type for event in seen}
+    assert kinds == {"response.created", "response.output_text.delta"}  # nothing of what the upstream said of it
     assert [(one.outcome, one.status, one.cost_nano) for one in await records()] == [("failed", 502, 0)]
 
 

@@ -194,10 +194,14 @@ async def test_what_is_no_form_at_all_is_refused(api, ada):
 
 
 async def test_a_second_model_behind_the_recording_is_seen(api, ada, upstream, records):
-    content = form(model=MODEL, file=b"a", end=False) + b"\r\n" + form(model="another")
+    async def one_after_the_other():
+        yield form(model=MODEL, file=b"a" * 100_000, end=False)
+        await asyncio.wait_for(upstream.heard.wait(), 10)
+        yield b"\r\n" + form(model="another")
+
     head = {**await bearer(ada), "Content-Type": "multipart/form-data; boundary=x"}
     async with httpx.AsyncClient(headers=head) as web:
-        answer = await web.post(f"{api}{PATH}", content=content)
+        answer = await web.post(f"{api}{PATH}", content=one_after_the_other())
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
     assert [one.cost_nano for one in await records()] == [0]
 
