@@ -84,8 +84,9 @@ async def test_a_key_has_so_many_calls_in_flight_however_they_end(limited_to):
     assert (limited.code, limited.retry_after) == ("too_many_at_once", 1)
     assert str(limited).startswith("This key may have 2 calls")
     await settle(scripts, first, Ending("failed", 500))
-    await settle(scripts, first, Ending("failed", 500))
     await admit(scripts, limited_to(concurrency=2), 1, 0)
+    await refusal(scripts, limited_to(concurrency=2), 1, 0)
+    await settle(scripts, first, Ending("failed", 500))
     await refusal(scripts, limited_to(concurrency=2), 1, 0)
 
 
@@ -279,6 +280,19 @@ async def test_only_what_the_window_holds_is_read_and_only_of_the_key(ada, limit
         assert await used(call.grant.key_id) == [1, 1 + 2 + 4 - 0, 1 + 2 + 4 + 8 + 16]
         await meters.fill(scripts, call.grant.organization_id, None, noon)
         assert await used(call.grant.organization_id) == [65, 71, 95]
+
+
+async def test_a_call_that_took_past_midnight_to_arrive_finds_the_budget_of_its_own_day(ada, limited_to):
+    scripts, budget = Scripts(), {"day": 2 * COST}
+    with clock.frozen(SUNDAY) as move:
+        late, later = limited_to(budgets=budget), limited_to(budgets=budget)
+        await past(ada, late.grant.key_id, SUNDAY, COST)
+        move(SUNDAY + timedelta(minutes=1))
+        await past(ada, late.grant.key_id, now(), COST)
+        await admit(scripts, limited_to(budgets=budget), 15, COST)
+        await refusal(scripts, limited_to(budgets=budget), 15, 1)
+        await admit(scripts, late, 15, COST)
+        await refusal(scripts, later, 15, 1)
 
 
 TOKEN = 400
