@@ -30,7 +30,6 @@ _ALL = (
     Problem("amount_too_large", 400, "From $500 on, sales make a better offer."),
     Problem("missing_api_key", 401, "There is no `Authorization: Bearer` header."),
     Problem("invalid_api_key", 401, "The key is mistyped, unknown or revoked."),
-    Problem("invalid_ticket", 401, "The playground's ticket for a key has ended. The page gets another by itself."),
     Problem("expired_key", 401, "The key's time is over. Make a new one."),
     Problem("account_suspended", 403, "The account is suspended. Signing in shows why, and how to appeal.", "no"),
     Problem("scope_missing", 403, "The key does not have the scope that this address needs."),
@@ -90,7 +89,6 @@ PROBLEMS = {problem.code: problem for problem in _ALL}
 KEY = (
     "missing_api_key",
     "invalid_api_key",
-    "invalid_ticket",
     "expired_key",
     "account_suspended",
     "ip_not_allowed",

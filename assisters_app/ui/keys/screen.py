@@ -30,7 +30,7 @@ def page() -> rx.Component:
                 KeysState.rows,
                 _cells,
                 label="API keys",
-                columns=("Name", "Key", "Budgets", "Requests, 30 days", "Last used", ""),
+                columns=("Name", "Key", "Budgets", "Requests, 30 days", ""),
                 phase=KeysState.phase,
                 empty=empty(
                     "No keys yet",
@@ -70,15 +70,17 @@ def _cells(row: Any) -> tuple[Any, ...]:
                 rx.foreach(row.limits, lambda limit: rx.fragment(" · ", limit)),
                 class_name="mt-0.5 break-words " + SMALL,
             ),
-            class_name="min-w-44 max-w-md",
+            class_name="min-w-40",
         ),
         rx.el.div(
             rx.el.code(row.prefix, "…", class_name="font-mono whitespace-nowrap " + SMALL),
             rx.el.div("made ", time(row.created, "date"), class_name="text-xs text-muted whitespace-nowrap"),
         ),
         _budgets(row),
-        _sparkline(row),
-        time(row.last_used, "ago", "never"),
+        rx.el.div(
+            _sparkline(row),
+            rx.el.div("last used ", time(row.last_used, "ago", "never"), class_name="text-xs text-muted"),
+        ),
         rx.el.div(
             _act("Edit", "edit", row),
             _act("Rotate", "rotate", row),
@@ -90,7 +92,7 @@ def _cells(row: Any) -> tuple[Any, ...]:
 
 def _budgets(row: Any) -> rx.Component:
     none = rx.el.span("none", class_name="text-muted")
-    each = rx.el.ul(rx.foreach(row.budgets, _budget), class_name="space-y-1.5 min-w-36")
+    each = rx.el.ul(rx.foreach(row.budgets, _budget), class_name="space-y-1.5")
     return rx.cond(row.budgets.length() > 0, each, none)
 
 
