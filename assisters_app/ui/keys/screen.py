@@ -59,16 +59,20 @@ def _cells(row: Any) -> tuple[Any, ...]:
                 rx.el.span(row.name, class_name="font-medium break-words"),
                 rx.cond(row.mode == "test", badge("test", tone="warn")),
                 rx.cond(row.ends != "", badge("until ", time(row.ends, "date"))),
-                rx.cond(
-                    row.old_secret_until != "",
-                    badge("old secret works until ", time(row.old_secret_until), tone="accent"),
-                ),
                 class_name="flex flex-wrap items-center gap-1.5",
             ),
             rx.el.p(
                 row.may,
                 rx.foreach(row.limits, lambda limit: rx.fragment(" · ", limit)),
                 class_name="mt-0.5 break-words " + SMALL,
+            ),
+            rx.cond(
+                row.old_secret_until != "",
+                rx.el.p(
+                    "The old secret works until ",
+                    time(row.old_secret_until),
+                    class_name="mt-0.5 text-[0.8125rem] text-accent",
+                ),
             ),
             class_name="min-w-40",
         ),
