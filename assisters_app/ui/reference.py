@@ -233,6 +233,8 @@ def _kind(schema: Schema) -> str:
         return json.dumps(whole["const"])
     if "enum" in whole:
         return " · ".join(str(one) for one in whole["enum"] if one is not None)
+    if whole.get("contentMediaType") == "application/octet-stream":
+        return "file"
     if "anyOf" in whole:
         return " or ".join(dict.fromkeys(_kind(one) for one in whole["anyOf"] if one.get("type") != "null"))
     kinds = whole.get("type", "anything")
