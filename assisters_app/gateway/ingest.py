@@ -38,7 +38,7 @@ from assisters_app.usage import events
 from assisters_app.usage.events import Event
 
 GROUP = "ingest"
-BATCH = 500
+BATCH = 2_000  # of 8,000 records: half as much again a second as with 500, a quarter less of processor time
 WAIT = 1.0  # seconds to wait for a first record
 ABANDONED = 30.0  # seconds after which a record that a worker took and did not finish is another's
 TROUBLE = 2.0  # seconds to wait after the database or Valkey was away
