@@ -17,7 +17,7 @@ def page() -> rx.Component:
         rx.el.div(
             heading(
                 "Pricing",
-                lead="Pay for the tokens you use, from a balance you fill. Every line of a bill can be worked out again.",
+                lead="Pay for what you use, from a balance you fill. Every line of a bill can be worked out again.",
             ),
             rx.el.div(*[_plan(plan) for plan in plans.PLANS.values()], class_name="grid md:grid-cols-3 gap-4"),
             card(
