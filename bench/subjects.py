@@ -140,7 +140,7 @@ def start(subject: Subject, cores: set[int]) -> Running:
     os.sched_setaffinity(0, cores)  # what is started inherits it
     try:
         began = time.perf_counter()
-        env = {**os.environ, **subject.env}
+        env = {**(os.environ if subject.switched_on == EVERYTHING else _no_settings_of_ours()), **subject.env}
         child = processes.start(subject.name, subject.argv(port), env=env, cwd=ROOT, output=log)
     finally:
         os.sched_setaffinity(0, own)
@@ -150,6 +150,11 @@ def start(subject: Subject, cores: set[int]) -> Running:
         time.sleep(0.02)
     child.end()
     raise RuntimeError(f"{subject.title} did not answer; its last words are in {log.name}.")
+
+
+def _no_settings_of_ours() -> dict[str, str]:
+    """Return what a stranger's program may know: LiteLLM would take our database for its own."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
 def _answers(subject: Subject, port: int) -> bool:
