@@ -8,7 +8,7 @@
     check(tx) -> list[Invariant]                     that every call of the kept days has its receipt, once
 
 Workers append to one day of one organization after the other: they lock its statement, in the same order everywhere.
-`billing.proofs` says what is signed and how it is checked; docs/decisions/0012 why it is so.
+`billing.proofs` says what is signed and how it is checked; docs/decisions/0014 why it is so.
 """
 
 from collections import defaultdict

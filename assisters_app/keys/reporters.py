@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import orjson
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -85,7 +85,7 @@ async def _ask(published: _Published, address: str) -> None:
     """Read the list anew; one that cannot be read leaves what was known, and nothing known is our own failure."""
     published.asked_at = now()
     try:
-        published.keys = dict(map(_read, orjson.loads(await _list(address))["public_keys"]))
+        published.keys = _usable(orjson.loads(await _list(address))["public_keys"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as problem:
         logger.warning("The keys that leaks are reported with could not be read: %s.", type(problem).__name__)
         if not published.keys:
@@ -108,11 +108,21 @@ async def _list(address: str) -> bytes:
     return text
 
 
-def _read(one: dict[str, Any]) -> tuple[str, EllipticCurvePublicKey]:
-    key = load_pem_public_key(str(one["key"]).encode())
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise TypeError("The key is not one of ECDSA over P-256.")
-    return str(one["key_identifier"]), key
+def _usable(listed: list[dict[str, Any]]) -> dict[str, EllipticCurvePublicKey]:
+    """Return the keys of the kind that is signed with; one of another kind, which may be added, is passed over."""
+    read = {str(one["key_identifier"]): _key_in(str(one["key"])) for one in listed}
+    usable = {name: key for name, key in read.items() if key is not None}
+    if not usable:
+        raise ValueError("None of the keys is one of ECDSA over P-256.")
+    return usable
+
+
+def _key_in(pem: str) -> EllipticCurvePublicKey | None:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except UnsupportedAlgorithm:
+        return None
+    return key if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1) else None
 
 
 def _not_signed() -> Refused:

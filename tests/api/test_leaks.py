@@ -36,6 +36,7 @@ class Scanner:
         self.published = {"current": self.key.public_key()}
         self.asked = 0
         self.status = 200
+        self.listed = None
         self.client = None
 
     async def list(self, _):
@@ -48,7 +49,7 @@ class Scanner:
             }
             for name, key in self.published.items()
         ]
-        return web.json_response({"public_keys": listed}, status=self.status)
+        return web.json_response({"public_keys": self.listed or listed}, status=self.status)
 
     async def send(self, body, identifier="current", key=None, hashed=SHA256, altered=None):
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -211,6 +212,15 @@ async def test_when_the_published_keys_cannot_be_had_github_is_asked_to_come_aga
     assert (await scanner.send([])).status_code == 503
     scanner.published = {"current": scanner.key.public_key()}
     assert (await scanner.send([])).status_code == 200
+
+
+async def test_a_published_key_of_a_kind_that_we_do_not_know_is_passed_over(scanner):
+    known = scanner.published["current"].public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    unheard_of = "MBYwDAYIKwYBBAGZAAEFAAMGAAECAwQF"  # a public key whose algorithm nobody has named
+    keys = {"new": f"-----BEGIN PUBLIC KEY-----\n{unheard_of}\n-----END PUBLIC KEY-----\n", "current": known}
+    scanner.listed = [{"key_identifier": name, "key": key, "is_current": True} for name, key in keys.items()]
+    assert (await scanner.send([])).status_code == 200
+    assert (await scanner.send([], "new")).status_code == 400
 
 
 @pytest.mark.parametrize(
