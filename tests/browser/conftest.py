@@ -17,7 +17,7 @@ from nets import free_port
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from product import ROOT, Product, until
 
-USED = {"prompt_tokens": 1_234, "completion_tokens": 47, "total_tokens": 1_281}  # by every call of the tests
+USED = {"prompt_tokens": 543, "completion_tokens": 47, "total_tokens": 590}  # by every call here; it can be
 REFUSED = "status of 401"  # Chromium's own line about a refusal that a test asked for
 expect.set_options(timeout=20_000)  # milliseconds: a machine that does other things besides is not a failure
 PATIENCE = 420  # seconds: the first start on a machine builds the front end

@@ -48,7 +48,7 @@ def test_from_sign_up_to_erasure(page: Page, product: Product, tmp_path: Path):
     top_up(page)
     tokens = call_the_api(product, secret)
     see_the_usage(page, tokens)
-    see_the_balance(page, "$52.49969092")  # two chats of 1,234 + 47 tokens and one embedding
+    see_the_balance(page, "$52.49984294")  # two chats of 543 + 47 tokens and one embedding
     drive_secrets_everywhere(product, secret)
     # a key shows its first twelve characters at most
     assert found(product, secret[12:], PASSWORD, PROMPT, CANARY) == []
