@@ -1,6 +1,7 @@
 """The official Node client talks to us as it talks to OpenAI."""
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -33,6 +34,12 @@ def node(upstream, api, ada):
     return act
 
 
+@pytest.fixture
+async def test_key(ada):
+    """A key of Ada's that reaches the sandbox."""
+    return (await key_of(ada, mode="test"))[2]
+
+
 async def test_an_answer_with_its_cost_and_its_id(node, records):
     told = (await node("chat"))["answer"]
     assert (told["content"], told["model"]) == ("Hello from the upstream.", "assisters-chat-v1")
@@ -58,6 +65,36 @@ async def test_vectors_come_as_numbers(node, upstream):
     [first, second] = (await node("embeddings", input=["a", "b"]))["answer"]
     assert first == second == pytest.approx([0.6, 0.8], abs=1e-6)
     assert upstream.asked[0]["encoding_format"] == "base64"  # the client's own choice, unpacked by it
+
+
+async def test_the_newer_shape_comes_whole_and_as_typed_events(node, upstream):
+    upstream.usage = {"input_tokens": 11, "output_tokens": 5, "total_tokens": 16}
+    told = (await node("responses"))["answer"]
+    assert told["text"] == "Hello from the upstream."
+    assert told["usage"]["output_tokens"] == 5
+    assert (told["types"][0], told["types"][-1]) == ("response.created", "response.completed")
+    assert "response.output_text.delta" in told["types"]
+
+
+async def test_json_is_given_where_it_was_asked_for(node, test_key):
+    wanted = {"response_format": {"type": "json_object"}}
+    answer = (await node("chat", key=test_key, ask=wanted))["answer"]
+    assert json.loads(answer["content"])["you_said"] == "Hello"
+
+
+async def test_texts_are_judged(node, test_key):
+    assert (await node("moderations", key=test_key, input=["Hello", "sandbox:flagged"]))["answer"] == [False, True]
+
+
+async def test_pictures_are_drawn(node, test_key):
+    pictures = [base64.b64decode(one) for one in (await node("images", key=test_key))["answer"]]
+    assert [picture[:8] for picture in pictures] == [b"\x89PNG\r\n\x1a\n"] * 2
+
+
+async def test_what_was_spoken_is_heard_again(node, test_key):
+    spoken = (await node("speech", key=test_key))["answer"]
+    assert spoken["kind"] == "audio/wav"
+    assert "1 second" in (await node("transcription", key=test_key, sound=spoken["sound"]))["answer"]
 
 
 async def test_models_are_listed_and_found(node):

@@ -48,6 +48,35 @@ const acts = {
     return answer.data.map((one) => one.embedding);
   },
 
+  async responses() {
+    const asked = { model: "assisters-chat-v1", input: "Hello" };
+    const whole = await client.responses.create(asked);
+    const types = [];
+    for await (const event of await client.responses.create({ ...asked, stream: true })) types.push(event.type);
+    return { text: whole.output_text, usage: whole.usage, types };
+  },
+
+  async moderations() {
+    const answer = await client.moderations.create({ model: "assisters-moderation-v1", input: told.input });
+    return answer.results.map((one) => one.flagged);
+  },
+
+  async images() {
+    const asked = { model: "assisters-image-v1", prompt: "A house", n: 2, response_format: "b64_json" };
+    return (await client.images.generate(asked)).data.map((one) => one.b64_json);
+  },
+
+  async speech() {
+    const asked = { model: "assisters-tts-v1", voice: "alloy", input: "Hello", response_format: "wav" };
+    const answer = await client.audio.speech.create(asked);
+    return { kind: answer.headers.get("content-type"), sound: Buffer.from(await answer.arrayBuffer()).toString("base64") };
+  },
+
+  async transcription() {
+    const file = await OpenAI.toFile(Buffer.from(told.sound, "base64"), "hello.wav");
+    return (await client.audio.transcriptions.create({ model: "assisters-whisper-v1", file })).text;
+  },
+
   async models() {
     const found = [];
     for await (const model of client.models.list()) found.push(model.id);
