@@ -52,7 +52,7 @@ class Length:
     half: float
 
 
-USUAL = Length(rounds=3, one=1.5, full=3.0, half=2.5)
+USUAL = Length(rounds=3, one=1.0, full=2.5, half=2.0)
 QUICK = Length(rounds=1, one=1.0, full=2.0, half=1.5)
 
 
