@@ -19,7 +19,6 @@ CHANNEL = "changes"
 QUIET = 30.0  # seconds to wait for news before asking again
 
 logger = logging.getLogger(__name__)
-QUIET = 30.0  # seconds to wait for a change before waiting again
 
 _clients: dict[asyncio.AbstractEventLoop, redis.Redis] = {}
 _lines: dict[asyncio.AbstractEventLoop, Line] = {}

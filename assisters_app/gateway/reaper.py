@@ -27,9 +27,7 @@ from assisters_app.gateway.scripts import OPEN, PARKED, Keys, Scripts
 from assisters_app.usage.events import Event
 
 EVERY = 5.0  # seconds
-CONTACT = (
-    10.0  # seconds that Valkey must have been there before a lease counts as lapsed: its holder could not renew it
-)
+CONTACT = 10.0  # seconds that Valkey must have answered before a lease is lapsed: until then nobody could renew it
 AT_ONCE = 200
 
 logger = logging.getLogger(__name__)
