@@ -161,7 +161,7 @@ def _issue_key(chosen: argparse.Namespace) -> int:
 
 def _verify_receipt(chosen: argparse.Namespace) -> int:
     from assisters_app.billing import proofs
-    from assisters_app.privacy import receipts
+    from assisters_app.privacy.erasing import receipts
 
     try:
         content = chosen.file.read_bytes()
@@ -181,7 +181,7 @@ def _verify_receipt(chosen: argparse.Namespace) -> int:
 def _checked(file: dict[str, Any], trusted: list[str]) -> tuple[dict[str, Any], str]:
     """Return what a single receipt says, a request's or an erasure's, and the key that it verifies with."""
     from assisters_app.billing import proofs
-    from assisters_app.privacy import receipts
+    from assisters_app.privacy.erasing import receipts
 
     if "facts" in file:
         return proofs.check_one(file, trusted), file["public_key"]

@@ -21,7 +21,7 @@ from assisters_app.base.valkey import valkey
 from assisters_app.billing import invariants as money
 from assisters_app.billing import receipts as requests
 from assisters_app.gateway import invariants as calls
-from assisters_app.privacy import receipts
+from assisters_app.privacy.erasing import receipts
 from assisters_app.usage.events import Invariant
 
 PATIENCE = 10  # seconds for one dependency to answer

@@ -10,7 +10,8 @@ from assisters_app.base import jobs, log, mail, marks
 from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
 from assisters_app.keys import warning
-from assisters_app.privacy import purge, retention
+from assisters_app.privacy.erasing import purge
+from assisters_app.privacy.keeping import retention
 from assisters_app.ui import tabs
 from assisters_app.usage import ddl
 

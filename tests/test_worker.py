@@ -20,7 +20,7 @@ def test_every_job_that_is_written_is_known_to_the_worker():
 
 
 FACE = (
-    "import sys; from assisters_app import worker; from assisters_app.privacy import purge; "
+    "import sys; from assisters_app import worker; from assisters_app.privacy.erasing import purge; "
     "print('open tabs' in purge._also, 'reflex' in sys.modules)"
 )
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import erasure
-from assisters_app.privacy.purge import Line
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.erasing.purge import Line
 from assisters_app.ui.parts import (
     button,
     card,

@@ -5,7 +5,7 @@ from typing import Self
 
 import reflex as rx
 
-from assisters_app.privacy import cookies
+from assisters_app.privacy.choices import cookies
 from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, table
 from assisters_app.ui.parts.privacy import OnDevice, PrivacySignal
 from assisters_app.ui.session import AppState, access

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from assisters_app.base.clock import now
-from assisters_app.privacy import policy
+from assisters_app.privacy.policies import policy
 from assisters_app.ui.first_call import first_call
 from assisters_app.ui.parts import card, link, link_button, time
 from assisters_app.ui.price_list import PricesState, price_list

@@ -6,8 +6,9 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.base.marks import UNSTATED
-from assisters_app.privacy import policy, retention
-from assisters_app.privacy.policy import Part, Section
+from assisters_app.privacy.keeping import retention
+from assisters_app.privacy.policies import policy
+from assisters_app.privacy.policies.policy import Part, Section
 from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, notice, rows, table, time
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public

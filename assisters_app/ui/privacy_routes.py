@@ -19,18 +19,11 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import (
-    access,
-    cookies,
-    erasure,
-    export,
-    gpc,
-    inventory,
-    opting_out,
-    policy,
-    processors,
-    receipts,
-)
+from assisters_app.privacy import inventory, processors
+from assisters_app.privacy.choices import cookies, gpc, opting_out
+from assisters_app.privacy.erasing import erasure, receipts
+from assisters_app.privacy.policies import policy
+from assisters_app.privacy.rights import access, export
 from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
 from assisters_app.ui.cookie import clear_cookie
 from assisters_app.ui.papers import paper, text

@@ -8,7 +8,7 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.base.errors import NotFound
-from assisters_app.privacy import receipts
+from assisters_app.privacy.erasing import receipts
 from assisters_app.ui.parts import anchor, card, copyable, empty, heading, notice, number, rows, skeleton, table, time
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public

@@ -11,7 +11,7 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.billing import months, receipts
-from assisters_app.privacy import receipts as erasures
+from assisters_app.privacy.erasing import receipts as erasures
 from assisters_app.ui.privacy_routes import PRIVATE, guarded
 from assisters_app.usage import events
 

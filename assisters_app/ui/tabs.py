@@ -8,8 +8,8 @@ from sqlmodel import select
 from assisters_app.accounts.tables import Session
 from assisters_app.base.db import transaction
 from assisters_app.base.valkey import valkey
-from assisters_app.privacy import purge
 from assisters_app.privacy.belonging import Subject
+from assisters_app.privacy.erasing import purge
 
 AT_ONCE = 500  # keys in one round trip
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from assisters_app.privacy import erasure
+from assisters_app.privacy.erasing import erasure
 from assisters_app.ui.parts import button, link, time, with_zone
 from assisters_app.ui.parts.privacy import Until
 from assisters_app.ui.session import AppState, access, signed_in

@@ -22,8 +22,8 @@ from assisters_app.base.valkey import valkey
 from assisters_app.billing import wallet
 from assisters_app.gateway import replays
 from assisters_app.keys import keys
-from assisters_app.privacy import remains
 from assisters_app.privacy.belonging import subject_of
+from assisters_app.privacy.erasing import remains
 from assisters_app.usage.events import handle
 
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"

@@ -20,7 +20,7 @@ from assisters_app.base.ids import new_id
 from assisters_app.billing import ledger, months, rating
 from assisters_app.billing import receipts as request_receipts
 from assisters_app.keys.tables import ApiKey
-from assisters_app.privacy import receipts
+from assisters_app.privacy.erasing import receipts
 from assisters_app.usage import events
 from assisters_app.usage.events import Event
 

@@ -8,8 +8,11 @@ from sqlmodel import select
 from assisters_app.base import jobs
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import consents, erasure, opting_out, policy
-from assisters_app.privacy.tables import Consent, PrivacyRequest, Suppression
+from assisters_app.privacy.choices import consents, opting_out
+from assisters_app.privacy.choices.tables import Consent, Suppression
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.policies import policy
+from assisters_app.privacy.rights.tables import PrivacyRequest
 
 
 async def choose(person, purpose, *, given):

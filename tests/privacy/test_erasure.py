@@ -33,9 +33,12 @@ from assisters_app.gateway import ingest
 from assisters_app.gateway.scripts import OPEN, RECORDS, Keys, open_name
 from assisters_app.keys import keys
 from assisters_app.keys.tables import ApiKey
-from assisters_app.privacy import erasure, inventory, purge, receipts, remains, requests
+from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import subject_of
-from assisters_app.privacy.tables import Erasure, PrivacyRequest
+from assisters_app.privacy.erasing import erasure, purge, receipts, remains
+from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.rights import requests
+from assisters_app.privacy.rights.tables import PrivacyRequest
 from assisters_app.usage import ddl
 from assisters_app.usage.events import Event
 

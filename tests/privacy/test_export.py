@@ -13,7 +13,8 @@ from markers import fill
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import access, export, inventory
+from assisters_app.privacy import inventory
+from assisters_app.privacy.rights import access, export
 
 
 async def download(person):

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from assisters_app.base import marks
-from assisters_app.privacy import cookies, gpc, inventory, policy, processors
+from assisters_app.privacy import inventory, processors
+from assisters_app.privacy.choices import cookies, gpc
+from assisters_app.privacy.policies import policy
 
 PUBLISHED = {"2026-01": "8f3898ea17cba92760d94531f08d419d71e46bc951a96238f3dcd3a549a3e201"}  # never changed, only added
 

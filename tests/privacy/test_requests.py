@@ -12,7 +12,7 @@ from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.tables import TrailEntry
-from assisters_app.privacy import access, export, requests
+from assisters_app.privacy.rights import access, export, requests
 
 STRANGER = "stranger@example.com"
 

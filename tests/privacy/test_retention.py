@@ -15,7 +15,10 @@ from assisters_app.base.valkey import valkey
 from assisters_app.billing import ledger
 from assisters_app.gateway import wallets
 from assisters_app.gateway.scripts import PARKED, Keys, Scripts
-from assisters_app.privacy import consents, erasure, inventory, retention
+from assisters_app.privacy import inventory
+from assisters_app.privacy.choices import consents
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.keeping import retention
 from assisters_app.usage import ddl, events
 from assisters_app.usage.events import Event
 from assisters_app.usage.tables import UsageEvent

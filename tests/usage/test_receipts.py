@@ -19,7 +19,7 @@ from assisters_app.base.errors import NotFound
 from assisters_app.billing import ledger, proofs, rating, receipts
 from assisters_app.billing.months import Month
 from assisters_app.billing.proofs import NotGenuine, Signer, canonical
-from assisters_app.privacy import retention
+from assisters_app.privacy.keeping import retention
 from assisters_app.usage import ddl, events
 
 NOVEMBER = Month(2026, 11)

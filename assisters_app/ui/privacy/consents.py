@@ -7,7 +7,7 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.base.clock import now
-from assisters_app.privacy import consents
+from assisters_app.privacy.choices import consents
 from assisters_app.ui.parts import badge, button, card, empty, heading, link, link_button, table, time
 from assisters_app.ui.parts.switches import switch
 from assisters_app.ui.session import AppState, access, loading, signed_in

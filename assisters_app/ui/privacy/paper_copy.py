@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from assisters_app.privacy.access import SHOWN, Context, Copy, Section
+from assisters_app.privacy.rights.access import SHOWN, Context, Copy, Section
 from assisters_app.ui.papers import grid, listed, pairs, paper, text
 from assisters_app.ui.privacy.kinds import kind_in_words
 

@@ -6,7 +6,9 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.accounts import reauthentication
-from assisters_app.privacy import consents, requests, trails
+from assisters_app.privacy.choices import consents
+from assisters_app.privacy.registers import trails
+from assisters_app.privacy.rights import requests
 from assisters_app.ui.parts import badge, card, empty, heading, link, link_button, rows, table, time
 from assisters_app.ui.parts.privacy import FreshLink, PrivacySignal
 from assisters_app.ui.parts.switches import switch

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import reflex as rx
 
-from assisters_app.privacy import trails
+from assisters_app.privacy.registers import trails
 from assisters_app.ui.parts import badge, card, empty, heading, link_button, show_more, table, time
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell

@@ -10,7 +10,8 @@ from assisters_app.accounts import people
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
-from assisters_app.privacy import erasure, trails
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.registers import trails
 from assisters_app.ui import figures
 from assisters_app.ui.asked import question
 from assisters_app.ui.drawn import chart_of, four_sums

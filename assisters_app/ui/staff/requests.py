@@ -9,7 +9,7 @@ import reflex as rx
 
 from assisters_app.accounts import emails
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import requests
+from assisters_app.privacy.rights import requests
 from assisters_app.ui.parts import (
     area,
     badge,

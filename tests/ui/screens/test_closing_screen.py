@@ -12,8 +12,8 @@ from uses import has_key
 from assisters_app.accounts import sessions
 from assisters_app.accounts.tables import Account
 from assisters_app.base.db import transaction
-from assisters_app.privacy import erasure, purge, receipts
-from assisters_app.privacy.tables import Erasure
+from assisters_app.privacy.erasing import erasure, purge, receipts
+from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.ui.closing import ClosingState
 from assisters_app.ui.receipt import ReceiptState
 from assisters_app.ui.undoing import UndoingState

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
-from assisters_app.privacy import inventory, policy
-from assisters_app.privacy.tables import Sweep
+from assisters_app.privacy import inventory
+from assisters_app.privacy.keeping.tables import Sweep
+from assisters_app.privacy.policies import policy
 from assisters_app.ui import cookies, processors
 from assisters_app.ui import policy as policy_page
 from assisters_app.ui.cookies import CookiesState

@@ -15,8 +15,9 @@ from assisters_app.accounts import people, sessions
 from assisters_app.accounts.tables import Session
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
-from assisters_app.privacy import consents, opting_out, requests
-from assisters_app.privacy.tables import PrivacyRequest
+from assisters_app.privacy.choices import consents, opting_out
+from assisters_app.privacy.rights import requests
+from assisters_app.privacy.rights.tables import PrivacyRequest
 from assisters_app.ui.privacy.consents import ConsentsState
 from assisters_app.ui.privacy.rights import RightsState
 from assisters_app.ui.privacy.trail import TrailState

@@ -12,8 +12,9 @@ from assisters_app.accounts.tables import Account
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.tables import TrailEntry
-from assisters_app.privacy import erasure, requests
-from assisters_app.privacy.tables import PrivacyRequest
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.rights import requests
+from assisters_app.privacy.rights.tables import PrivacyRequest
 from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
 from assisters_app.ui.staff.requests import QueueState

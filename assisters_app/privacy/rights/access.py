@@ -19,8 +19,10 @@ from assisters_app.base import trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.marks import Rows, mark_of
-from assisters_app.privacy import inventory, policy, processors, requests
+from assisters_app.privacy import inventory, processors
 from assisters_app.privacy.belonging import Subject, exported_columns, subject_of, theirs
+from assisters_app.privacy.policies import policy
+from assisters_app.privacy.rights import requests
 
 SHOWN = 50  # rows of each table; a page that lists a million calls is read by nobody
 OFTEN = Limit("access", 30, timedelta(hours=1))

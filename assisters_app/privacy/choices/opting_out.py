@@ -17,7 +17,8 @@ from assisters_app.base import crypto
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
-from assisters_app.privacy import consents, requests, suppressions
+from assisters_app.privacy.choices import consents, suppressions
+from assisters_app.privacy.rights import requests
 
 PATH = "/unsubscribe/"
 

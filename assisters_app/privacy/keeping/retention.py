@@ -22,7 +22,8 @@ from assisters_app.base.marks import REQUEST_LOGS, OnErase, Retention, Rows, row
 from assisters_app.billing import ledger
 from assisters_app.gateway import ingest
 from assisters_app.privacy import inventory
-from assisters_app.privacy.tables import Erasure, Sweep
+from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.keeping.tables import Sweep
 from assisters_app.usage import ddl
 from assisters_app.usage.events import QUARTER
 

@@ -27,10 +27,12 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.ids import handle
 from assisters_app.base.mail import Message
 from assisters_app.base.settings import settings
-from assisters_app.privacy import inventory, purge, requests
+from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import subject_of
-from assisters_app.privacy.purge import Line
-from assisters_app.privacy.tables import Erasure
+from assisters_app.privacy.erasing import purge
+from assisters_app.privacy.erasing.purge import Line
+from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.rights import requests
 
 GRACE = timedelta(days=30)  # policy 4.1: time to change one's mind
 

@@ -25,7 +25,7 @@ from assisters_app.base.clock import months_later, now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.ids import handle
-from assisters_app.privacy.tables import PrivacyRequest
+from assisters_app.privacy.rights.tables import PrivacyRequest
 
 Kind = Literal["access", "export", "correction", "deletion", "opt-out"]
 Channel = Literal["dashboard", "email"]

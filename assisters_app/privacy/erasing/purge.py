@@ -44,9 +44,11 @@ from assisters_app.base.marks import Mark, OnErase, Rows, mark_of, rows_of
 from assisters_app.base.settings import settings
 from assisters_app.billing import stripe
 from assisters_app.keys import keys
-from assisters_app.privacy import inventory, receipts, remains, requests
+from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import EMAIL, Subject, subject_of, theirs
-from assisters_app.privacy.tables import Erasure
+from assisters_app.privacy.erasing import receipts, remains
+from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.rights import requests
 
 AT_ONCE = 10_000  # rows deleted in one transaction
 LAST = ("organization", "account")  # everything is found through these two: they go in the last transaction

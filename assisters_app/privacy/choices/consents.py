@@ -19,8 +19,9 @@ from assisters_app.base import trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
-from assisters_app.privacy import policy, suppressions
-from assisters_app.privacy.tables import Consent
+from assisters_app.privacy.choices import suppressions
+from assisters_app.privacy.choices.tables import Consent
+from assisters_app.privacy.policies import policy
 
 
 @dataclass(frozen=True, slots=True)

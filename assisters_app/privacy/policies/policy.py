@@ -3,7 +3,7 @@
     CURRENT: Policy                 .version, .effective_at, .sections[…].parts[…]; .text, .sha256
     differences()                   sentences that say how the marks contradict sections 1 to 4 of the policy
 
-A version is a file in `policies/`, never edited once published: `tests/privacy/test_policy.py` holds its hash.
+A version is a file beside this one, never edited once published: `tests/privacy/test_policy.py` holds its hash.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ class Policy:
 
 def read(version: str) -> Policy:
     """Return the version in `policies/<version>.txt`; raise ValueError for a line that cannot be read."""
-    first, _, body = (Path(__file__).parent / "policies" / f"{version}.txt").read_text().partition("\n")
+    first, _, body = (Path(__file__).parent / f"{version}.txt").read_text().partition("\n")
     sections = [Section(0, "", ())]
     for line in filter(None, body.splitlines()):
         if title := re.fullmatch(r"# (\d+)\. (.+)", line):

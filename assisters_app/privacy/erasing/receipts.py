@@ -27,8 +27,8 @@ from assisters_app.base import crypto
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
-from assisters_app.privacy import policy
-from assisters_app.privacy.tables import ErasureReceipt
+from assisters_app.privacy.erasing.tables import ErasureReceipt
+from assisters_app.privacy.policies import policy
 
 KIND = "assisters-erasure-receipt/1"
 FIRST = "0" * 64  # what the first receipt names as the one before it

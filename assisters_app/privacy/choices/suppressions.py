@@ -6,7 +6,7 @@ from sqlmodel import col, delete
 from assisters_app.base import crypto
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
-from assisters_app.privacy.tables import Suppression
+from assisters_app.privacy.choices.tables import Suppression
 
 
 async def suppress(tx: Tx, email: str) -> bool:

@@ -29,8 +29,10 @@ from assisters_app.base import db, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.marks import Rows, mark_of
-from assisters_app.privacy import inventory, policy, requests
+from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject, exported_columns, subject_of, theirs
+from assisters_app.privacy.policies import policy
+from assisters_app.privacy.rights import requests
 
 MEDIA_TYPE = "application/zip"
 FORMAT = "assisters-export/1"

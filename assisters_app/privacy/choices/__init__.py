@@ -1,0 +1,1 @@
+"""What people choose: consents, cookies, signals of their browser, mail they do not want."""

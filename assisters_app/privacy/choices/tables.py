@@ -1,0 +1,53 @@
+"""What people chose, and addresses that opted out."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import SQLModel
+
+from assisters_app.base.clock import now
+from assisters_app.base.ids import new_id
+from assisters_app.base.marks import REGISTER, SUPPRESSION, OnErase, Purpose, Rows, personal, plain
+
+
+class Consent(SQLModel, table=True):
+    """One choice, given or withdrawn. Append-only: the latest row of a purpose is the choice in force.
+
+    `purpose` is 'marketing', 'training' or 'cookies.<group>'; `text` is exactly what the person saw.
+    """
+
+    __tablename__ = "consent"
+    __table_args__ = (
+        {
+            "info": {
+                "rows": Rows(
+                    "Your consents",
+                    REGISTER,
+                    account="account_id",
+                    since="ended_at",
+                    on_erase=OnErase.KEEP,
+                    ground="Proof of consent (GDPR Art. 7(1)), 24 months; identifiers removed",
+                )
+            }
+        },
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    account_id: UUID = personal("user.unique_id", Purpose.LAW, collected_as="1.1", on_erase=OnErase.UNLINK, index=True)
+    purpose: str = plain(max_length=64)
+    given: bool = personal("user.privacy_preferences", Purpose.LAW, collected_as="1.1", on_erase=OnErase.KEEP)
+    text: str = plain()
+    policy_version: str = plain(max_length=64)
+    source: str = plain(max_length=64)  # where it was said: 'settings', 'sign-up', 'one-click-unsubscribe', 'gpc'
+    created_at: datetime = plain(default_factory=now)
+    ended_at: datetime | None = plain(default=None)  # when a later choice, or the erasure of the account, ended it
+
+
+class Suppression(SQLModel, table=True):
+    """An address that gets no marketing, as a keyed hash that nobody can turn back."""
+
+    __tablename__ = "suppression"
+    __table_args__ = ({"info": {"rows": Rows("Addresses that opted out, as keyed hashes", SUPPRESSION)}},)
+
+    email_hash: str = plain(primary_key=True, max_length=64)
+    created_at: datetime = plain(default_factory=now)
