@@ -2,7 +2,7 @@
 
 from assisters_app.api.exchange import Exchange
 from assisters_app.api.metered import whole_answer
-from assisters_app.gateway import embeddings
+from assisters_app.gateway.families import embeddings
 
 ENDPOINT = "/v1/embeddings"
 

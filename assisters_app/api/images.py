@@ -2,7 +2,7 @@
 
 from assisters_app.api.exchange import Exchange
 from assisters_app.api.metered import whole_answer
-from assisters_app.gateway import images
+from assisters_app.gateway.families import images
 
 ENDPOINT = "/v1/images/generations"
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from assisters_app.api.errors import Header
 from assisters_app.api.exchange import Exchange, watched, whether_gone
 from assisters_app.base.money import NANO
-from assisters_app.gateway import whole
-from assisters_app.gateway.answers import Answer
 from assisters_app.gateway.calls import Call
 from assisters_app.gateway.catalog import Offer
-from assisters_app.gateway.whole import Ask
+from assisters_app.gateway.families import whole
+from assisters_app.gateway.families.answers import Answer
+from assisters_app.gateway.families.whole import Ask
 
 LARGE = 2**16  # bytes of a body from which its tokens are counted in a thread, while others are answered
 

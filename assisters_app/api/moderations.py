@@ -2,7 +2,7 @@
 
 from assisters_app.api.exchange import Exchange
 from assisters_app.api.metered import whole_answer
-from assisters_app.gateway import moderations
+from assisters_app.gateway.families import moderations
 
 ENDPOINT = "/v1/moderations"
 OWN_NAME = "/v1/moderate"

@@ -2,7 +2,7 @@
 
 from assisters_app.api.exchange import Exchange
 from assisters_app.api.metered import answer, asked, until_gone
-from assisters_app.gateway import responses
+from assisters_app.gateway.families import responses
 
 ENDPOINT = "/v1/responses"
 

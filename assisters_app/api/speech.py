@@ -2,8 +2,8 @@
 
 from assisters_app.api.exchange import Exchange
 from assisters_app.api.metered import asked, cost_header, until_gone
-from assisters_app.gateway import speech
 from assisters_app.gateway.calls import Usage
+from assisters_app.gateway.families import speech
 
 ENDPOINT = "/v1/audio/speech"
 

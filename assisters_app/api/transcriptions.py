@@ -5,8 +5,9 @@ from contextlib import aclosing
 
 from assisters_app.api.exchange import Exchange
 from assisters_app.api.metered import cost_header
-from assisters_app.gateway import transcriptions, upload
+from assisters_app.gateway import upload
 from assisters_app.gateway.calls import Call
+from assisters_app.gateway.families import transcriptions
 from assisters_app.gateway.upload import Upload
 
 ENDPOINT = "/v1/audio/transcriptions"

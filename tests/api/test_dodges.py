@@ -11,9 +11,9 @@ from sqlalchemy import text
 from assisters_app.api import exchange
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
-from assisters_app.gateway import chat, streams
 from assisters_app.gateway.calls import Call, GoneError
 from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.families import chat, streams
 from assisters_app.gateway.gate import Gate
 
 HELLO = [{"role": "user", "content": "Hello"}]

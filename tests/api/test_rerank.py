@@ -4,7 +4,7 @@ import openai
 import pytest
 from openai import BaseModel
 
-from assisters_app.gateway import rerank
+from assisters_app.gateway.families import rerank
 
 DOCUMENTS = [
     "Oslo is the capital of Norway.",

@@ -6,8 +6,9 @@ import openai
 import pytest
 
 from assisters_app.base.clock import now
-from assisters_app.gateway import responses, tokens
+from assisters_app.gateway import tokens
 from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.families import responses
 
 ASK = {"model": "assisters-chat-v1", "input": "Hello"}
 PRICE = {"input": 100, "output": 400}  # nano-USD per token

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from assisters_app.base.errors import Refused
-from assisters_app.gateway import answers
 from assisters_app.gateway.calls import Call, Ending, GoneError, Usage
+from assisters_app.gateway.families import answers
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.upstream import Reply, broken
 

@@ -9,11 +9,12 @@ Sold by the character that is to be spoken, so what is held is what is charged: 
 from dataclasses import dataclass
 from typing import Any
 
-from assisters_app.gateway import answers, checks
+from assisters_app.gateway import checks
 from assisters_app.gateway.calls import Bound, Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.streams import Send, patiently, timed
 from assisters_app.gateway.gate import Gate
-from assisters_app.gateway.streams import Send, patiently, timed
 from assisters_app.gateway.upstream import broken
 
 PATH = "/audio/speech"

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from assisters_app.gateway import answers
-from assisters_app.gateway.answers import Answer
 from assisters_app.gateway.calls import Bound, Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.answers import Answer
 from assisters_app.gateway.gate import Gate
 
 

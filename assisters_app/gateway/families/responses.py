@@ -17,13 +17,14 @@ import orjson
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.money import NANO
-from assisters_app.gateway import answers, checks, streams, tokens
-from assisters_app.gateway.answers import Answer
+from assisters_app.gateway import checks, tokens
 from assisters_app.gateway.calls import Bound, Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import unpriced, wrong
+from assisters_app.gateway.families import answers, streams
+from assisters_app.gateway.families.answers import Answer
+from assisters_app.gateway.families.streams import Send
 from assisters_app.gateway.gate import Gate
-from assisters_app.gateway.streams import Send
 from assisters_app.gateway.upstream import broken
 
 PATH = "/responses"

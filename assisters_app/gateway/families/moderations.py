@@ -7,11 +7,12 @@ Sold by the token. Upstreams seldom tell how many there were, so most often they
 
 from typing import Any
 
-from assisters_app.gateway import answers, checks, tokens
+from assisters_app.gateway import checks, tokens
 from assisters_app.gateway.calls import Bound, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
-from assisters_app.gateway.whole import Ask
+from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.whole import Ask
 
 PATH = "/moderations"
 MOST_INPUTS = 1_000

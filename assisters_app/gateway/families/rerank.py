@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from assisters_app.gateway import answers, checks, tokens
+from assisters_app.gateway import checks, tokens
 from assisters_app.gateway.calls import Bound, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
-from assisters_app.gateway.whole import Ask
+from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.whole import Ask
 
 PATH = "/rerank"
 MOST_DOCUMENTS = 1_000

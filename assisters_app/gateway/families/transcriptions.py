@@ -17,10 +17,11 @@ import orjson
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.money import NANO
-from assisters_app.gateway import answers, checks
-from assisters_app.gateway.answers import Answer
+from assisters_app.gateway import checks
 from assisters_app.gateway.calls import Bound, Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.answers import Answer
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.upload import Upload
 from assisters_app.gateway.upstream import broken

@@ -5,11 +5,12 @@ request(body, offer) -> Ask                           checks what we rely on; ev
 
 from typing import Any
 
-from assisters_app.gateway import answers, checks, tokens
+from assisters_app.gateway import checks, tokens
 from assisters_app.gateway.calls import Bound, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
-from assisters_app.gateway.whole import Ask
+from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.whole import Ask
 
 PATH = "/embeddings"
 MOST_INPUTS = 2_048

@@ -11,13 +11,14 @@ from typing import Any
 
 import orjson
 
-from assisters_app.gateway import answers, checks, streams, tokens
-from assisters_app.gateway.answers import Answer, Tally
+from assisters_app.gateway import checks, tokens
 from assisters_app.gateway.calls import Bound, Call, Ending, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
+from assisters_app.gateway.families import answers, streams
+from assisters_app.gateway.families.answers import Answer, Tally
+from assisters_app.gateway.families.streams import Send
 from assisters_app.gateway.gate import Gate
-from assisters_app.gateway.streams import Send
 
 PATH = "/chat/completions"
 MOST_CHOICES = 16
