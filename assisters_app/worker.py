@@ -12,6 +12,7 @@ from assisters_app.gateway import ingest, reaper
 from assisters_app.keys import warning
 from assisters_app.privacy.erasing import purge
 from assisters_app.privacy.keeping import retention
+from assisters_app.privacy.registers import holds
 from assisters_app.ui import tabs
 from assisters_app.usage import ddl
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # A job is known once its module is imported; tests/test_worker.py compares these with every `@jobs.job` there is.
 # `tabs` brings no job: it is how a purge reaches what the pages keep.
-WORK = (client, resetting, signing_up, mail, customers, inbox, warning, purge, retention, tabs, ddl)
+WORK = (client, resetting, signing_up, mail, customers, inbox, warning, purge, retention, holds, tabs, ddl)
 
 assert tables.metadata.tables, "every table is known before the first job runs"
 

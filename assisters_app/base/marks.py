@@ -101,6 +101,7 @@ class Rows:
     organization: str | None = None
     mentions: tuple[str, ...] = ()  # other columns that hold an account id; unlinked when that account is erased
     since: str = "created_at"  # while it is NULL the row has not ended, and no sweep takes it; erasure ends it
+    told: str | None = None  # while this is NULL the row is kept from its person, because an order of secrecy wants it
     on_erase: OnErase = OnErase.DELETE
     ground: str | None = None  # why rows stay after erasure, for a person to read; required with KEEP
     export: bool = True
@@ -200,6 +201,8 @@ def _contradictions(table: Table, rows: Rows) -> list[str]:
         problems.append(f"{table.name} leads to a person in two ways; name the account or the organization.")
     if owner and owner not in table.c:
         problems.append(f"{table.name} has no column {owner}, which should lead to the person.")
+    if rows.told and rows.told not in table.c:
+        problems.append(f"{table.name} has no column {rows.told} that says when its person may read the row.")
     if rows.retention.ends and rows.since not in table.c:
         problems.append(f"{table.name} has no column {rows.since} to count its retention from.")
     if rows.on_erase is OnErase.KEEP and not (rows.ground and rows.retention.ends):

@@ -2,6 +2,7 @@
 
 subject_of(tx, account_id) -> Subject            raises NotFound
 theirs(table, rows, subject)                     an SQL condition
+shown(table, rows, subject)                      the same, without what an order of secrecy keeps from them
 exported_columns(table, rows, subject)           the columns a person gets, others' identities masked
 """
 
@@ -69,6 +70,12 @@ def theirs(table: Table, rows: Rows, subject: Subject) -> ColumnElement[bool]:
         return owner == subject.account_id
     addressed = or_(*(func.lower(column) == subject.email for column in addresses))
     return or_(owner == subject.account_id, and_(owner.is_(None), addressed))
+
+
+def shown(table: Table, rows: Rows, subject: Subject) -> ColumnElement[bool]:
+    """Return the condition that a row of `table` is this person's and may be shown to them."""
+    mine = theirs(table, rows, subject)
+    return and_(mine, table.c[rows.told].is_not(None)) if rows.told else mine
 
 
 def exported_columns(table: Table, rows: Rows, subject: Subject) -> list[ColumnElement[Any]]:

@@ -20,7 +20,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.marks import Rows, mark_of
 from assisters_app.privacy import inventory, processors
-from assisters_app.privacy.belonging import Subject, exported_columns, subject_of, theirs
+from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
 from assisters_app.privacy.policies import policy
 from assisters_app.privacy.rights import requests
 
@@ -143,7 +143,7 @@ def withheld() -> tuple[str, ...]:
 
 async def _section(tx: Tx, table: Table, rows: Rows, subject: Subject) -> Section:
     columns = exported_columns(table, rows, subject)
-    mine = theirs(table, rows, subject)
+    mine = shown(table, rows, subject)
     total = (await tx.sql(select(func.count()).select_from(table).where(mine))).scalar_one()
     newest = select(*columns).where(mine).order_by(table.c[rows.since].desc()).limit(SHOWN)
     found = (await tx.sql(newest)).all()

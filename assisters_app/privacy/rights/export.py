@@ -30,7 +30,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.marks import Rows, mark_of
 from assisters_app.privacy import inventory
-from assisters_app.privacy.belonging import Subject, exported_columns, subject_of, theirs
+from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
 from assisters_app.privacy.policies import policy
 from assisters_app.privacy.rights import requests
 
@@ -159,7 +159,7 @@ def _schema_of_type(kind: type[Any], *, nullable: bool) -> dict[str, Any]:
 
 def _question(table: Table, rows: Rows, subject: Subject) -> Select[Any]:
     order = (table.c[rows.since], *table.primary_key.columns)
-    return select(*exported_columns(table, rows, subject)).where(theirs(table, rows, subject)).order_by(*order)
+    return select(*exported_columns(table, rows, subject)).where(shown(table, rows, subject)).order_by(*order)
 
 
 async def _batches(tx: Tx, question: Select[Any]) -> AsyncIterator[Sequence[Row]]:

@@ -23,6 +23,7 @@ class PrivacyRequest(SQLModel, table=True):
                     "Your privacy requests",
                     REGISTER,
                     account="account_id",
+                    mentions=("assigned_to",),
                     since="answered_at",
                     on_erase=OnErase.KEEP,
                     ground=PROOF,
@@ -39,7 +40,7 @@ class PrivacyRequest(SQLModel, table=True):
     email: str | None = personal(  # only for a request by mail from somebody without an account
         "user.contact.email", Purpose.LAW, collected_as="1.1", on_erase=OnErase.CLEAR, default=None, max_length=254
     )
-    kind: str = plain(max_length=16)  # access, export, correction, deletion, opt-out
+    kind: str = plain(max_length=16)  # see `requests.Kind`
     channel: str = plain(max_length=16)  # dashboard, email
     state: str = plain(default="open", max_length=16)
     received_at: datetime = plain()
@@ -47,4 +48,20 @@ class PrivacyRequest(SQLModel, table=True):
     ccpa_due_at: datetime = plain()
     answered_at: datetime | None = plain(default=None)
     outcome: str = plain(default="", max_length=500)
+    words: str = personal(  # what the person wrote, where they wrote anything
+        "user.content", Purpose.LAW, collected_as="1.1", on_erase=OnErase.CLEAR, default="", max_length=2000
+    )
+    acknowledged_at: datetime | None = plain(default=None)
+    assigned_to: UUID | None = personal(  # the member of staff who answers it
+        "user.unique_id",
+        Purpose.LAW,
+        collected_as="1.1",
+        on_erase=OnErase.UNLINK,
+        about="assigned_to",
+        default=None,
+    )
+    extended_at: datetime | None = plain(default=None)
+    extension_reason: str = plain(default="", max_length=500)
+    identity_asked_at: datetime | None = plain(default=None)
+    identity_answered_at: datetime | None = plain(default=None)
     created_at: datetime = plain(default_factory=now)

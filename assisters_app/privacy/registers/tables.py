@@ -1,0 +1,100 @@
+"""What the law made us keep, and what it made us hand over."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import SQLModel
+
+from assisters_app.base.clock import now
+from assisters_app.base.ids import new_id
+from assisters_app.base.marks import PRODUCT, REGISTER, OnErase, Purpose, Rows, personal, plain
+
+HELD = "Proof that the law demanded to keep it, 24 months after the end of the hold; identifiers removed"
+DISCLOSED = "Proof that a disclosure was lawful (GDPR Art. 5(2)), 24 months; identifiers removed"
+
+
+class LegalHold(SQLModel, table=True):
+    """An order or a claim for which data is kept: of one account, of some tables, or of some tables of one account."""
+
+    __tablename__ = "legal_hold"
+    __table_args__ = (
+        {
+            "info": {
+                "rows": Rows(
+                    "Legal holds on your data",
+                    REGISTER,
+                    account="account_id",
+                    since="released_at",
+                    told="told_at",
+                    on_erase=OnErase.KEEP,
+                    ground=HELD,
+                )
+            }
+        },
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    handle: str = plain(unique=True, max_length=32)  # hold_…
+    account_id: UUID | None = personal(  # None: these tables of everyone
+        "user.unique_id", Purpose.LAW, collected_as="1.1", on_erase=OnErase.UNLINK, index=True, default=None
+    )
+    table_names: str = plain(default="")  # separated by spaces; "": everything of the account
+    ground: str = plain(max_length=500)  # the order or the claim, and of whom
+    review_by: datetime = plain()  # when somebody must have looked at it again
+    secrecy: str = plain(default="", max_length=500)  # the order that forbids to tell the person; "" for none
+    secret_until: datetime | None = plain(default=None)
+    told_at: datetime | None = plain(default=None)  # since when the person may read of it
+    created_at: datetime = plain(default_factory=now)
+    released_at: datetime | None = plain(default=None)
+    release_reason: str = plain(default="", max_length=500)
+
+
+class Disclosure(SQLModel, table=True):
+    """One demand of an authority, and what became of it. Leads to nobody: whom it names is in `disclosed_account`."""
+
+    __tablename__ = "disclosure"
+    __table_args__ = ({"info": {"rows": Rows("Demands of authorities", PRODUCT)}},)
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    handle: str = plain(unique=True, max_length=32)  # dis_…
+    authority: str = plain(max_length=200)
+    kind: str = plain(max_length=16)  # subpoena, order, warrant, emergency, other
+    received_at: datetime = plain(index=True)
+    scope: str = plain(max_length=500)  # what was asked for, without naming anybody
+    accounts: int = plain()  # how many accounts it names that exist
+    outcome: str = plain(default="open", max_length=16)  # open, full, part, none
+    answer: str = plain(default="", max_length=500)  # what was handed over, or why nothing was
+    answered_at: datetime | None = plain(default=None)
+    created_at: datetime = plain(default_factory=now)
+
+
+class DisclosedAccount(SQLModel, table=True):
+    """One account that a demand names, as its person reads it once they are told."""
+
+    __tablename__ = "disclosed_account"
+    __table_args__ = (
+        {
+            "info": {
+                "rows": Rows(
+                    "Disclosures of your data to authorities",
+                    REGISTER,
+                    account="account_id",
+                    since="created_at",
+                    told="told_at",
+                    on_erase=OnErase.KEEP,
+                    ground=DISCLOSED,
+                )
+            }
+        },
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    disclosure: str = plain(index=True, max_length=32)  # dis_…
+    account_id: UUID = personal("user.unique_id", Purpose.LAW, collected_as="1.1", on_erase=OnErase.UNLINK, index=True)
+    authority: str = plain(max_length=200)
+    asked: str = plain(max_length=500)
+    disclosed: str = plain(default="", max_length=500)
+    told_at: datetime | None = plain(default=None)
+    not_told_why: str = plain(default="", max_length=500)  # the order that forbids it, while it does
+    secret_until: datetime | None = plain(default=None)
+    created_at: datetime = plain(default_factory=now)

@@ -1,0 +1,195 @@
+"""Legal holds: what they name stays, all else goes; the person knows, unless a recorded order forbids it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cast import ADA, BOB
+from customers import customer
+from sqlmodel import col, select
+
+from assisters_app.base import crypto, jobs
+from assisters_app.base.clock import frozen, now
+from assisters_app.base.db import transaction
+from assisters_app.base.errors import Refused
+from assisters_app.base.tables import OutgoingMail, TrailEntry
+from assisters_app.privacy import promises
+from assisters_app.privacy.registers import holds, trails
+from assisters_app.privacy.rights import access
+
+ORDER = "Superior Court of Kent County, 26-1234, order of 3 November 2026"
+GAG = "The same order forbids to tell the account's owner"
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def mail_waits(house, monkeypatch):
+    """Keep mail in the house: the worker finds nothing to deliver."""
+
+    async def keep(mail_id):
+        return None
+
+    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
+    jobs.app.cache_clear()
+
+
+def hold_of(email=ADA, *tables, secret_for=None, days=90):
+    gag = {"secrecy": GAG, "secret_until": now() + secret_for} if secret_for else {}
+    return holds.NewHold(email=email, tables=tables, ground=ORDER, review_by=now() + timedelta(days=days), **gag)
+
+
+async def placed(grace, new):
+    async with transaction() as tx:
+        return (await holds.place(tx, grace, new)).handle
+
+
+async def released(grace, handle):
+    async with transaction() as tx:
+        await holds.release(tx, grace, handle, "The case is closed")
+
+
+async def waiting_mail(to):
+    async with transaction() as tx:
+        found = (await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to))).all()
+    return [json.loads(crypto.unseal("mail", one.sealed)) for one in found]
+
+
+async def trail_of(person):
+    async with transaction() as tx:
+        return [(entry.action, entry.by) for entry in (await trails.mine(tx, person, others=True)).entries]
+
+
+async def seen_by(person):
+    async with transaction() as tx:
+        return [(one.state, one.ground, one.tables) for one in await holds.mine(tx, person)]
+
+
+async def test_ada_is_told_of_a_hold_reads_it_in_her_copy_and_is_told_when_it_ends(ada, bob, grace):
+    handle = await placed(grace, hold_of(ADA, "usage_event"))
+    assert await seen_by(ada) == [("in force", ORDER, ("Your API request log",))]
+    assert await seen_by(bob) == []
+    assert ("hold:placed", "staff") in await trail_of(ada)
+    async with transaction() as tx:
+        section = next(one for one in (await access.copy(tx, ada)).sections if one.name == "legal_hold")
+    assert ORDER in section.rows[0]
+    await released(grace, handle)
+    assert [state for state, _, _ in await seen_by(ada)] == ["released"]
+    assert [one["subject"] for one in await waiting_mail(ADA)] == [
+        "The law makes us keep some of your data",
+        "We no longer have to keep your data",
+    ]
+    assert await waiting_mail(BOB) == []
+
+
+async def test_a_secret_hold_is_nowhere_until_the_order_ends_and_then_everywhere(house, grace):
+    with frozen(START) as move:
+        ada, staff = await customer(ADA), replace(grace, reauthenticated_at=START)
+        await placed(staff, hold_of(secret_for=timedelta(days=30)))
+        async with transaction() as tx:
+            await holds.listed(tx, staff)
+        await holds.tell_when_secrecy_ends()
+        assert (await seen_by(ada), await trail_of(ada), await waiting_mail(ADA)) == ([], [], [])
+        async with transaction() as tx:
+            section = next(one for one in (await access.copy(tx, ada)).sections if one.name == "legal_hold")
+        assert (section.total, section.rows) == (0, ())
+        move(START + timedelta(days=30))
+        await holds.tell_when_secrecy_ends()
+        await holds.tell_when_secrecy_ends()
+        assert await seen_by(ada) == [("in force", ORDER, ())]
+        assert await trail_of(ada) == [("hold:told", "software"), ("hold:viewed", "staff"), ("hold:placed", "staff")]
+        assert len(await waiting_mail(ADA)) == 1
+
+
+async def test_grace_can_end_the_secrecy_before_its_day(ada, grace):
+    handle = await placed(grace, hold_of(secret_for=timedelta(days=30)))
+    async with transaction() as tx:
+        await holds.tell(tx, grace, handle)
+    assert len(await seen_by(ada)) == 1
+    with pytest.raises(Refused, match="already"):
+        async with transaction() as tx:
+            await holds.tell(tx, grace, handle)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"email": "", "tables": ()}, "Name an account"),
+        ({"email": "nobody@example.com"}, "does not exist"),
+        ({"tables": ("sweep",)}, "no table sweep"),
+        ({"ground": "  "}, "Name the order"),
+        ({"review_by": START}, "twelve months"),
+        ({"review_by": START + timedelta(days=400)}, "twelve months"),
+        ({"secrecy": GAG}, "its end"),
+        ({"secret_until": START + timedelta(days=3)}, "its end"),
+        ({"secrecy": GAG, "secret_until": START + timedelta(days=400)}, "twelve months"),
+        (
+            {"email": "", "tables": ("session",), "secrecy": GAG, "secret_until": START + timedelta(days=3)},
+            "one person",
+        ),
+    ],
+)
+async def test_a_hold_that_says_too_little_is_refused(changed, sentence, ada, grace):
+    with frozen(START):
+        staff = replace(grace, reauthenticated_at=START)
+        with pytest.raises(Refused, match=sentence):
+            await placed(staff, hold_of().model_copy(update=changed))
+        async with transaction() as tx:
+            assert (await holds.in_force(tx)).each == ()
+
+
+async def test_only_staff_who_have_just_proven_who_they_are_hold_and_release(ada, grace):
+    handle = await placed(grace, hold_of())
+    stale = replace(grace, reauthenticated_at=now() - timedelta(hours=1))
+    for who, sentence in ((ada, "does not exist"), (stale, "Confirm that it is you")):
+        for act in (
+            lambda tx, who: holds.place(tx, who, hold_of()),
+            lambda tx, who: holds.release(tx, who, handle, "Because"),
+            lambda tx, who: holds.renew(tx, who, handle, "Because", now() + timedelta(days=3)),
+            lambda tx, who: holds.tell(tx, who, handle),
+        ):
+            with pytest.raises(Refused, match=sentence):
+                async with transaction() as tx:
+                    await act(tx, who)
+    async with transaction() as tx:
+        with pytest.raises(Refused, match="does not exist"):
+            await holds.listed(tx, ada)
+
+
+async def test_a_hold_that_nobody_looked_at_again_breaks_the_promise(house, grace):
+    with frozen(START) as move:
+        staff = replace(grace, reauthenticated_at=START)
+        await customer(ADA)
+        handle = await placed(staff, hold_of(days=30))
+        move(START + timedelta(days=31))
+        async with transaction() as tx:
+            with pytest.raises(promises.Broken, match="looked at again"):
+                await holds.kept_for_a_reason(tx)
+            assert [row.state for row in await holds.listed(tx, staff)] == ["to be reviewed"]
+        async with transaction() as tx:
+            staff = replace(grace, reauthenticated_at=now())
+            await holds.renew(tx, staff, handle, "The case goes on", now() + timedelta(days=60))
+        async with transaction() as tx:
+            assert "names its ground and its end" in await holds.kept_for_a_reason(tx)
+
+
+async def test_what_staff_does_with_a_hold_is_written_down(ada, grace):
+    handle = await placed(grace, hold_of())
+    await released(grace, handle)
+    async with transaction() as tx:
+        wanted = col(TrailEntry.action).startswith("hold:")
+        entries = (await tx.exec(select(TrailEntry).where(wanted).order_by(col(TrailEntry.id)))).all()
+    assert [(one.action, one.account_id, one.actor_id) for one in entries] == [
+        (action, ada.account_id, grace.account_id) for action in ("hold:placed", "hold:released")
+    ]
+
+
+async def test_whether_something_is_held_is_asked_by_table_and_by_whose_it_is(ada, bob, grace):
+    await placed(grace, hold_of(ADA, "api_key"))
+    await placed(grace, hold_of("", "usage_event"))
+    async with transaction() as tx:
+        assert await holds.held(tx, "api_key", account_ids=[ada.account_id])
+        assert await holds.held(tx, "api_key", organization_ids=[ada.organization_id])
+        assert not await holds.held(tx, "api_key", account_ids=[bob.account_id], organization_ids=[bob.organization_id])
+        assert not await holds.held(tx, "session", account_ids=[ada.account_id])
+        assert await holds.held(tx, "usage_event", organization_ids=[bob.organization_id])
