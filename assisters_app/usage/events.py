@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
+from assisters_app.base.marks import REQUEST_LOGS
 from assisters_app.usage import ddl
 from assisters_app.usage.tables import UsageEvent, UsageTally
 
@@ -164,7 +165,7 @@ async def insert(tx: Tx, events: Sequence[Event]) -> list[Event]:
             unique[event.request_id] = event
     if not unique:
         return []
-    await ddl.ensure(tx, {event.at.astimezone(UTC).date() for event in unique.values()})
+    await ddl.make_room(tx, (event.at for event in unique.values()))
     batch = {"events": orjson.dumps(list(unique.values())).decode(), "arrived": now()}
     written = set((await tx.sql(WRITE, batch)).scalars())
     new = [event for event in unique.values() if event.request_id in written]
@@ -232,15 +233,21 @@ def _amounts(event: Event) -> tuple[int, ...]:
 
 
 async def invariants(tx: Tx) -> list[Invariant]:
-    """Compare events with tallies over the whole quarter hours that events are kept for."""
+    """Compare events with tallies over the whole quarter hours that events are kept for.
+
+    Older events are there only for a moment, because they came late, or under a legal hold: without their neighbours.
+    """
+    oldest = REQUEST_LOGS.cutoff(now())
+    since = oldest - (oldest - datetime.min.replace(tzinfo=UTC)) % ddl.HALF
     found = (
         await (await tx.connection()).execute(
             text(
                 """
-                WITH kept AS (SELECT date_bin('15 minutes', min(at), '2000-01-01 00:00+00') AS since FROM usage_event),
+                WITH kept AS (SELECT date_bin('15 minutes', min(at), '2000-01-01 00:00+00') AS since
+                              FROM usage_event WHERE at >= :since),
                 events AS (SELECT count(*) n, coalesce(sum(cost_nano), 0) cost,
                                   coalesce(sum(input_tokens + output_tokens), 0) tokens,
-                                  coalesce(sum(units), 0) units FROM usage_event),
+                                  coalesce(sum(units), 0) units FROM usage_event WHERE at >= :since),
                 tallies AS (SELECT coalesce(sum(requests), 0) n, coalesce(sum(cost_nano), 0) cost,
                                    coalesce(sum(input_tokens + output_tokens), 0) tokens,
                                    coalesce(sum(units), 0) units
@@ -249,7 +256,8 @@ async def invariants(tx: Tx) -> list[Invariant]:
                        events.units, tallies.units
                 FROM events, tallies
                 """
-            )
+            ),
+            {"since": since},
         )
     ).one()
     pairs = zip(("requests", "nano-USD", "tokens", "units"), found[::2], found[1::2], strict=True)

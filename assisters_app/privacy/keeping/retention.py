@@ -6,6 +6,7 @@
 Rows go by age whether or not anybody asks; what erasure missed because it arrived late goes as an orphan.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
@@ -25,12 +26,13 @@ from assisters_app.privacy import inventory
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.keeping.tables import Sweep
 from assisters_app.usage import ddl
-from assisters_app.usage.events import QUARTER
 
 LEDGER = ("ledger_entry", "ledger_transaction")
 LATE = timedelta(hours=1)  # how much older than promised a row may be found before the promise counts as broken
 ARRIVING = timedelta(days=7)  # how long after an erasure something of it could still arrive: a spool of calls, a retry
 SETTLED = timedelta(days=1)  # an orphan younger than this may belong to a sign-up still under way
+
+Dropped = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,25 @@ class Gauge:
     kept: bool
 
 
-async def sweep(tx: Tx) -> tuple[Swept, ...]:
-    """Remove what is too old from every table, and what belongs to nobody any more; write a Sweep for each."""
+async def drop(tx: Tx) -> Dropped:
+    """Drop the partitions that have grown too old; return how many rows went, by table."""
+    return {ddl.EVENTS: await ddl.drop_expired(tx), ddl.RECEIPTS: await ddl.drop_expired_receipts(tx)}
+
+
+async def sweep(tx: Tx, dropped: Dropped | None = None) -> tuple[Swept, ...]:
+    """Remove what is too old from every table, and what belongs to nobody any more; write a Sweep for each.
+
+    `dropped` is given by who has dropped the partitions in a transaction of its own, which was over sooner.
+    """
+    dropped = await drop(tx) if dropped is None else dropped
     removed: dict[Table, int] = {}
     erased_lately = await _erased_lately(tx)
     for table in reversed(inventory.all_tables()):  # those that refer before those that are referred to
         rows = rows_of(table)
         removed[table] = await _sweep_orphans(tx, table, rows) if erased_lately else 0
-        if rows.retention.ends:
+        if table.name in dropped:
+            removed[table] += dropped[table.name]
+        elif rows.retention.ends:
             removed[table] += await _sweep_table(tx, table, rows)
     ended = [(table, rows_of(table)) for table in removed if rows_of(table).retention.ends]
     swept = [
@@ -89,11 +102,13 @@ async def gauges(tx: Tx) -> tuple[Gauge, ...]:
     return tuple(gauges)
 
 
-@jobs.job("privacy.sweep", every="15,45 * * * *")
+@jobs.job("privacy.sweep", every="1,31 * * * *")
 async def sweep_by_the_clock() -> None:
-    """Sweep, in a transaction of its own; then what waits outside the tables for somebody to look at it."""
+    """Drop, then sweep, each in a transaction of its own; then what waits outside the tables to be looked at."""
     async with transaction() as tx:
-        await sweep(tx)
+        dropped = await drop(tx)
+    async with transaction() as tx:
+        await sweep(tx, dropped)
     await ingest.drop_parked(REQUEST_LOGS.cutoff(now()))
 
 
@@ -101,11 +116,6 @@ async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
     cutoff = rows.retention.cutoff(now())
     if table.name in LEDGER:  # balances are carried forward, and the entries go with their transaction
         return await ledger.sweep(tx, cutoff) if table.name == "ledger_transaction" else 0
-    if table.name == ddl.EVENTS:
-        await ddl.drop_expired(tx)  # whole days; what is left is the part of a day that has just become too old
-        cutoff -= (cutoff - datetime.min.replace(tzinfo=UTC)) % QUARTER  # whole tallies: the books stay comparable
-    if table.name == ddl.RECEIPTS:
-        await ddl.drop_expired_receipts(tx)
     return await _delete(tx, table, _too_old(table, rows, cutoff))
 
 
