@@ -3,14 +3,14 @@ import { createElement as h, useEffect, useState } from "react";
 
 // Whether this browser sends Global Privacy Control, as our server reads it.
 export function PrivacySignal({ className }) {
-  const [signalled, tell] = useState(null);
+  const [said, tell] = useState(null);
   useEffect(() => {
     let here = true;
-    fetch("/download/gpc.json").then((reply) => reply.json()).then((said) => here && tell(said.signalled)).catch(() => {});
+    fetch("/download/gpc.json").then((reply) => reply.json()).then((reply) => here && tell(reply)).catch(() => {});
     return () => { here = false; };
   }, []);
-  const text = signalled === null ? "Looking …"
-    : signalled ? "Opt-out signal honoured: your browser sends Global Privacy Control."
+  const text = said === null ? "Looking …"
+    : said.signalled ? `Opt-out signal honoured: your browser sends Global Privacy Control.${said.recorded ? " It is written down with your account." : ""}`
       : "Your browser sends no opt-out signal (Global Privacy Control).";
   return h("p", { role: "status", className }, text);
 }

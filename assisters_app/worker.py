@@ -10,6 +10,7 @@ from assisters_app.base import jobs, log, mail, marks
 from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
 from assisters_app.keys import warning
+from assisters_app.privacy.choices import consents
 from assisters_app.privacy.erasing import purge
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.registers import holds
@@ -20,7 +21,21 @@ logger = logging.getLogger(__name__)
 
 # A job is known once its module is imported; tests/test_worker.py compares these with every `@jobs.job` there is.
 # `tabs` brings no job: it is how a purge reaches what the pages keep.
-WORK = (client, resetting, signing_up, mail, customers, inbox, warning, purge, retention, holds, tabs, ddl)
+WORK = (
+    client,
+    resetting,
+    signing_up,
+    mail,
+    customers,
+    inbox,
+    warning,
+    consents,
+    purge,
+    retention,
+    holds,
+    tabs,
+    ddl,
+)
 
 assert tables.metadata.tables, "every table is known before the first job runs"
 

@@ -20,10 +20,11 @@ from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.privacy import inventory, processors
-from assisters_app.privacy.choices import cookies, gpc, opting_out
+from assisters_app.privacy.choices import consent_receipts, cookies, gpc, opting_out
 from assisters_app.privacy.erasing import erasure, receipts
 from assisters_app.privacy.policies import policy
 from assisters_app.privacy.rights import access, export
+from assisters_app.ui import signals
 from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
 from assisters_app.ui.cookie import clear_cookie
 from assisters_app.ui.papers import paper, text
@@ -109,6 +110,27 @@ async def download_receipt(request: Request) -> Response:
     return Response(orjson.dumps(said, option=orjson.OPT_INDENT_2), media_type="application/json", headers=named)
 
 
+@guarded
+async def download_consents(request: Request, who: Person) -> Response:  # noqa: ARG001 (as above)
+    """Hand out the receipts of all that the person ever chose."""
+    async with transaction() as tx:
+        said = await consent_receipts.receipts(tx, who)
+    return _attached("consent-receipts.json", said)
+
+
+@guarded
+async def download_consent(request: Request, who: Person) -> Response:
+    """Hand out the receipt of one choice."""
+    async with transaction() as tx:
+        said = await consent_receipts.receipt(tx, who, request.path_params["record"])
+    return _attached("consent-receipt.json", said)
+
+
+def _attached(name: str, said: dict[str, Any]) -> Response:
+    headers = {**PRIVATE, "content-disposition": f'attachment; filename="{name}"'}
+    return Response(orjson.dumps(said, option=orjson.OPT_INDENT_2), media_type="application/json", headers=headers)
+
+
 async def unsubscribe(request: Request) -> Response:
     """Opt out whoever the link was made for. GET shows a button only: programs follow links in mail (RFC 8058)."""
     try:
@@ -153,13 +175,19 @@ def published(value: Callable[[], Any]) -> Callable[[Request], Awaitable[Respons
 
 
 async def signal(request: Request) -> Response:
-    """Say whether this browser sends Global Privacy Control, as the server reads it."""
-    return JSONResponse({"signalled": gpc.signalled(request.headers.getlist("sec-gpc"))}, headers=PRIVATE)
+    """Say whether this browser sends Global Privacy Control, as the server reads it, and whether an account heeds it."""
+    who = await person(request)
+    if who:
+        await signals.heed(request.scope["headers"], who)
+    said = {"signalled": signals.sent(request.scope["headers"]), "recorded": who is not None}
+    return JSONResponse(said, headers=PRIVATE)
 
 
 ROUTES: list[BaseRoute] = [
     Route("/download/export", download_export, methods=["GET"]),
     Route("/download/copy", read_copy, methods=["GET"]),
+    Route("/download/consents.json", download_consents, methods=["GET"]),
+    Route("/download/consents/{record:uuid}.json", download_consent, methods=["GET"]),
     Route("/download/receipts/{handle}", download_receipt, methods=["GET"]),
     Route("/privacy/close", close_account, methods=["POST"]),
     Route(opting_out.PATH + "{token}", unsubscribe, methods=["GET", "POST"]),

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assisters_app.accounts import sessions
 from assisters_app.base.settings import ROOT, settings
+from assisters_app.ui import signals
 from assisters_app.ui.cookie import LINK, read_cookie, written
 from assisters_app.ui.pages import Page, by_route
 from assisters_app.ui.words import BASE
@@ -142,6 +143,7 @@ async def _gate(page: Page, path: str, scope: Scope) -> str:
     if who is None:
         query = scope["query_string"].decode("latin-1")
         return f"/sign-in?next={quote(path + ('?' + query if query else ''), safe='/')}"
+    await signals.heed(scope["headers"], who)
     return HOME if page.access == "staff" and who.role != "staff" else ""
 
 

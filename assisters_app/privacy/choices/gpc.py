@@ -1,7 +1,10 @@
 """Global Privacy Control: the browser's opt-out signal, honoured exactly as its specification writes it.
 
-We sell and share nothing, so there is nothing to switch off; the signal is recorded and shown as honoured (CCPA
-regulations §7025(c)(6)).
+    signalled(values) -> bool                     what `Sec-GPC` says
+    consents.heed_signal(tx, who) -> bool         it holds for the known account, too (11 CCR §7025(c)(1))
+
+We sell and share nothing, so there is nothing to switch off; the signal is recorded with the consents and shown as
+honoured (11 CCR §7025(c)(6)).
 """
 
 from collections.abc import Iterable

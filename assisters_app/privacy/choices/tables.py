@@ -11,9 +11,10 @@ from assisters_app.base.marks import REGISTER, SUPPRESSION, OnErase, Purpose, Ro
 
 
 class Consent(SQLModel, table=True):
-    """One choice, given or withdrawn. Append-only: the latest row of a purpose is the choice in force.
+    """One choice, given or withdrawn. Append-only (the database holds to it): the row not ended is the one in force.
 
-    `purpose` is 'marketing', 'training' or 'cookies.<group>'; `text` is exactly what the person saw.
+    `purpose` is one of `consents.PURPOSES`, or 'sale-or-sharing' for what a browser's signal opted out of; `text` is
+    exactly what the person saw.
     """
 
     __tablename__ = "consent"
@@ -38,8 +39,11 @@ class Consent(SQLModel, table=True):
     given: bool = personal("user.privacy_preferences", Purpose.LAW, collected_as="1.1", on_erase=OnErase.KEEP)
     text: str = plain()
     policy_version: str = plain(max_length=64)
-    source: str = plain(max_length=64)  # where it was said: 'settings', 'sign-up', 'one-click-unsubscribe', 'gpc'
+    source: str = plain(
+        max_length=64
+    )  # how it was said: 'settings', 'renewal', 'one-click-unsubscribe', 'gpc', 'expiry'
     created_at: datetime = plain(default_factory=now)
+    expires_at: datetime | None = plain(default=None)  # consent does not last for ever; None: a no, which does
     ended_at: datetime | None = plain(default=None)  # when a later choice, or the erasure of the account, ended it
 
 

@@ -1,40 +1,71 @@
 """Consents: what is in force, and every choice ever made with the words that were seen."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import reflex as rx
 
-from assisters_app.base.clock import now
 from assisters_app.privacy.choices import consents
-from assisters_app.ui.parts import badge, button, card, empty, heading, link, link_button, table, time
+from assisters_app.ui.parts import (
+    anchor,
+    badge,
+    button,
+    card,
+    download_button,
+    empty,
+    heading,
+    link,
+    link_button,
+    table,
+    time,
+)
 from assisters_app.ui.parts.switches import switch
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
-from assisters_app.ui.words import COMPANY, CONTACT
 
-TITLES = {purpose.id: purpose.title for purpose in consents.PURPOSES}
+SOURCES = {
+    "settings": "Your settings",
+    "renewal": "Renewed in your settings",
+    "one-click-unsubscribe": "The link in a mail",
+    "gpc": "Your browser's signal",
+    "expiry": "Ended by itself",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceView:
-    """What is in force for one purpose. `since` is ISO 8601 in UTC, "" when nothing was ever chosen."""
+    """What is in force for one purpose. Times are ISO 8601 in UTC, "" for none."""
 
     id: str
     title: str
     text: str
     given: bool
     since: str
+    until: str
+    renewable: bool
+
+    @classmethod
+    def of(cls, choice: consents.Choice) -> Self:
+        """Return what its person sees of a choice."""
+        return cls(
+            id=choice.purpose.id,
+            title=choice.purpose.title,
+            text=choice.purpose.text,
+            given=choice.given,
+            since=choice.since.isoformat() if choice.since else "",
+            until=choice.until.isoformat() if choice.until else "",
+            renewable=choice.renewable,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """One choice as it was made: the receipt of it."""
+    """One choice as it was made."""
 
     id: str
     title: str
     given: bool
+    state: str
     text: str
     policy_version: str
     source: str
@@ -43,14 +74,16 @@ class RecordView:
 
     @classmethod
     def of(cls, record: consents.Record) -> Self:
-        """Return the receipt of a choice."""
+        """Return what its person sees of a record."""
+        no = {"gpc": "opted out", "expiry": "ended"}.get(record.source, "withdrawn")
         return cls(
-            id=f"{record.purpose_id} {record.at.isoformat()}",
-            title=TITLES.get(record.purpose_id, record.purpose_id),
+            id=str(record.id),
+            title=consents.TITLES.get(record.purpose_id, record.purpose_id),
             given=record.given,
+            state="given" if record.given else no,
             text=record.text,
             policy_version=record.policy_version,
-            source=record.source,
+            source=SOURCES.get(record.source, record.source),
             at=record.at.isoformat(),
             ended=record.ended_at.isoformat() if record.ended_at else "",
         )
@@ -68,12 +101,7 @@ class ConsentsState(AppState):
     async def load(self) -> None:
         """Read the choices and their history."""
         async with loading(self) as (tx, me):
-            self.choices = [
-                ChoiceView(
-                    c.purpose.id, c.purpose.title, c.purpose.text, c.given, c.since.isoformat() if c.since else ""
-                )
-                for c in await consents.choices(tx, me)
-            ]
+            self.choices = [ChoiceView.of(choice) for choice in await consents.choices(tx, me)]
             self.history = [RecordView.of(record) for record in await consents.history(tx, me)]
 
     @rx.event
@@ -87,12 +115,12 @@ class ConsentsState(AppState):
 
     @rx.event
     @access("member")
-    async def receipts(self) -> Any:
-        """Hand out every choice as a file."""
+    async def renew(self, purpose: str) -> Any:
+        """Give once more what would soon end."""
         async with signed_in() as (tx, me):
-            history = [asdict(RecordView.of(record)) for record in await consents.history(tx, me)]
-        said = {"controller": COMPANY, "contact": CONTACT, "made_at": now().isoformat(), "choices": history}
-        return rx.download(data=json.dumps(said, indent=2, ensure_ascii=False), filename="consent-receipts.json")
+            await consents.renew(tx, me, purpose)
+        self._tell("Renewed, and written down.")
+        return ConsentsState.load
 
 
 load = ConsentsState.load
@@ -125,21 +153,32 @@ def page() -> rx.Component:
                         rx.el.p(row.title, class_name="font-medium"),
                         rx.el.p("“", row.text, "”", class_name="text-[0.8125rem] text-muted max-w-prose"),
                     ),
-                    rx.cond(row.given, badge("given", tone="good"), badge("withdrawn")),
+                    rx.cond(row.given, badge(row.state, tone="good"), badge(row.state)),
                     time(row.at),
                     time(row.ended, otherwise="in force"),
-                    rx.el.span(row.source, " · policy ", row.policy_version, class_name="text-muted whitespace-nowrap"),
+                    rx.el.div(
+                        row.source,
+                        rx.el.span("Policy ", row.policy_version, class_name="block text-xs text-faint"),
+                        class_name="text-muted whitespace-nowrap",
+                    ),
+                    anchor(
+                        "Receipt",
+                        href="/download/consents/" + row.id + ".json",
+                        download=True,
+                        class_name="text-accent hover:underline underline-offset-2",
+                        aria_label="Receipt: " + row.title + ", " + row.state,
+                    ),
                 ),
                 label="Every choice you made",
-                columns=("For, in the words you saw", "Choice", "Made", "Ended", "Where"),
+                columns=("For, in the words you saw", "Choice", "Made", "Ended", "How", "Receipt"),
                 phase=ConsentsState.phase,
                 retry=ConsentsState.load,
                 key=lambda row: row.id,
                 empty=empty("No choice made yet", "Until you choose, nothing is given.", icon="hand"),
             ),
             title="History",
-            lead="Kept as proof for 24 months after a choice has ended.",
-            action=button("Download receipts", kind="secondary", size="small", on_click=ConsentsState.receipts),
+            lead="Kept as proof for 24 months after a choice has ended. Nobody can change an entry, not even we.",
+            action=download_button("All receipts", href="/download/consents.json", size="small"),
         ),
     )
 
@@ -153,9 +192,22 @@ def _choice(choice: Any) -> rx.Component:
             on_change=ConsentsState.choose(choice.id, ~choice.given),
             label=choice.title,
         ),
-        rx.el.p(
-            rx.cond(choice.given, "Given ", "Not given"),
-            rx.cond(choice.since != "", rx.fragment(" since ", time(choice.since)), ", never chosen"),
+        rx.el.div(
+            rx.cond(choice.given, "Given", "Not given"),
+            rx.cond(choice.since != "", rx.fragment(" since ", time(choice.since, "date")), ", never chosen"),
+            rx.cond(choice.until != "", rx.fragment(". Ends by itself on ", time(choice.until, "date"))),
+            ".",
+            rx.cond(
+                choice.renewable,
+                button(
+                    "Renew",
+                    kind="secondary",
+                    size="small",
+                    on_click=ConsentsState.renew(choice.id),
+                    aria_label="Renew: " + choice.title,
+                    class_name="ml-3",
+                ),
+            ),
             class_name="mt-1.5 text-xs text-faint",
         ),
         class_name="py-4 first:pt-0 last:pb-0",

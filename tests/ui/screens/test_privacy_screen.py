@@ -13,11 +13,14 @@ from sqlmodel import select, update
 
 from assisters_app.accounts import people, sessions
 from assisters_app.accounts.tables import Session
+from assisters_app.base import clock
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.privacy.choices import consents, opting_out
 from assisters_app.privacy.rights import requests
 from assisters_app.privacy.rights.tables import PrivacyRequest
+from assisters_app.ui import serving
+from assisters_app.ui.pages import by_route
 from assisters_app.ui.privacy.consents import ConsentsState
 from assisters_app.ui.privacy.rights import RightsState
 from assisters_app.ui.privacy.trail import TrailState
@@ -71,6 +74,35 @@ async def test_every_choice_leaves_a_receipt_with_the_words_that_were_seen(ada, 
     shown = (await page.send(ConsentsState.choose, purpose="training", given=False)).of(ConsentsState)
     assert [(one.given, bool(one.ended)) for one in shown["history"]] == [(False, False), (True, True)]
     assert "train its models" in shown["history"][0].text
+    async with client(ada.cookie, **OURS) as http:
+        everything = (await http.get("/download/consents.json")).json()
+        one = (await http.get(f"/download/consents/{shown['history'][0].id}.json")).json()
+    assert [record["record_id"] for record in everything["consent_records"]] == [one.id for one in shown["history"]]
+    assert one["consent_records"] == everything["consent_records"][:1]
+
+
+async def test_mallory_downloads_no_receipt_of_adas_consent(ada, mallory, tab):
+    shown = (await tab(ada).send(ConsentsState.choose, purpose="training", given=True)).of(ConsentsState)
+    path = f"/download/consents/{shown['history'][0].id}.json"
+    async with client(mallory.cookie, **OURS) as http:
+        answer = await http.get(path)
+        nothing = (await http.get("/download/consents.json")).json()
+    assert (answer.status_code, nothing["consent_records"]) == (404, [])
+    async with client(**OURS) as http:
+        assert (await http.get(path)).headers["location"].startswith("/sign-in?next=")
+
+
+async def test_ada_renews_what_would_soon_end_and_nothing_else(ada, tab):
+    page, start = tab(ada), now()
+    await page.send(ConsentsState.choose, purpose="marketing", given=True)
+    with clock.frozen(start + timedelta(days=700)):
+        async with transaction() as tx:
+            ends = (await consents.choices(tx, ada.person))[0]
+            assert ends.renewable
+            await consents.renew(tx, ada.person, "marketing")
+    renewed = {one.id: one for one in (await page.send(ConsentsState.load)).of(ConsentsState)["choices"]}
+    assert renewed["marketing"].until > ends.until.isoformat()
+    assert (await page.send(ConsentsState.renew, purpose="training")).said().startswith("There is no consent in force")
 
 
 async def test_ada_reads_that_staff_looked_at_her_account_and_not_who(ada, grace, tab):
@@ -230,7 +262,27 @@ async def test_programs_read_what_is_stored_by_whom_and_until_when(house):
 async def test_the_opt_out_signal_is_read_as_its_specification_writes_it(house, sent, signalled):
     async with client() as http:
         answer = await http.get("/download/gpc.json", headers=[("sec-gpc", value) for value in sent])
-    assert answer.json() == {"signalled": signalled}
+    assert answer.json() == {"signalled": signalled, "recorded": False}
+
+
+@pytest.mark.promise("7.2")
+@pytest.mark.parametrize("sent", [["1"], ["0"], ["true"], [" 1 ,1"], [""], []])
+async def test_only_the_exact_signal_on_any_page_is_written_into_adas_account(ada, mallory, sent):
+    headers = [(b"cookie", f"session={ada.cookie}".encode()), *((b"sec-gpc", value.encode()) for value in sent)]
+    page = by_route("/dashboard")
+    assert await serving._gate(page, "/dashboard", {"headers": headers, "query_string": b""}) == ""
+    async with transaction() as tx:
+        kept = [record.source for record in await consents.history(tx, ada.person)]
+        assert await consents.history(tx, mallory.person) == ()
+    assert kept == (["gpc"] if sent == ["1"] else [])
+
+
+async def test_a_signal_is_heeded_on_pages_for_everyone_too_when_ada_is_signed_in(ada):
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get("/download/gpc.json", headers={"sec-gpc": "1"})
+    assert answer.json() == {"signalled": True, "recorded": True}
+    async with transaction() as tx:
+        assert [record.source for record in await consents.history(tx, ada.person)] == ["gpc"]
 
 
 async def test_a_row_too_wide_for_paper_is_printed_with_the_name_of_each_value(ada):
