@@ -3,18 +3,53 @@
 import asyncio
 import base64
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import databases
+import egress
 import pytest
 import redis
 
 from assisters_app import run
-from assisters_app.base import db, jobs, local_servers, settings, valkey
+from assisters_app.base import db, jobs, local_servers, processes, settings, valkey
 
 PEPPER = base64.b64encode(b"a pepper for tests, 32 bytes long").decode()
+
+RECORD = "ASSISTERS_TESTS_EGRESS"  # names the file in which every connection of this run stands
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have every connection that this run opens recorded, where the system can (`egress`)."""
+    if egress.can_record() and RECORD not in os.environ:
+        os.environ[RECORD] = str(Path(tempfile.mkdtemp(prefix="egress-")) / "contacts")
+        config.add_cleanup(lambda: processes.remove(Path(os.environ.pop(RECORD)).parent))
+        egress.split(Path(os.environ[RECORD]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when anything in it spoke to another machine."""
+    if RECORD in os.environ and not hasattr(session.config, "workerinput") and egress.strangers(_recorded()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the record shows."""
+    if RECORD not in os.environ:
+        terminalreporter.write_line("Connections are not recorded on this system.", yellow=True)
+        return
+    strangers = egress.strangers(_recorded())
+    for contact in strangers:
+        terminalreporter.write_line(f"Left this machine: {contact}", red=True)
+    if not strangers:
+        terminalreporter.write_line("Nothing in this run spoke to another machine.")
+
+
+def _recorded() -> list[egress.Contact]:
+    return egress.read(Path(os.environ[RECORD]))
 
 
 @dataclass(frozen=True, slots=True)

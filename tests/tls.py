@@ -47,10 +47,12 @@ def certify(home: Path) -> Certificate:
 
 
 @contextmanager
-def in_front_of(port: int, listen: int, certificate: Certificate) -> Iterator[None]:
-    """Hand on what arrives over TLS 1.3 at the port `listen` to `port`, for the length of the block."""
+def in_front_of(
+    port: int, listen: int, certificate: Certificate, oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+) -> Iterator[None]:
+    """Hand on what arrives over TLS at the port `listen` to `port`, for the length of the block."""
     terms = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    terms.minimum_version = ssl.TLSVersion.TLSv1_3
+    terms.minimum_version = oldest
     terms.load_cert_chain(certificate.path, certificate.key)
     serving = _Serving(port, listen, terms)
     serving.start()

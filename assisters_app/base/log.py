@@ -1,4 +1,4 @@
-"""Logs and error reports: JSON lines, with all that identifies a person or opens a door taken out."""
+"""Logs: JSON lines, with all that identifies a person or opens a door taken out."""
 
 import json
 import logging
@@ -6,10 +6,8 @@ import re
 import sys
 from typing import Any
 
-import sentry_sdk
-
+from assisters_app.base import error_reports
 from assisters_app.base.clock import now
-from assisters_app.base.settings import settings
 
 SENSITIVE = re.compile(
     r"""
@@ -26,12 +24,6 @@ SENSITIVE = re.compile(
 )
 TAKEN_OUT = "[removed]"
 FIELDS = ("ref", "route", "status", "handle", "job", "duration_ms")  # what a record may carry beside its sentence
-REPORTING: dict[str, Any] = {  # what Sentry's SDK may look at; personal data are off by its own default
-    "include_local_variables": False,
-    "max_request_body_size": "never",
-    "max_breadcrumbs": 0,
-    "server_name": "",
-}
 
 
 def redact(text: str) -> str:
@@ -60,22 +52,4 @@ def configure() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for chatty in ("httpx", "httpx2", "httpcore", "stripe", "hpack", "aiosmtplib", "procrastinate"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    if settings().sentry_dsn:
-        sentry_sdk.init(settings().sentry_dsn, **REPORTING, before_send=scrub)
-
-
-def scrub(event: Any, _hint: dict[str, Any]) -> Any:  # noqa: ANN401 (Sentry's own event type is a loose dict)
-    """Return a Sentry event with nothing left that identifies a person: one person's events cannot be deleted there."""
-    for part in ("request", "user", "breadcrumbs", "extra", "server_name", "contexts", "modules"):
-        event.pop(part, None)
-    return _redacted(event)
-
-
-def _redacted(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: _redacted(inner) for key, inner in value.items() if key != "vars"}
-    if isinstance(value, list | tuple):
-        return [_redacted(inner) for inner in value]
-    return value
+    error_reports.configure()

@@ -3,8 +3,13 @@
 PROCESSORS                                 in the order of the policy
 received_by(processor_id) -> tuple[str, …]  data categories, read from the marks
 allowed_hosts() -> frozenset[str]           the only hosts this installation may speak to
+misplaced() -> tuple[Service, …]            services that are set to a company which the policy does not name for them
+
+A sixth processor is added here, and to section 3 of a new version of the policy: `policy.differences()` says so until
+both are done, and a processor outside the adequate countries has a safeguard or does not exist at all.
 """
 
+import ipaddress
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -15,10 +20,25 @@ from assisters_app.privacy.inventory import marked_columns
 
 TRANSFERS = "Standard Contractual Clauses (EU) 2021/914; EU-US Data Privacy Framework where certified"
 
+EEA = (
+    "Austria", "Belgium", "Bulgaria", "Croatia", "Cyprus", "Czechia", "Denmark", "Estonia", "Finland", "France",
+    "Germany", "Greece", "Hungary", "Iceland", "Ireland", "Italy", "Latvia", "Liechtenstein", "Lithuania", "Luxembourg",
+    "Malta", "Netherlands", "Norway", "Poland", "Portugal", "Romania", "Slovakia", "Slovenia", "Spain", "Sweden",
+)  # fmt: skip
+# Where GDPR data may go without a safeguard of our own: the European Economic Area, and countries that the Commission
+# has decided on for everyone (Art. 45; Canada's and the United States' decisions cover some recipients only).
+ADEQUATE = frozenset({
+    *EEA, "Andorra", "Argentina", "Faroe Islands", "Guernsey", "Isle of Man", "Israel", "Japan", "Jersey",
+    "New Zealand", "South Korea", "Switzerland", "United Kingdom", "Uruguay",
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """One company that handles data for us. `hosts` are patterns: `*.example.com` means any subdomain."""
+    """One company that handles data for us. `hosts` are patterns: `*.example.com` means any subdomain.
+
+    Raises ValueError when it is outside the adequate countries and no safeguard is named (policy 8.2, GDPR Art. 46).
+    """
 
     id: str
     name: str
@@ -29,6 +49,16 @@ class Processor:
     terms: str  # address of its data processing agreement
     since: date
     hosts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.country not in ADEQUATE and not self.safeguard.strip():
+            raise ValueError(f"{self.name} is in {self.country}: name the safeguard that protects data there.")
+
+    def serves(self, host: str) -> bool:
+        """Say whether a host is one of this company's."""
+        return any(
+            host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern for pattern in self.hosts
+        )
 
 
 PROCESSORS = (
@@ -108,21 +138,61 @@ def as_json() -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One outside service that the settings name. `processor` is who section 3 says does this; None: nobody does."""
+
+    setting: str
+    sentence: str  # of the policy
+    processor: str | None
+    host: str
+
+    @property
+    def ours(self) -> bool:
+        """True when the host is this machine, or one of our own network: nobody else receives anything there."""
+        try:
+            address = ipaddress.ip_address(self.host)
+        except ValueError:
+            return self.host == "localhost" or "." not in self.host or self.host.endswith((".localhost", ".internal"))
+        return address.is_private or address.is_loopback
+
+    @property
+    def in_place(self) -> bool:
+        """True when the service is where the policy says it is."""
+        return self.ours or any(one.id == self.processor and one.serves(self.host) for one in PROCESSORS)
+
+
+def services() -> tuple[Service, ...]:
+    """Return the outside services of this installation that receive what people entrust to us."""
+    s = settings()
+    named = (
+        ("DATABASE_URL", "3.1", "supabase", s.database_url),
+        ("SUPABASE_URL", "3.1", "supabase", s.supabase_url),
+        ("STRIPE_API_BASE", "3.2", "stripe", s.stripe_api_base),
+        ("REDIS_URL", "3.4", "upstash", s.redis_url),
+        ("SENTRY_DSN", "3.5", "sentry", s.sentry_dsn),
+        ("SMTP_URL", "3.0", None, s.smtp_url),
+        ("UPSTREAM_BASE_URL", "3.0", None, s.upstream_base_url),
+    )
+    return tuple(
+        Service(setting, sentence, processor, host)
+        for setting, sentence, processor, address in named
+        if address and (host := urlsplit(address).hostname)
+    )
+
+
+def misplaced() -> tuple[Service, ...]:
+    """Return the services that a company provides which section 3 does not name for them."""
+    return tuple(service for service in services() if not service.in_place)
+
+
 def allowed_hosts() -> frozenset[str]:
     """Return every host this installation may speak to: the processors' patterns and what the settings name."""
     registry = {host for processor in PROCESSORS for host in processor.hosts}
-    s = settings()
-    configured = (
-        s.database_url,
-        s.redis_url,
-        s.smtp_url,
-        s.stripe_api_base,
-        s.supabase_url,
-        s.sentry_dsn,
-        s.upstream_base_url,
-    )
-    addresses = [address for address in configured if address] + _identity_providers()
-    return frozenset(registry | {host for address in addresses if (host := urlsplit(address).hostname)})
+    keys = settings().secret_scanning_keys_url  # asked for public keys, and told nothing
+    others = [keys] if keys else []
+    named = {host for address in _identity_providers() + others if (host := urlsplit(address).hostname)}
+    return frozenset(registry | named | {service.host for service in services()})
 
 
 def _identity_providers() -> list[str]:
