@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the domain takes a second to import, which --help and run d
     from assisters_app.accounts.sessions import Person
     from assisters_app.base.db import Tx
     from assisters_app.billing.proofs import Checked
+    from assisters_app.privacy.proving import Standing
 
 Command = Callable[[argparse.Namespace], int]
 SENTENCES = (SettingsError, Refused, local_servers.LocalServerError, front_end.BuildError, run.RunError)
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", _migrate, "Bring the database to the shape that this version expects.")
     add("build", _build, "Build the front end, if its inputs changed since it was last built.")
     add("doctor", _doctor, "Check every dependency, the migrations and the invariants; exit code 1 if one is ill.")
+    add("promises", _promises, "Check every sentence of the privacy policy; exit code 0 only when all are true.")
     add("seed", _seed, "Fill a development database with Ada, Bob, Mallory, Grace and thirteen months of usage.")
     account = add("create-account", _create_account, "Create an account and print the link that opens it.")
     account.add_argument("email", metavar="EMAIL")
@@ -112,6 +114,32 @@ def _doctor(_: argparse.Namespace) -> int:
 
     _use_what_runs()
     return _in_the_house(doctor.examine())
+
+
+def _promises(_: argparse.Namespace) -> int:
+    from assisters_app.base.db import transaction
+    from assisters_app.privacy import proving
+
+    async def look() -> int:
+        await proving.look()
+        async with transaction() as tx:
+            standing = await proving.standing(tx)
+        for sentence in standing:
+            print(_promise(sentence))
+        untrue = [sentence.id for sentence in standing if not sentence.true]
+        print(f"Not currently true: {', '.join(untrue)}." if untrue else f"All {len(standing)} sentences hold.")
+        return 1 if untrue else 0
+
+    _use_what_runs()
+    return _in_the_house(look())
+
+
+def _promise(sentence: "Standing") -> str:
+    """Return the line of one sentence: its worth, its id, its words, and what was found."""
+    mark = {"holds": "ok  ", "statement": "said"}.get(sentence.state, "NOT ")
+    broken = [one.found for one in sentence.results if one.state != "holds"]
+    found = broken or [one.found for one in sentence.results] or [sentence.why or "Nothing checks it."]
+    return f"{mark} {sentence.id:<5} {sentence.text} | {' '.join(found)}"
 
 
 def _seed(_: argparse.Namespace) -> int:

@@ -5,11 +5,12 @@ import asyncio
 from assisters_app.base import db
 from assisters_app.billing import rating, receipts
 from assisters_app.gateway import catalog
+from assisters_app.privacy import proving
 from assisters_app.usage import ddl
 
 
 def open_house() -> None:
-    """Put first prices and models, the coming days' partitions and the receipts' public key where they are missing."""
+    """Put what is missing: prices, models, the coming days' partitions, the receipts' key; have promises checked."""
     asyncio.run(_open())
 
 
@@ -20,5 +21,6 @@ async def _open() -> None:
             await catalog.ensure_first_models(tx)
             await ddl.ahead(tx)
             await receipts.ensure_key(tx)
+            await proving.at_opening(tx)
     finally:
         await db.dispose()

@@ -13,6 +13,7 @@ FEATURES = (
     "privacy.choices",
     "privacy.erasing",
     "privacy.keeping",
+    "privacy.policies",
     "privacy.registers",
     "privacy.rights",
     "usage",

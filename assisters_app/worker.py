@@ -10,6 +10,7 @@ from assisters_app.base import jobs, log, mail, marks
 from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
 from assisters_app.keys import warning
+from assisters_app.privacy import proving
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.erasing import purge
 from assisters_app.privacy.keeping import retention
@@ -33,6 +34,7 @@ WORK = (
     purge,
     retention,
     holds,
+    proving,
     tabs,
     ddl,
 )

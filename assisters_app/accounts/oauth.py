@@ -37,7 +37,7 @@ from assisters_app.accounts.oauth_providers import GITHUB, Claimed, Ticket, auth
 from assisters_app.accounts.reauthentication import mark_recent, require_recent
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, ExternalIdentity
-from assisters_app.base import crypto, mail, trail
+from assisters_app.base import contact, crypto, mail, trail
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.secrets import Secret, random_token
@@ -224,7 +224,7 @@ async def _link(tx: Tx, proof: Proof, person: Person, owner: Account | None, cli
         "A new way to sign in",
         (
             f"Your Assisters account can now be opened with {title}.",
-            "If it was not you, choose a new password at once and write to legal@assisters.io.",
+            f"If it was not you, choose a new password at once and write to {contact.EMAIL}.",
         ),
     )
     await mail.send(tx, person.email, message, account_id=person.account_id)

@@ -23,12 +23,12 @@ from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.accounts.throttling import Limit, attempt, within
-from assisters_app.base import mail, trail
+from assisters_app.base import contact, mail, trail
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 
 CHANGES = Limit("email-change", 5, timedelta(hours=1))
-NOT_YOU = "If it was not you, choose a new password at once and write to legal@assisters.io."
+NOT_YOU = f"If it was not you, choose a new password at once and write to {contact.EMAIL}."
 ASKED_FOR = mail.Message(
     "Your e-mail address is about to change",
     (

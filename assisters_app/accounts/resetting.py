@@ -17,7 +17,7 @@ from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.accounts.throttling import Limit, attempt, within
-from assisters_app.base import ids, jobs, mail, trail
+from assisters_app.base import contact, ids, jobs, mail, trail
 from assisters_app.base.db import Tx, transaction
 
 BY_PLACE = Limit("reset", 20, timedelta(hours=1))
@@ -84,7 +84,7 @@ async def _tell(tx: Tx, account: Account, client: Client, action: str) -> None:
         "Your password was changed",
         (
             "The password of your Assisters account was changed, and other sign-ins were ended.",
-            "If it was not you, choose a new one at once with “Forgot password”, and write to legal@assisters.io.",
+            f"If it was not you, choose a new one at once with “Forgot password”, and write to {contact.EMAIL}.",
         ),
     )
     await mail.send(tx, account.email, message, account_id=account.id)

@@ -18,6 +18,7 @@ from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account
 from assisters_app.accounts.throttling import Limit, attempt, forgive
+from assisters_app.base import contact
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 from assisters_app.base.secrets import Secret
@@ -25,7 +26,7 @@ from assisters_app.base.secrets import Secret
 TOGETHER = Limit("sign-in", 10, timedelta(minutes=15))  # one address from one place: guessing a password
 BY_PLACE = Limit("sign-in-place", 100, timedelta(minutes=15))  # one place, many addresses: trying stolen lists
 BY_ADDRESS = Limit("sign-in-address", 100, timedelta(hours=1))  # one address, many places
-APPEAL = "legal@assisters.io"
+APPEAL = contact.EMAIL
 
 
 async def sign_in(tx: Tx, email: str, password: str, client: Client) -> Secret:

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import aiosmtplib
 
-from assisters_app.base import crypto, jobs
+from assisters_app.base import contact, crypto, jobs
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.settings import settings
 from assisters_app.base.tables import OutgoingMail
 
-SIGNATURE = "Assisters, LLC · 1111B S Governors Ave STE 44806, Dover, DE 19904, United States · legal@assisters.io"
+SIGNATURE = f"{contact.COMPANY} · {', '.join(contact.ADDRESS)} · {contact.EMAIL}"
 
 
 @dataclass(frozen=True, slots=True)

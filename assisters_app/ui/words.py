@@ -1,9 +1,11 @@
 """Words that more than one screen uses."""
 
+from assisters_app.base import contact
+
 NAME = "Assisters"
 IN_ONE_SENTENCE = "One API for the models you use, with a bill you can check and a privacy policy the software keeps."
-COMPANY = "Assisters, LLC, 1111B S Governors Ave STE 44806, Dover, DE 19904, United States"
-CONTACT = "legal@assisters.io"
+COMPANY = contact.ON_ONE_LINE
+CONTACT = contact.EMAIL
 YOUR_KEY = "ask_your_key"
 MODEL = "assisters-chat-v1"
 BASE = "http://localhost:3000"  # stands for our address in what is built; `ui.serving` puts the real one in its place

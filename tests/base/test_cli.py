@@ -25,7 +25,18 @@ from assisters_app.usage import events
 from assisters_app.usage.events import Event
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("run", "worker", "migrate", "build", "seed", "create-account", "issue-key", "verify-receipt", "doctor")
+COMMANDS = (
+    "run",
+    "worker",
+    "migrate",
+    "build",
+    "seed",
+    "create-account",
+    "issue-key",
+    "verify-receipt",
+    "doctor",
+    "promises",
+)
 PRODUCT = ("ASSISTERS_", "DATABASE_", "MAIL", "PORT", "PUBLIC_", "REDIS_", "SENTRY_", "SMTP_", "STRIPE_", "SUPABASE_")
 
 

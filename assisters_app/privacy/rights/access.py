@@ -15,7 +15,7 @@ from sqlalchemy import Table, func, select
 from assisters_app.accounts import reauthentication
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
-from assisters_app.base import trail
+from assisters_app.base import contact, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.marks import Rows, mark_of
@@ -85,7 +85,7 @@ RIGHTS = (
     "Deletion: close or erase your account in your privacy settings (policy 6.3).",
     "Portability: export everything as JSON Lines and CSV in your privacy settings (policy 6.4).",
     "Opting out: unsubscribe from marketing in your settings or with one click in any such mail (policy 6.5).",
-    "Restriction and objection: write to legal@assisters.io (GDPR Art. 18 and 21).",
+    f"Restriction and objection: write to {contact.EMAIL} (GDPR Art. 18 and 21).",
 )
 COMPLAINT = (
     "You may complain to a supervisory authority, in particular where you live or work (GDPR Art. 77), or to the "
@@ -96,7 +96,7 @@ SOURCE = (
     "in with another provider, your address comes from there."
 )
 DECISIONS = "No decision with legal or similarly significant effect is taken by software alone (GDPR Art. 22)."
-CONTROLLER = "Assisters, LLC, 1111B S Governors Ave STE 44806, Dover, DE 19904, United States, legal@assisters.io"
+CONTROLLER = f"{contact.ON_ONE_LINE}, {contact.EMAIL}"
 
 
 async def copy(tx: Tx, who: Person) -> Copy:

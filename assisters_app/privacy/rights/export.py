@@ -25,7 +25,7 @@ from sqlalchemy import Select, Table, select
 from assisters_app.accounts import reauthentication
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
-from assisters_app.base import db, trail
+from assisters_app.base import contact, db, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.marks import Rows, mark_of
@@ -39,7 +39,7 @@ FORMAT = "assisters-export/1"
 AT_ONCE = 500  # rows in memory
 OFTEN = Limit("export", 10, timedelta(days=1))
 
-README = """Your data at Assisters
+README = f"""Your data at Assisters
 
 data/    every table that holds something of yours: as JSON Lines (one JSON object per line) and as CSV, the same rows
 schema/  the JSON Schema of a line of each table
@@ -48,7 +48,7 @@ manifest.json  how many rows, how many bytes, and the SHA-256 of each file
 Times are UTC (ISO 8601). Amounts named nano are billionths of a US dollar; amounts named cents are US cents.
 In CSV files, text that a spreadsheet would run as a formula begins with an apostrophe; the JSON has it as it is.
 Left out: what could be used to get into your account (hashes of secrets), and who else did something with it.
-Questions: legal@assisters.io
+Questions: {contact.EMAIL}
 """
 
 

@@ -15,6 +15,7 @@ from assisters_app.ui.parts.switches import switch
 from assisters_app.ui.privacy.trail import EntryRow, cells
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
+from assisters_app.ui.words import CONTACT
 
 HERE = "/dashboard/privacy"
 _LINK = (
@@ -253,7 +254,7 @@ def _requests() -> rx.Component:
             ),
         ),
         title="Your requests",
-        lead="Made here or by mail to legal@assisters.io. Kept for 24 months as proof that they were met.",
+        lead=f"Made here or by mail to {CONTACT}. Kept for 24 months as proof that they were met.",
     )
 
 
