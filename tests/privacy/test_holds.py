@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cast import ADA, BOB
 from customers import customer
+from markers import everything, fill
 from sqlmodel import col, select
 
 from assisters_app.base import crypto, jobs
@@ -15,8 +16,10 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.tables import OutgoingMail, TrailEntry
 from assisters_app.privacy import promises
+from assisters_app.privacy.erasing import erasure, purge, receipts
+from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.registers import holds, trails
-from assisters_app.privacy.rights import access
+from assisters_app.privacy.rights import access, requests
 
 ORDER = "Superior Court of Kent County, 26-1234, order of 3 November 2026"
 GAG = "The same order forbids to tell the account's owner"
@@ -193,3 +196,128 @@ async def test_whether_something_is_held_is_asked_by_table_and_by_whose_it_is(ad
         assert not await holds.held(tx, "api_key", account_ids=[bob.account_id], organization_ids=[bob.organization_id])
         assert not await holds.held(tx, "session", account_ids=[ada.account_id])
         assert await holds.held(tx, "usage_event", organization_ids=[bob.organization_id])
+
+
+async def erased(person):
+    async with transaction() as tx:
+        closing = await erasure.erase_now(tx, person)
+    await jobs.run_waiting()
+    return closing
+
+
+async def dumped():
+    async with transaction() as tx:
+        return await everything(tx)
+
+
+async def receipt_of(closing):
+    async with transaction() as tx:
+        return json.loads((await receipts.shown(tx, closing.receipt)).body)
+
+
+@pytest.fixture
+async def both(ada, bob, stripe):
+    async with transaction() as tx:
+        return await fill(tx, ada, other=bob.account_id), await fill(tx, bob, other=ada.account_id)
+
+
+def found(markers, dump):
+    whole = "\n".join(row for rows in dump.values() for row in rows)
+    return {marker.name for marker in markers if marker.text in whole}
+
+
+@pytest.mark.promise("3.6")
+async def test_a_hold_blocks_only_what_it_names_and_the_erasure_finishes_by_itself_on_release(both, grace):
+    hers, his = both
+    hold = await placed(grace, hold_of(ADA, "usage_event"))
+    closing = await erased(hers.person)
+    dump = await dumped()
+    named = {marker.name for marker in hers.markers if marker.table.name == "usage_event"}
+    kept = {marker.name for marker in hers.markers if marker.declared_kept or marker.whose != hers.person.account_id}
+    left = found(hers.markers, dump) - kept
+    assert left >= named
+    assert {name.partition(".")[0] for name in left - named} <= {
+        "legal_hold",
+        "privacy_request",
+        "erasure",
+        "organization",
+    }
+    assert str(hers.person.account_id) not in "\n".join(dump["trail_entry"] + dump["consent"])
+    async with transaction() as tx:
+        waiting = (await tx.exec(select(Erasure).order_by(col(Erasure.created_at).desc()))).first()
+        (asked,) = [
+            one for one in await requests.mine(tx, hers.person) if one.kind == "deletion" and "receipt" in one.outcome
+        ]
+    assert (waiting.carried_out_at, waiting.progress["held"]) == (None, {"usage_event": 1})
+    assert asked.state == "done"
+    assert any("but for what the law" in mail["subject"] for mail in await waiting_mail(ADA))
+
+    await purge.carry_out_due()  # the hourly net changes nothing while the hold stands, and tells nobody twice
+    await jobs.run_waiting()
+    assert await waiting_mail(ADA) == []  # the first one, had it not been sent, went with the rest of hers
+    await released(grace, hold)
+    await jobs.run_waiting()
+    dump = await dumped()
+    assert found(hers.markers, dump) <= kept
+    for leads_to_her in (ADA, str(hers.person.account_id), str(hers.person.organization_id)):
+        whole = "\n".join(row for rows in dump.values() for row in rows if "Your account has been erased" not in row)
+        assert leads_to_her not in whole
+    lines = {line["table"]: line for line in (await receipt_of(closing))["tables"]}
+    assert (lines["usage_event"]["goes"], lines["usage_event"]["stays"]) == (1, 0)
+    assert lines["consent"]["stays"] >= 1
+    assert {m.name for m in his.markers if m.whose == his.person.account_id} <= found(his.markers, dump)
+
+
+async def test_a_hold_of_the_whole_account_keeps_every_row_and_what_stripe_has(both, grace, stripe, monkeypatch):
+    hers, _ = both
+    hold = await placed(grace, hold_of(ADA))
+    gone = []
+
+    async def forget(subject):
+        gone.append(subject.account_id)
+        return "forgotten"
+
+    monkeypatch.setattr(purge, "_forget_at_stripe", forget)
+    closing = await erased(hers.person)
+    own = {marker.name for marker in hers.markers} - {"account.suspension_reason"}  # "You asked for …" stands there now
+    assert own <= found(hers.markers, await dumped())
+    assert gone == []
+    await released(grace, hold)
+    await jobs.run_waiting()
+    assert (await receipt_of(closing))["elsewhere"]["stripe"] == "forgotten"
+    assert gone == [hers.person.account_id]
+
+
+async def test_a_hold_of_one_table_of_everyone_keeps_bobs_rows_too(both, grace):
+    _, his = both
+    await placed(grace, hold_of("", "session"))
+    await erased(his.person)
+    left = found([marker for marker in his.markers if not marker.declared_kept], await dumped())
+    assert "session.ip" in left
+    assert "mail_token.new_email" not in left
+
+
+async def test_a_hold_on_something_that_ada_has_nothing_of_does_not_keep_her_waiting(ada, grace):
+    await placed(grace, hold_of(ADA, "usage_event"))
+    assert (await receipt_of(await erased(ada)))["tables"]
+
+
+async def test_of_a_secret_hold_nothing_is_said_in_the_plan_nor_after_the_erasure(both, grace):
+    hers, _ = both
+    await placed(grace, hold_of(ADA, "usage_event", secret_for=timedelta(days=30)))
+    async with transaction() as tx:
+        plan = await erasure.plan(tx, hers.person)
+    assert all("hold" not in (line.ground or "").lower() or line.table == "legal_hold" for line in plan.lines)
+    assert next(line for line in plan.lines if line.table == "usage_event").stays == 0
+    await erased(hers.person)
+    assert await waiting_mail(ADA) == []
+
+
+async def test_the_plan_says_which_hold_keeps_what(both, grace):
+    hers, _ = both
+    handle = await placed(grace, hold_of(ADA, "usage_event"))
+    async with transaction() as tx:
+        plan = await erasure.plan(tx, hers.person)
+    line = next(line for line in plan.lines if line.table == "usage_event")
+    assert (line.goes, line.stays) == (0, 1)
+    assert handle in line.ground

@@ -32,6 +32,7 @@ from assisters_app.privacy.belonging import subject_of
 from assisters_app.privacy.erasing import purge
 from assisters_app.privacy.erasing.purge import Line
 from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.registers import holds
 from assisters_app.privacy.rights import requests
 
 GRACE = timedelta(days=30)  # policy 4.1: time to change one's mind
@@ -77,7 +78,8 @@ async def plan(tx: Tx, who: Person) -> Plan:
     async with tx.rehearsal():
         await erase_now(tx, who)
         subject = await subject_of(tx, who.account_id)
-        lines = [await purge.line(tx, table, rows, subject) for table, rows in inventory.personal_tables()]
+        held = (await holds.in_force(tx)).told()
+        lines = [await purge.line(tx, table, rows, subject, held) for table, rows in inventory.personal_tables()]
     counted = tuple(line for line in lines if line.goes or line.stays)
     return Plan(counted, purge.elsewhere(subject), carry_out_at(now()))
 

@@ -6,12 +6,13 @@
 
 What it does is read from the marks: rows whose table says DELETE go; rows that the law wants kept lose what is
 personal, column by column, and are tied to a pseudonym drawn for this one erasure. It ends with a scan that does not
-trust the marks, and with a signed receipt.
+trust the marks, and with a signed receipt. What a legal hold names stays as it is, and only that: the erasure is
+finished, by itself, when the hold is released.
 """
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Table,
+    and_,
     case,
     delete,
     func,
@@ -48,10 +50,15 @@ from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import EMAIL, Subject, subject_of, theirs
 from assisters_app.privacy.erasing import receipts, remains
 from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.registers import holds
+from assisters_app.privacy.registers.holds import Holds
 from assisters_app.privacy.rights import requests
 
 AT_ONCE = 10_000  # rows deleted in one transaction
 LAST = ("organization", "account")  # everything is found through these two: they go in the last transaction
+BY_ITSELF = ("erasure", "legal_hold", "privacy_request")  # what finishes a waiting erasure is found by these
+SAID = ("user.name", "user.workplace", "user.location", "user.authorization.password")  # not needed to finish it
+TAKES_AWAY = ("stripe", "sign-in")  # steps that destroy what a hold of the whole account wants kept
 ERASING = "You asked for this account to be erased."
 
 Reach = Callable[[Subject], Awaitable[str]]
@@ -84,7 +91,8 @@ async def carry_out(erasure_id: str) -> None:
     if erasure is None:
         return
     subject = await _read_subject(erasure.account_id)
-    for name, reach in _steps().items():
+    wanted = await _steps_now(erasure)
+    for name, reach in wanted.items():
         if name not in erasure.progress.get("elsewhere", {}):
             await _note(erasure.id, name, await reach(subject))
     for table, rows in reversed(inventory.personal_tables()):
@@ -118,6 +126,13 @@ async def _begin(erasure_id: UUID) -> Erasure | None:
 async def _read_subject(account_id: UUID) -> Subject:
     async with transaction() as tx:
         return await subject_of(tx, account_id)
+
+
+async def _steps_now(erasure: Erasure) -> dict[str, Reach]:
+    """Return the steps that no hold of the whole account forbids."""
+    async with transaction() as tx:
+        kept = (await holds.in_force(tx)).on(erasure.account_id).whole
+    return {name: reach for name, reach in _steps().items() if not (kept and name in TAKES_AWAY)}
 
 
 def _steps() -> dict[str, Reach]:
@@ -156,16 +171,17 @@ async def _empty(erasure_id: UUID, table: Table, rows: Rows, subject: Subject) -
     while True:
         async with transaction() as tx:
             erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
-            removed = await _delete_some(tx, table, rows, subject)
+            removed = await _delete_some(tx, table, rows, subject, await holds.before_destroying(tx))
             _count(erasure, table.name, removed)
             tx.add(erasure)
         if removed < AT_ONCE:
             return
 
 
-async def _delete_some(tx: Tx, table: Table, rows: Rows, subject: Subject) -> int:
+async def _delete_some(tx: Tx, table: Table, rows: Rows, subject: Subject, held: Holds) -> int:
     key = sql_tuple(*table.primary_key.columns)
-    some = select(*table.primary_key.columns).where(_doomed(table, rows, subject)).limit(AT_ONCE)
+    going = and_(_doomed(table, rows, subject), ~held.keep(table, rows))
+    some = select(*table.primary_key.columns).where(going).limit(AT_ONCE)
     return (await tx.sql(delete(table).where(key.in_(some)))).rowcount
 
 
@@ -199,12 +215,16 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         receipt_handle, pseudonym = erasure.progress["receipt"], UUID(erasure.progress["pseudonym"])
         account = await tx.get_one(Account, subject.account_id)
         address = account.email
+        held = await holds.before_destroying(tx)
+        if waiting := await _held_rows(tx, subject, address, held):
+            await _wait(tx, erasure, subject, held, waiting)
+            return
         await requests.end_with_account(tx, subject.account_id, receipt_handle)
         trail.write(tx, "account:erased", account_id=None, receipt=receipt_handle)
         erasure.carried_out_at = now()
         await tx.flush()
-        lines = [await line(tx, table, rows, subject) for table, rows in inventory.personal_tables()]
-        await _strip_kept(tx, subject, pseudonym)
+        lines = await _kept_lines(tx, erasure, subject)
+        await _strip_kept(tx, subject, pseudonym, held)
         await remains.forget_jobs(tx, subject)
         tx.expunge_all()  # rows go by table from here on, behind the session's back
         removed = await _delete_the_rest(tx, subject)
@@ -218,9 +238,81 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         await _hand_out_receipt(tx, erasure, lines, address)
 
 
-async def _strip_kept(tx: Tx, subject: Subject, pseudonym: UUID) -> None:
+async def _held_rows(tx: Tx, subject: Subject, address: str, held: Holds) -> dict[str, int]:
+    """Return, for each table, how many rows the erasure would delete or change, were they not held."""
+    counts = {}
+    for table, rows in inventory.personal_tables() if held.each else ():
+        touched = _touched(table, rows, subject, address)
+        question = select(func.count()).select_from(table).where(touched, held.keep(table, rows))
+        counts[table.name] = int((await tx.sql(question)).scalar_one())
+    return {name: count for name, count in counts.items() if count}
+
+
+def _touched(table: Table, rows: Rows, subject: Subject, address: str) -> ColumnElement[bool]:
+    goes = rows.on_erase is OnErase.DELETE
+    return or_(
+        _doomed(table, rows, subject) if goes else theirs(table, rows, subject),
+        *(table.c[mention] == subject.account_id for mention in rows.mentions),
+        *(func.lower(column) == address for column in table.c if mark_of(column).category == EMAIL),
+    )
+
+
+async def _wait(tx: Tx, erasure: Erasure, subject: Subject, held: Holds, waiting: dict[str, int]) -> None:
+    """Erase what no hold names, but for what the rest is found and finished by, and write down what waits.
+
+    Beside the held rows there stay the account with its address, to send the receipt to, and its organization.
+    """
+    lines = await _kept_lines(tx, erasure, subject)
+    stripped = {name for name, rows in _kept_tables() if name not in BY_ITSELF}
+    await _strip_kept(tx, subject, UUID(erasure.progress["pseudonym"]), held, leaving=BY_ITSELF)
+    for table, rows in inventory.personal_tables():
+        if table.name in LAST:
+            said = {column: _blank(column) for column in table.c if mark_of(column).category in SAID}
+            mine = and_(theirs(table, rows, subject), ~held.keep(table, rows))
+            await tx.sql(update(table).where(mine).values(said))
+    kept = {line.table: _kept_line(line) for line in lines if line.table in stripped and line.table not in waiting}
+    first = "held" not in erasure.progress
+    erasure.progress = {**erasure.progress, "held": waiting, "kept": {**erasure.progress.get("kept", {}), **kept}}
+    tx.add(erasure)
+    if first:
+        await requests.answer_as_far_as_allowed(tx, subject.account_id, erasure.progress["receipt"])
+        trail.write(tx, "erasure:held", account_id=None, receipt=erasure.progress["receipt"], tables=len(waiting))
+        await holds.tell_what_waits(tx, held, subject.account_id)
+
+
+async def _kept_lines(tx: Tx, erasure: Erasure, subject: Subject) -> list[Line]:
+    """Count what stays, with what was stripped already while the rest had to wait for a hold."""
+    lines = [await line(tx, table, rows, subject) for table, rows in inventory.personal_tables()]
+    before = {name: _line_of(said) for name, said in erasure.progress.get("kept", {}).items()}
+    return [_together(line, before.get(line.table)) for line in lines]
+
+
+def _together(line: Line, before: Line | None) -> Line:
+    if before is None:
+        return line
+    ends = [one.until for one in (line, before) if one.until]
+    return replace(line, stays=line.stays + before.stays, until=max(ends, default=None))
+
+
+def _kept_line(line: Line) -> dict[str, Any]:
+    return {**asdict(line), "until": line.until.isoformat() if line.until else None}
+
+
+def _line_of(said: dict[str, Any]) -> Line:
+    return Line(**{**said, "until": datetime.fromisoformat(said["until"]) if said["until"] else None})
+
+
+def _kept_tables() -> list[tuple[str, Rows]]:
+    return [(table.name, rows) for table, rows in inventory.personal_tables() if rows.on_erase is OnErase.KEEP]
+
+
+async def _strip_kept(
+    tx: Tx, subject: Subject, pseudonym: UUID, held: Holds = holds.NONE, leaving: tuple[str, ...] = ()
+) -> None:
     """Take what is personal out of rows that stay, and the person out of other people's rows."""
     for table, rows in inventory.personal_tables():
+        if table.name in leaving:
+            continue
         if rows.on_erase is OnErase.KEEP:
             values = {
                 column: _erased(column, mark, subject, pseudonym)
@@ -228,15 +320,18 @@ async def _strip_kept(tx: Tx, subject: Subject, pseudonym: UUID) -> None:
                 if (mark := mark_of(column)).on_erase in (OnErase.CLEAR, OnErase.UNLINK) and mark.about is None
             }
             ended = {table.c[rows.since]: func.coalesce(table.c[rows.since], literal(now()))}
-            await tx.sql(update(table).where(theirs(table, rows, subject)).values({**values, **ended}))
+            free = and_(theirs(table, rows, subject), ~held.keep(table, rows))
+            await tx.sql(update(table).where(free).values({**values, **ended}))
         for mention in rows.mentions:
-            await _strip_mention(tx, table, mention, subject, pseudonym)
+            await _strip_mention(tx, table, rows, mention, subject, pseudonym, held)
 
 
-async def _strip_mention(tx: Tx, table: Table, mention: str, subject: Subject, pseudonym: UUID) -> None:
+async def _strip_mention(  # noqa: PLR0913, PLR0917 (whom, where and what, to be left out as well)
+    tx: Tx, table: Table, rows: Rows, mention: str, subject: Subject, pseudonym: UUID, held: Holds
+) -> None:
     """Unlink a mention of the person in any row, with whatever the row says about the one mentioned."""
     said = {column: _blank(column) for column in table.c if mark_of(column).about == mention and column.name != mention}
-    here = table.c[mention] == subject.account_id
+    here = and_(table.c[mention] == subject.account_id, ~held.keep(table, rows))
     await tx.sql(update(table).where(here).values({**said, table.c[mention]: pseudonym}))
 
 
@@ -345,12 +440,15 @@ async def stop(tx: Tx, account_id: UUID, *, at_once: bool) -> None:
     await tx.flush()
 
 
-async def line(tx: Tx, table: Table, rows: Rows, subject: Subject) -> Line:
-    """Count one table's rows of a person, and say what becomes of them."""
+async def line(tx: Tx, table: Table, rows: Rows, subject: Subject, held: Holds = holds.NONE) -> Line:
+    """Count one table's rows of a person, and say what becomes of them; rows of a hold stay until it is released."""
     mine = theirs(table, rows, subject)
     count = (await tx.sql(select(func.count()).select_from(table).where(mine))).scalar_one()
     if rows.on_erase is OnErase.DELETE:
-        return Line(table.name, rows.title, count, 0, None, None)
+        kept = select(func.count()).select_from(table).where(mine, held.keep(table, rows))
+        stays = int((await tx.sql(kept)).scalar_one()) if held.each else 0
+        ground = f"Legal hold {held.on(subject.account_id).names(table.name)}, until it is released" if stays else None
+        return Line(table.name, rows.title, count - stays, stays, ground, None)
     since = func.coalesce(table.c[rows.since], literal(now()))  # what has not ended ends with the account
     last = (await tx.sql(select(func.max(since)).where(mine))).scalar_one()
     return Line(table.name, rows.title, 0, count, rows.ground, rows.retention.end(last) if last else None)

@@ -57,11 +57,6 @@ class Hold:
         """Return whether the hold names this table, or one whose rows hang on its rows."""
         return not self.tables or table_name in self.tables
 
-    @property
-    def whole(self) -> bool:
-        """True when it holds everything of an account, what processors have included."""
-        return not self.tables
-
 
 @dataclass(frozen=True, slots=True)
 class Holds:
@@ -69,9 +64,22 @@ class Holds:
 
     each: tuple[Hold, ...] = ()
 
-    def on(self, account_id: UUID) -> tuple[Hold, ...]:
+    def on(self, account_id: UUID) -> "Holds":
         """Return what holds something of this account: its own holds, and those of tables of everyone."""
-        return tuple(one for one in self.each if one.account_id in (None, account_id))
+        return Holds(tuple(one for one in self.each if one.account_id in (None, account_id)))
+
+    @property
+    def whole(self) -> bool:
+        """True when one of them holds everything, what processors have included."""
+        return any(not one.tables for one in self.each)
+
+    def told(self) -> "Holds":
+        """Return those that their person may be told of."""
+        return Holds(tuple(one for one in self.each if one.told))
+
+    def names(self, table_name: str) -> str:
+        """Return the handles of the holds that keep rows of this table, for people to read."""
+        return ", ".join(sorted(one.handle for one in self.on_table(table_name)))
 
     def on_table(self, table_name: str) -> tuple[Hold, ...]:
         """Return the holds that keep rows of this table."""
@@ -91,6 +99,9 @@ class Holds:
         if any(one.account_id is None for one in holds):
             return true()
         return or_(false(), *(_held_rows(table, rows, one) for one in holds))
+
+
+NONE = Holds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +236,13 @@ async def release(tx: Tx, staff: Person, hold_handle: str, reason: str) -> None:
     if account and hold.told_at:
         await mail.send(tx, account.email, _released(hold), account_id=account.id)
     await jobs.enqueue(tx, "privacy.carry-out-erasures", once="carry-out-erasures")
+
+
+async def tell_what_waits(tx: Tx, held: Holds, account_id: UUID) -> None:
+    """Mail a person whose erasure waits for a hold which one it is; of a secret one nothing is said."""
+    account = await tx.get_one(Account, account_id)
+    if named := [one.handle for one in held.told().on(account_id).each]:
+        await mail.send(tx, account.email, _waits(named), account_id=account.id)
 
 
 async def listed(tx: Tx, staff: Person) -> tuple[HoldRow, ...]:
@@ -425,6 +443,17 @@ def _placed(hold: LegalHold) -> mail.Message:
             f"We look at this again by {hold.review_by:%d %B %Y} at the latest. Its number is {hold.handle}.",
         ),
         ("See it in your dashboard", f"{settings().public_url}/dashboard/privacy/requests"),
+    )
+
+
+def _waits(handles: Collection[str]) -> mail.Message:
+    return mail.Message(
+        "Your account is erased, but for what the law makes us keep",
+        (
+            f"What you asked for is done, except for what a legal hold names: {', '.join(sorted(handles))}.",
+            "Your address stays with it, so that we can tell you when that is gone too.",
+            "When the hold ends the rest is erased by itself, and you get the receipt.",
+        ),
     )
 
 

@@ -190,6 +190,23 @@ async def end_with_account(tx: Tx, account_id: UUID, receipt: str) -> None:
         )
 
 
+async def answer_as_far_as_allowed(tx: Tx, account_id: UUID, receipt: str) -> None:
+    """Answer a deletion of which a part must wait: the same words whether or not the person may know what for."""
+    await tx.exec(
+        update(PrivacyRequest)
+        .where(
+            col(PrivacyRequest.account_id) == account_id,
+            col(PrivacyRequest.state) == "open",
+            col(PrivacyRequest.kind) == "deletion",
+        )
+        .values(
+            state="done",
+            outcome=f"Erased as far as the law allows now; the rest goes by itself, and receipt {receipt} follows",
+            answered_at=now(),
+        )
+    )
+
+
 async def withdraw_deletion(tx: Tx, account_id: UUID) -> None:
     """Note that a deletion was taken back by its person."""
     await tx.exec(
