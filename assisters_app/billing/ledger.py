@@ -9,7 +9,7 @@ or went back), `bonus` (credit given away), `revenue` (usage), `disputes` (money
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -147,21 +147,29 @@ def _entries(movement: Movement, transaction_id: object, at: datetime) -> list[d
 OLD_BALANCES = text("""
 SELECT e.organization_id, e.account, sum(e.amount_nano)::bigint AS amount
 FROM ledger_entry e JOIN ledger_transaction t ON t.id = e.transaction_id
-WHERE t.created_at < :before AND EXISTS (SELECT FROM organization o WHERE o.id = e.organization_id)
+WHERE t.created_at < :before AND t.organization_id <> ALL(:kept)
+  AND EXISTS (SELECT FROM organization o WHERE o.id = e.organization_id)
 GROUP BY e.organization_id, e.account
 """)
 DROP_ENTRIES = text("""
 DELETE FROM ledger_entry e USING ledger_transaction t WHERE t.id = e.transaction_id AND t.created_at < :before
+  AND t.organization_id <> ALL(:kept)
 """)
 DROP_TRANSACTIONS = text("""
-WITH gone AS (DELETE FROM ledger_transaction WHERE created_at < :before RETURNING id) SELECT count(*) FROM gone
+WITH gone AS (
+  DELETE FROM ledger_transaction WHERE created_at < :before AND organization_id <> ALL(:kept) RETURNING id
+) SELECT count(*) FROM gone
 """)
 
 
-async def sweep(tx: Tx, before: datetime) -> int:
-    """Delete movements older than `before`, after carrying forward what living organizations hold; return how many."""
+async def sweep(tx: Tx, before: datetime, kept: Collection[UUID] = ()) -> int:
+    """Delete movements older than `before`, after carrying forward what living organizations hold; return how many.
+
+    Those of organizations in `kept` stay as they are: a legal hold names them.
+    """
+    which = {"before": before, "kept": list(kept)}
     legs: dict[UUID, dict[Book, int]] = defaultdict(dict)
-    for row in await tx.sql(OLD_BALANCES, {"before": before}):
+    for row in await tx.sql(OLD_BALANCES, which):
         legs[row.organization_id][row.account] = row.amount
     carried = [
         Movement(organization_id, "carried", f"carried:{organization_id}:{before.isoformat()}", sides)
@@ -170,7 +178,7 @@ async def sweep(tx: Tx, before: datetime) -> int:
     ]
     await _write(tx, carried)
     await tx.sql(text("SELECT set_config('assisters.sweep', 'on', true)"))
-    await tx.sql(DROP_ENTRIES, {"before": before})
-    dropped = (await tx.sql(DROP_TRANSACTIONS, {"before": before})).scalar_one()
+    await tx.sql(DROP_ENTRIES, which)
+    dropped = (await tx.sql(DROP_TRANSACTIONS, which)).scalar_one()
     await tx.sql(text("SELECT set_config('assisters.sweep', 'off', true)"))
     return int(dropped)

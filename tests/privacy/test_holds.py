@@ -14,12 +14,15 @@ from assisters_app.base import crypto, jobs
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
+from assisters_app.base.marks import rows_of
 from assisters_app.base.tables import OutgoingMail, TrailEntry
-from assisters_app.privacy import promises
+from assisters_app.privacy import inventory, promises
 from assisters_app.privacy.erasing import erasure, purge, receipts
 from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.registers import holds, trails
 from assisters_app.privacy.rights import access, requests
+from assisters_app.usage import ddl
 
 ORDER = "Superior Court of Kent County, 26-1234, order of 3 November 2026"
 GAG = "The same order forbids to tell the account's owner"
@@ -321,3 +324,55 @@ async def test_the_plan_says_which_hold_keeps_what(both, grace):
     line = next(line for line in plan.lines if line.table == "usage_event")
     assert (line.goes, line.stays) == (0, 1)
     assert handle in line.ground
+
+
+SWEPT = {table.name for table in inventory.all_tables() if rows_of(table).retention.ends}
+AGES = START + timedelta(days=365 * 9)
+
+
+async def sweep_at(at):
+    with frozen(at):
+        async with transaction() as tx:
+            return {one.table: one for one in await retention.sweep(tx)}
+
+
+def swept_markers(filled):
+    return {m.name for m in filled.markers if m.table.name in SWEPT and m.whose == filled.person.account_id}
+
+
+@pytest.mark.promise("2.8")
+async def test_a_sweep_leaves_adas_held_rows_alone_and_takes_bobs_and_the_gauges_stay_true(house, grace):
+    with frozen(START):
+        ada, bob, staff = await customer(ADA), await customer(BOB), replace(grace, reauthenticated_at=START)
+        async with transaction() as tx:
+            await ddl.ensure(tx, [START.date()])
+            hers = await fill(tx, ada, other=bob.account_id, at=START)
+            his = await fill(tx, bob, other=ada.account_id, at=START)
+        hold = await placed(staff, hold_of(ADA))
+    swept = await sweep_at(AGES)
+    dump = await dumped()
+    assert swept_markers(hers) <= found(hers.markers, dump)
+    assert found(his.markers, dump) & swept_markers(his) == set()
+    assert {name for name, one in swept.items() if one.oldest_left_at and one.oldest_left_at < AGES} <= {
+        "privacy_request"
+    }
+    with frozen(AGES):
+        await released(replace(grace, reauthenticated_at=AGES), hold)
+    await sweep_at(AGES + timedelta(hours=1))
+    assert found(hers.markers, await dumped()) & swept_markers(hers) <= {
+        m for m in swept_markers(hers) if "legal_hold" in m
+    }
+
+
+@pytest.mark.parametrize("table", ["usage_event", "usage_receipt", "ledger_entry", "session"])
+async def test_a_held_table_of_everyone_is_not_swept(table, ada, bob, grace):
+    with frozen(START):
+        async with transaction() as tx:
+            await ddl.ensure(tx, [START.date()])
+            his = await fill(tx, bob, other=ada.account_id, at=START)
+        await placed(replace(grace, reauthenticated_at=START), hold_of("", table))
+    swept = await sweep_at(AGES)
+    own = {marker.name for marker in his.markers if marker.table.name == table}
+    assert own <= found(his.markers, await dumped())
+    assert swept[table].removed == 0
+    assert swept["usage_tally"].removed >= 1

@@ -25,6 +25,8 @@ from assisters_app.gateway import ingest
 from assisters_app.privacy import inventory
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.keeping.tables import Sweep
+from assisters_app.privacy.registers import holds
+from assisters_app.privacy.registers.holds import Holds
 from assisters_app.usage import ddl
 
 LEDGER = ("ledger_entry", "ledger_transaction")
@@ -60,7 +62,12 @@ class Gauge:
 
 async def drop(tx: Tx) -> Dropped:
     """Drop the partitions that have grown too old; return how many rows went, by table."""
-    return {ddl.EVENTS: await ddl.drop_expired(tx), ddl.RECEIPTS: await ddl.drop_expired_receipts(tx)}
+    held = await holds.before_destroying(tx)
+    drops = {ddl.EVENTS: ddl.drop_expired, ddl.RECEIPTS: ddl.drop_expired_receipts}
+    return {
+        table: 0 if held.keep_all(table) else await drop_expired(tx, held.organization_ids(table))
+        for table, drop_expired in drops.items()
+    }
 
 
 async def sweep(tx: Tx, dropped: Dropped | None = None) -> tuple[Swept, ...]:
@@ -69,18 +76,20 @@ async def sweep(tx: Tx, dropped: Dropped | None = None) -> tuple[Swept, ...]:
     `dropped` is given by who has dropped the partitions in a transaction of its own, which was over sooner.
     """
     dropped = await drop(tx) if dropped is None else dropped
+    held = await holds.before_destroying(tx)
     removed: dict[Table, int] = {}
     erased_lately = await _erased_lately(tx)
     for table in reversed(inventory.all_tables()):  # those that refer before those that are referred to
         rows = rows_of(table)
-        removed[table] = await _sweep_orphans(tx, table, rows) if erased_lately else 0
+        removed[table] = await _sweep_orphans(tx, table, rows, held) if erased_lately else 0
         if table.name in dropped:
             removed[table] += dropped[table.name]
         elif rows.retention.ends:
-            removed[table] += await _sweep_table(tx, table, rows)
+            removed[table] += await _sweep_table(tx, table, rows, held)
     ended = [(table, rows_of(table)) for table in removed if rows_of(table).retention.ends]
     swept = [
-        Swept(rows.retention.id, table.name, removed[table], await _oldest(tx, table, rows)) for table, rows in ended
+        Swept(rows.retention.id, table.name, removed[table], await _oldest(tx, table, rows, held))
+        for table, rows in ended
     ]
     for one in swept:
         await _write_down(tx, one)
@@ -92,11 +101,12 @@ async def gauges(tx: Tx) -> tuple[Gauge, ...]:
     latest = select_rows(Sweep.table_name, Sweep.oldest_left_at).ext(distinct_on(col(Sweep.table_name)))
     found = await tx.exec(latest.order_by(col(Sweep.table_name), col(Sweep.created_at).desc()))
     oldest: dict[str, datetime | None] = dict(found.all())
+    held = await holds.in_force(tx)
     gauges = []
     for table in inventory.all_tables():
         if (rows := rows_of(table)).retention.ends:
             at = (
-                oldest[table.name] if table.name in oldest else await _oldest(tx, table, rows)
+                oldest[table.name] if table.name in oldest else await _oldest(tx, table, rows, held)
             )  # before the first sweep
             gauges.append(_gauge(table, rows, at))
     return tuple(gauges)
@@ -112,11 +122,13 @@ async def sweep_by_the_clock() -> None:
     await ingest.drop_parked(REQUEST_LOGS.cutoff(now()))
 
 
-async def _sweep_table(tx: Tx, table: Table, rows: Rows) -> int:
+async def _sweep_table(tx: Tx, table: Table, rows: Rows, held: Holds) -> int:
     cutoff = rows.retention.cutoff(now())
     if table.name in LEDGER:  # balances are carried forward, and the entries go with their transaction
-        return await ledger.sweep(tx, cutoff) if table.name == "ledger_transaction" else 0
-    return await _delete(tx, table, _too_old(table, rows, cutoff))
+        if table.name != "ledger_transaction" or held.keep_all(table.name):
+            return 0
+        return await ledger.sweep(tx, cutoff, held.organization_ids(table.name))
+    return await _delete(tx, table, and_(_too_old(table, rows, cutoff), ~held.keep(table, rows)))
 
 
 def _too_old(table: Table, rows: Rows, cutoff: datetime) -> ColumnElement[bool]:
@@ -129,7 +141,7 @@ def _too_old(table: Table, rows: Rows, cutoff: datetime) -> ColumnElement[bool]:
     return table.c[rows.since] < cutoff
 
 
-async def _sweep_orphans(tx: Tx, table: Table, rows: Rows) -> int:
+async def _sweep_orphans(tx: Tx, table: Table, rows: Rows, held: Holds) -> int:
     """Delete rows of accounts and organizations that do not exist: records that arrived after their erasure."""
     owner, owners = (rows.account, Account) if rows.account else (rows.organization, Organization)
     if (
@@ -141,7 +153,8 @@ async def _sweep_orphans(tx: Tx, table: Table, rows: Rows) -> int:
         return 0
     living = select(col(owners.id)).where(col(owners.id) == table.c[owner]).correlate(table)
     settled = table.c[rows.since] < now() - SETTLED
-    return await _delete(tx, table, and_(table.c[owner].is_not(None), settled, ~living.exists()))
+    free = ~held.keep(table, rows)
+    return await _delete(tx, table, and_(table.c[owner].is_not(None), settled, ~living.exists(), free))
 
 
 async def _erased_lately(tx: Tx) -> bool:
@@ -161,18 +174,19 @@ async def _delete(tx: Tx, table: Table, which: ColumnElement[bool]) -> int:
     return (await tx.sql(delete(table).where(which))).rowcount
 
 
-async def _oldest(tx: Tx, table: Table, rows: Rows) -> datetime | None:
-    question = select(func.min(table.c[rows.since]))
+async def _oldest(tx: Tx, table: Table, rows: Rows, held: Holds) -> datetime | None:
+    """Return how old the oldest row is that no legal hold keeps (policy 2.8: the law may want more than the rule)."""
+    question = select(func.min(table.c[rows.since])).where(~held.keep(table, rows))
     if table.name in ddl.COLUMN:  # no index by time: only its oldest day with rows is read
-        question = question.where(table.c[rows.since] < await _end_of_first_day(tx, table, rows))
+        question = question.where(table.c[rows.since] < await _end_of_first_day(tx, table, rows, held))
     oldest: datetime | None = (await tx.sql(question)).scalar_one()
     return oldest
 
 
-async def _end_of_first_day(tx: Tx, table: Table, rows: Rows) -> datetime:
+async def _end_of_first_day(tx: Tx, table: Table, rows: Rows, held: Holds) -> datetime:
     for day in await ddl.existing(tx, table.name):
         end = datetime.combine(day + timedelta(days=1), time(), UTC)
-        any_row = select(table.c[rows.since]).where(table.c[rows.since] < end).limit(1)
+        any_row = select(table.c[rows.since]).where(table.c[rows.since] < end, ~held.keep(table, rows)).limit(1)
         if (await tx.sql(any_row)).first():
             return end
     return now()
