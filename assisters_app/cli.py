@@ -84,6 +84,16 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a published key (base64), if you do not trust those in the file; may be given more than once",
     )
+    read_in = add(
+        "import-export", _import_export, "Read an export (a ZIP from the privacy page) into this installation."
+    )
+    read_in.add_argument("file", metavar="FILE", type=Path)
+    read_in.add_argument(
+        "--public-key",
+        action="append",
+        default=[],
+        help="the key (base64) of the installation it comes from, as published there at /.well-known/export-key.json",
+    )
     key.add_argument("--test", action="store_true", help="a test key: it always reaches the sandbox and costs nothing")
     return parser
 
@@ -234,6 +244,26 @@ def _say_month(found: "Checked") -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _import_export(chosen: argparse.Namespace) -> int:
+    from assisters_app.base.db import transaction
+    from assisters_app.base.money import dollars
+    from assisters_app.privacy.rights import importing
+
+    async def read() -> int:
+        async with transaction() as tx:
+            done = await importing.read_in(tx, chosen.file, chosen.public_key)
+        print(f"{sum(done.rows.values()):,} rows of {done.email} were read in, and the totals are those of the export:")
+        print(f"{done.totals['requests']:,} requests, {dollars(done.totals['cost_nano'])} used,", end=" ")
+        print(f"{dollars(done.totals['wallet_nano'])} in the wallet.")
+        if done.left_out:
+            print(f"Not read in, because it had served its time: {', '.join(done.left_out)}.")
+        print("They choose a new password with 'Forgot your password?', and make new API keys.")
+        return 0
+
+    _use_what_runs()
+    return _in_the_house(read())
 
 
 async def _owner_of(tx: "Tx", email: str) -> "Person":

@@ -196,5 +196,6 @@ ROUTES: list[BaseRoute] = [
     Route("/download/processors.json", published(processors.as_json), methods=["GET"]),
     Route("/download/policy.json", published(policy.as_json), methods=["GET"]),
     Route("/download/gpc.json", signal, methods=["GET"]),
+    Route("/.well-known/export-key.json", published(export.published_key), methods=["GET"]),
     Route("/.well-known/gpc.json", published(gpc.well_known), methods=["GET"]),
 ]

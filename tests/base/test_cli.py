@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cast import ADA, BOB, GRACE
 from customers import customer, key_of
+from sqlalchemy import text
 from sqlmodel import select
 
 from assisters_app import cli
@@ -21,6 +22,7 @@ from assisters_app.billing import ledger, months, rating
 from assisters_app.billing import receipts as request_receipts
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy.erasing import receipts
+from assisters_app.privacy.rights import export
 from assisters_app.usage import events
 from assisters_app.usage.events import Event
 
@@ -34,6 +36,7 @@ COMMANDS = (
     "create-account",
     "issue-key",
     "verify-receipt",
+    "import-export",
     "doctor",
     "promises",
 )
@@ -220,3 +223,20 @@ async def test_a_stranger_checks_a_month_of_receipts_and_is_told_which_line_was_
     assert f'"request": "{made[0].handle}"' in single.stdout
     refused = said_in_one_sentence(command("verify-receipt", str(file), "--public-key", "another"))
     assert "not one that you trust" in refused
+
+
+async def test_an_export_is_read_in_by_a_command_that_says_what_it_comes_to(typed, tmp_path):
+    person = await customer(ADA)
+    async with transaction() as tx:
+        asked = await export.begin(tx, person)
+    path = tmp_path / "ada.zip"
+    path.write_bytes(b"".join([part async for part in export.stream(asked)]))
+    assert "is here already" in said_in_one_sentence(typed("import-export", str(path)))
+    async with transaction() as tx:
+        for table in ("trail_entry", "membership", "organization", "privacy_request", "account"):
+            await tx.sql(text(f"DELETE FROM {table}"))
+    done = typed("import-export", str(path))
+    assert done.returncode == 0, done.stderr
+    assert f"of {ADA} were read in, and the totals are those of the export" in done.stdout
+    async with transaction() as tx:
+        assert (await tx.get(Account, person.account_id)).email == ADA

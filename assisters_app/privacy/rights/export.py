@@ -1,53 +1,69 @@
 """Export (policy 6.4, GDPR Art. 20): everything of a person as a ZIP that starts at once and needs constant memory.
 
     begin(tx, who) -> Export                 raises Refused (reauthenticate, too_many); enters the request
-    stream(export) -> AsyncIterator[bytes]   the file itself, straight from the database; nothing is left on the server
+    stream(export) -> AsyncIterator[bytes]   the file itself
+    check_signature(manifest, signature, trusted)     raises Refused (not_genuine)
 
 An HTTP route commits `begin` first, then answers with `stream`: media type MEDIA_TYPE, name `export.file_name`.
 
 In the file: `data/<table>.jsonl` and `data/<table>.csv` with the same rows, `schema/<table>.json` (JSON Schema of a
-line), README.txt, and last `manifest.json` with the count of rows, size and SHA-256 of every file.
+line), README.txt, then `manifest.json` with the count of rows, size and SHA-256 of every file and the totals of usage
+and money, and last `signature.json` (Ed25519 over the manifest's bytes).
+
+The database is read at its own speed into a nameless sealed file (`overtaking`), from which whoever downloads reads at
+theirs: no connection is held by a slow reader, and nothing is left when the download ends.
 """
 
-import csv
-import hashlib
-import io
-import zipfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import IO, Any
+from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Select, Table, select
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Select, Table, func, select
 
 from assisters_app.accounts import reauthentication
 from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.tables import Account
 from assisters_app.accounts.throttling import Limit, attempt
-from assisters_app.base import contact, db, trail
+from assisters_app.base import contact, crypto, db, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
-from assisters_app.base.marks import Rows, mark_of
+from assisters_app.base.errors import Refused
+from assisters_app.base.marks import Rows
+from assisters_app.base.settings import settings
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
 from assisters_app.privacy.policies import policy
-from assisters_app.privacy.rights import requests
+from assisters_app.privacy.rights import forms, requests, totals
+from assisters_app.privacy.rights.archive import Archive, append
+from assisters_app.privacy.rights.forms import Row
+from assisters_app.privacy.rights.overtaking import Overtaking
+from assisters_app.privacy.rights.progress import Progress
 
 MEDIA_TYPE = "application/zip"
-FORMAT = "assisters-export/1"
+FORMAT = "assisters-export/2"
 AT_ONCE = 500  # rows in memory
+AT_A_TIME = 3  # exports of one process that read the database at the same time, so that others find a connection
 OFTEN = Limit("export", 10, timedelta(days=1))
+FORMS = (("jsonl", forms.as_lines), ("csv", forms.as_csv))
 
 README = f"""Your data at Assisters
 
 data/    every table that holds something of yours: as JSON Lines (one JSON object per line) and as CSV, the same rows
 schema/  the JSON Schema of a line of each table
-manifest.json  how many rows, how many bytes, and the SHA-256 of each file
+manifest.json   how many rows, how many bytes, and the SHA-256 of each file; what your usage and money come to
+signature.json  our signature (Ed25519) over manifest.json: whoever gets this file can tell that nothing was changed
 
 Times are UTC (ISO 8601). Amounts named nano are billionths of a US dollar; amounts named cents are US cents.
 In CSV files, text that a spreadsheet would run as a formula begins with an apostrophe; the JSON has it as it is.
 Left out: what could be used to get into your account (hashes of secrets), and who else did something with it.
+Another installation of this software reads the file in with `python -m assisters_app import-export FILE`.
 Questions: {contact.EMAIL}
 """
 
@@ -61,43 +77,6 @@ class Export:
     file_name: str
 
 
-@dataclass(slots=True)
-class _Written:
-    """What the manifest says of one file, as it grows."""
-
-    path: str
-    rows: int | None = None
-    size: int = 0
-    sha256: Any = field(default_factory=hashlib.sha256)
-
-    def line(self) -> dict[str, Any]:
-        counted = {} if self.rows is None else {"rows": self.rows}
-        return {"path": self.path, **counted, "bytes": self.size, "sha256": self.sha256.hexdigest()}
-
-
-class _Outgoing:
-    """Where the ZIP is written to: holds the bytes of the moment until they are sent."""
-
-    def __init__(self) -> None:
-        self._waiting: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._waiting.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Do nothing: `take` empties it."""
-
-    def take(self) -> bytes:
-        taken = b"".join(self._waiting)
-        self._waiting.clear()
-        return taken
-
-
-Row = Mapping[str, Any]
-Format = Callable[[Sequence[Row], Sequence[str]], bytes]
-
-
 async def begin(tx: Tx, who: Person) -> Export:
     """Allow an export to somebody who has just proven who they are, and enter it in the register."""
     reauthentication.require_recent(who)
@@ -108,53 +87,122 @@ async def begin(tx: Tx, who: Person) -> Export:
 
 
 async def stream(export: Export) -> AsyncIterator[bytes]:
-    """Yield the ZIP's bytes, read from one snapshot of the database through server-side cursors."""
-    outgoing = _Outgoing()
-    files: list[_Written] = []
-    async with db.snapshot() as tx:  # both forms of a table hold the same rows
-        subject = await subject_of(tx, export.account_id)
-        with zipfile.ZipFile(outgoing, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
-            _put(archive, export, files, "README.txt", README.encode())
-            for table, rows in inventory.personal_tables():
-                if not rows.export:
-                    continue
-                _put(archive, export, files, f"schema/{table.name}.json", _json(schema_of(table, rows)))
-                for ending, form in (("jsonl", _as_lines), ("csv", _as_csv)):
-                    written = _Written(f"data/{table.name}.{ending}", rows=0)
-                    files.append(written)
-                    with _entry(archive, export, written.path) as entry:
-                        if ending == "csv":
-                            _append(entry, written, _as_csv_head(_names(table)))
-                        async for batch in _batches(tx, _question(table, rows, subject)):
-                            _append(entry, written, form(batch, _names(table)))
-                            written.rows = (written.rows or 0) + len(batch)
-                            yield outgoing.take()
-            _put(archive, export, [], "manifest.json", _json(_manifest(export, files)))
-    yield outgoing.take()
+    """Yield the ZIP's bytes as soon as they are made; whether it was read to its end stands in the trail."""
+    progress, file = Progress(export.account_id), Overtaking(settings().data_dir / "exports")
+    writing = asyncio.create_task(_write(export, file, progress))
+    try:
+        async for part in file.parts():
+            yield part
+            progress.sent += len(part)
+            await progress.tell()
+        progress.state = "done"
+    finally:
+        ending = asyncio.create_task(_end(export, progress, file, writing))
+        _endings.add(ending)  # a server that gives a reader up cancels every await from here on: this goes on
+        ending.add_done_callback(_endings.discard)
+        await asyncio.shield(ending)
 
 
-def schema_of(table: Table, rows: Rows) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of one line of a table's export."""
-    hidden = {*rows.mentions, *(column.name for column in table.c if mark_of(column).about)}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": rows.title,
-        "type": "object",
-        "additionalProperties": False,
-        "required": _names(table),
-        "properties": {
-            name: _schema_of_type(inventory.kind_of(table.c[name]), nullable=table.c[name].nullable or name in hidden)
-            for name in _names(table)
-        },
-    }
+async def _write(export: Export, file: Overtaking, progress: Progress) -> None:
+    """Make the whole file from one snapshot of the database; the reader is told of what goes wrong."""
+    try:
+        archive = Archive(export.made_at)
+        archive.put("README.txt", README.encode())
+        _pass_on(archive, file, progress)
+        await progress.tell(at_once=True)
+        async with _turn(), db.snapshot() as tx:  # both forms of a table hold the same rows
+            await _write_tables(tx, export, _Sink(archive, file, progress))
+    except BaseException as problem:
+        file.end(problem)
+        raise
+    file.end()
+    progress.state = "sending"
+    await progress.tell(at_once=True)
 
 
-def _schema_of_type(kind: type[Any], *, nullable: bool) -> dict[str, Any]:
-    types = {bool: "boolean", int: "integer", float: "number", dict: "object"}
-    formats = {UUID: "uuid", datetime: "date-time"}
-    name = types.get(kind, "string")
-    schema: dict[str, Any] = {"type": [name, "null"] if nullable else name}
-    return {**schema, "format": formats[kind]} if kind in formats else schema
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """Where rows go: into the archive, from there into the file; and how far that is."""
+
+    archive: Archive
+    file: Overtaking
+    progress: Progress
+
+
+async def _write_tables(tx: Tx, export: Export, to: _Sink) -> None:
+    subject = await subject_of(tx, export.account_id)
+    exported = [(table, rows) for table, rows in inventory.personal_tables() if rows.export]
+    to.progress.state, to.progress.of = "reading", len(FORMS) * await _count(tx, exported, subject)
+    for table, rows in exported:
+        to.archive.put(f"schema/{table.name}.json", forms.as_json(forms.schema_of(table)))
+        await _write_rows(tx, table, _question(table, rows, subject), to)
+    manifest = forms.as_json(
+        {
+            "format": FORMAT,
+            "made_at": export.made_at.isoformat(),
+            "account_id": str(export.account_id),
+            "policy_version": policy.CURRENT.version,
+            "totals": await totals.of(tx, subject.organization_ids),
+            "files": to.archive.lines(),
+        }
+    )
+    to.archive.put("manifest.json", manifest)
+    to.archive.put("signature.json", forms.as_json(_signed(manifest)))
+    to.archive.close()
+    _pass_on(to.archive, to.file, to.progress)
+
+
+async def _write_rows(tx: Tx, table: Table, question: Select[Any], to: _Sink) -> None:
+    columns = forms.names(table)
+    for ending, form in FORMS:
+        with to.archive.file(f"data/{table.name}.{ending}", rows=0) as (entry, written):
+            if ending == "csv":
+                append(entry, written, forms.csv_head(columns))
+            async for batch in _batches(tx, question):
+                made = form(batch, columns)
+                await asyncio.to_thread(append, entry, written, made, len(batch))  # packing leaves the loop free
+                to.progress.rows += len(batch)
+                _pass_on(to.archive, to.file, to.progress)
+                await to.progress.tell()
+
+
+def _pass_on(archive: Archive, file: Overtaking, progress: Progress) -> None:
+    file.write(archive.take())
+    file.tell()
+    progress.made = file.size
+
+
+async def _count(tx: Tx, exported: Sequence[tuple[Table, Rows]], subject: Subject) -> int:
+    counts = [
+        (await tx.sql(select(func.count()).select_from(table).where(theirs(table, rows, subject)))).scalar_one()
+        for table, rows in exported
+    ]
+    return sum(counts)
+
+
+_endings: set[asyncio.Task[None]] = set()
+
+
+async def _end(export: Export, progress: Progress, file: Overtaking, writing: asyncio.Task[None]) -> None:
+    """Stop what still runs, and write down how it ended."""
+    while not writing.done():  # more than once: a driver in the midst of connecting may swallow a cancellation
+        writing.cancel()
+        await asyncio.wait([writing], timeout=1)
+    file.close()
+    if progress.state != "done":
+        progress.state = "broken"
+    await progress.tell(at_once=True)
+    async with db.transaction() as tx:
+        if await tx.get(Account, export.account_id, with_for_update={"read": True, "key_share": True}) is None:
+            return  # erased meanwhile: nothing may lead to them again
+        trail.write(
+            tx,
+            "export:sent" if progress.state == "done" else "export:broken-off",
+            account_id=export.account_id,
+            actor_id=export.account_id,
+            rows=progress.rows // len(FORMS),
+            bytes=progress.sent,
+        )
 
 
 def _question(table: Table, rows: Rows, subject: Subject) -> Select[Any]:
@@ -168,66 +216,48 @@ async def _batches(tx: Tx, question: Select[Any]) -> AsyncIterator[Sequence[Row]
         yield batch
 
 
-def _names(table: Table) -> list[str]:
-    return [column.name for column in table.c if mark_of(column).export]
+_turns: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
 
-def _as_lines(batch: Sequence[Row], _names: Sequence[str]) -> bytes:
-    return b"".join(orjson.dumps(dict(row), option=orjson.OPT_APPEND_NEWLINE, default=str) for row in batch)
+def _turn() -> asyncio.Semaphore:
+    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_A_TIME))
 
 
-def _as_csv(batch: Sequence[Row], names: Sequence[str]) -> bytes:
-    return _csv_lines([[_cell(row[name]) for name in names] for row in batch])
+def public_key() -> str:
+    """Return the key that our exports verify with, in base64."""
+    return _text(crypto.public_key_bytes(crypto.signing_key("exports").public_key()))
 
 
-def _as_csv_head(names: Sequence[str]) -> bytes:
-    return _csv_lines([list(names)])
+def published_key() -> dict[str, str]:
+    """Return what `/.well-known/export-key.json` answers."""
+    return {"algorithm": "Ed25519", "format": FORMAT, "public_key": public_key()}
 
 
-def _csv_lines(lines: Sequence[Sequence[str]]) -> bytes:
-    page = io.StringIO()
-    csv.writer(page, lineterminator="\r\n").writerows(lines)  # RFC 4180
-    return page.getvalue().encode()
+def check_signature(manifest: bytes, signature: bytes, trusted: Sequence[str] = ()) -> None:
+    """Raise Refused unless `manifest` is as one of the `trusted` keys signed it; without any, as we signed it."""
+    keys = trusted or (public_key(),)
+    try:
+        said = orjson.loads(signature)
+        key = str(said["public_key"])
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(key)).verify(base64.b64decode(said["signature"]), manifest)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, InvalidSignature):
+        raise Refused("This export was changed after it was signed.", code="not_genuine") from None
+    if key not in keys:
+        raise Refused(
+            f"This export is signed with the key {key}, which is not ours. If it is the one that its installation "
+            "publishes at /.well-known/export-key.json, name it with --public-key.",
+            code="not_genuine",
+        )
 
 
-def _cell(value: Any) -> str:  # noqa: ANN401 (any column's value)
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return _json(value).decode().strip() if isinstance(value, dict | list | bool) else str(value)
-
-
-def _put(archive: zipfile.ZipFile, export: Export, files: list[_Written], path: str, content: bytes) -> None:
-    written = _Written(path)
-    files.append(written)
-    with _entry(archive, export, path) as entry:
-        _append(entry, written, content)
-
-
-def _entry(archive: zipfile.ZipFile, export: Export, path: str) -> IO[bytes]:
-    info = zipfile.ZipInfo(path, export.made_at.timetuple()[:6])
-    info.compress_type = zipfile.ZIP_DEFLATED
-    return archive.open(info, "w", force_zip64=True)
-
-
-def _append(entry: IO[bytes], written: _Written, content: bytes) -> None:
-    entry.write(content)
-    written.size += len(content)
-    written.sha256.update(content)
-
-
-def _manifest(export: Export, files: list[_Written]) -> dict[str, Any]:
+def _signed(manifest: bytes) -> dict[str, str]:
     return {
-        "format": FORMAT,
-        "made_at": export.made_at.isoformat(),
-        "account_id": str(export.account_id),
-        "policy_version": policy.CURRENT.version,
-        "files": [written.line() for written in files],
+        "algorithm": "Ed25519",
+        "file": "manifest.json",
+        "public_key": public_key(),
+        "signature": _text(crypto.signing_key("exports").sign(manifest)),
     }
 
 
-def _json(value: Any) -> bytes:  # noqa: ANN401 (any JSON value)
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
