@@ -174,7 +174,7 @@ def _pass_on(archive: Archive, file: Overtaking, progress: Progress) -> None:
 
 async def _count(tx: Tx, exported: Sequence[tuple[Table, Rows]], subject: Subject) -> int:
     counts = [
-        (await tx.sql(select(func.count()).select_from(table).where(theirs(table, rows, subject)))).scalar_one()
+        (await tx.sql(select(func.count()).select_from(table).where(shown(table, rows, subject)))).scalar_one()
         for table, rows in exported
     ]
     return sum(counts)

@@ -217,8 +217,7 @@ def _unknown(column: Column[Any]) -> Any:  # noqa: ANN401 (as above)
     kind = inventory.kind_of(column)
     made = {UUID: new_id, bytes: lambda: secrets.token_bytes(32), str: lambda: secrets.token_hex(32), datetime: now}
     value = made[kind]()
-    length = getattr(column.type, "length", None)
-    return value[:length] if kind is str else value
+    return value[: getattr(column.type, "length", None)] if isinstance(value, str) else value
 
 
 @functools.cache
