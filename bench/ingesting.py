@@ -36,15 +36,18 @@ def measure() -> Ingest:
 async def _measure() -> Ingest:
     try:
         await ingest.run_once()  # makes its group, opens its connections
-        written, began, cpu = 0, time.perf_counter(), time.process_time()
-        while time.perf_counter() - began < LONGEST:
-            batch = await ingest.run_once()
-            if not batch:
-                break
-            written += batch
+        began, cpu = time.perf_counter(), time.process_time()
+        written = sum(await asyncio.gather(*(_write_until(began + LONGEST) for _ in range(ingest.WRITERS))))
         seconds, spent = time.perf_counter() - began, time.process_time() - cpu
         left = (await ingest.backlog()).waiting
         return Ingest(written, written / seconds, spent / max(written, 1), left)
     finally:
         await valkey.close()
         await db.dispose()
+
+
+async def _write_until(end: float) -> int:
+    written = 0
+    while time.perf_counter() < end and (batch := await ingest.run_once()):
+        written += batch
+    return written

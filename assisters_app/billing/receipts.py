@@ -81,10 +81,10 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a batch needs to be told in full: handles by id, prices by model and version, receipts it replaces."""
+    """What a batch needs to be told in full: handles by id, prices by model, version and unit, receipts it replaces."""
 
     handles: Mapping[UUID, str]
-    prices: Mapping[tuple[str, int], PriceVersion]
+    each: Mapping[tuple[str, int], Mapping[str, int]]
     earlier: Mapping[UUID, Facts]
 
 
@@ -191,7 +191,7 @@ async def _known(tx: Tx, chains: Mapping[Chain, Sequence[Event]]) -> _Known:
     earlier = await tx.sql(EARLIER, asked)
     return _Known(
         handles={row.id: row.handle for row in named},
-        prices=await rating.versions(tx),
+        each={which: _prices(price) for which, price in (await rating.versions(tx)).items()},
         earlier={row.request_id: orjson.loads(row.facts) for row in earlier},
     )
 
@@ -201,38 +201,32 @@ def _extended(  # noqa: PLR0913, PLR0917 (each is a part of what is signed)
 ) -> Facts:
     """Write the receipts of `events` down and return the day's statement with them."""
     organization_id, begins = chain
-    handle = known.handles[organization_id]
     number, head, lines = (day["receipts"], day["head"], day["lines"]) if day else (0, FIRST, [])
+    named = {"organization": known.handles[organization_id], "day": f"{begins:%Y-%m-%d}", "signed_by": signer.id}
     added: list[Line] = []
     for event in events:
         number += 1
-        replaced = known.earlier.get(event.request_id)
-        facts = _facts(event, known) | {
-            "organization": handle,
-            "day": f"{begins:%Y-%m-%d}",
+        replaced = known.earlier.get(event.request_id) if known.earlier else None
+        facts = {
+            **_facts(event, known),
+            **named,
             "number": number,
             "previous": head,
             "replaces": replaced["number"] if replaced else None,
-            "signed_by": signer.id,
         }
         signed = canonical(facts)
         head = digest(signed)
-        written.append(_row(chain, signed, signer) | {"number": number, "request_id": event.request_id})
-        added += [line_of(facts), taken_back(line_of(replaced))] if replaced else [line_of(facts)]
-    return {
-        "kind": DAY,
-        "organization": handle,
-        "day": f"{begins:%Y-%m-%d}",
-        "receipts": number,
-        "head": head,
-        "lines": merged([*lines, *added]),
-        "signed_by": signer.id,
-    }
+        written.append(_row(chain, signed, signer, number=number, request_id=event.request_id))
+        added.append(line_of(facts))
+        if replaced:
+            added.append(taken_back(line_of(replaced)))
+    return {"kind": DAY, **named, "receipts": number, "head": head, "lines": merged([*lines, *added])}
 
 
 def _facts(event: Event, known: _Known) -> Facts:
     """Return what a receipt says of the event itself: nothing of who called from where, which is nobody else's."""
-    price = known.prices.get((event.model, event.price_version))
+    each = known.each.get((event.model, event.price_version)) or {}
+    used = _units(event, event.unit)
     return {
         "kind": REQUEST,
         "request": event.handle,
@@ -246,16 +240,11 @@ def _facts(event: Event, known: _Known) -> Facts:
         "error_code": event.error_code,
         "estimated": event.estimated,
         "units": [
-            {"unit": unit, "count": count, "each_nano": each} for unit, count, each in _used(event, price) if count
+            {"unit": unit, "count": count, "each_nano": each.get(unit, 0)} for unit, count in used.items() if count
         ],
         "price_version": event.price_version,
         "cost_nano": event.cost_nano,
     }
-
-
-def _used(event: Event, price: PriceVersion | None) -> Sequence[tuple[str, int, int]]:
-    each = _prices(price)
-    return tuple((unit, count, each.get(unit, 0)) for unit, count in _units(event, event.unit).items())
 
 
 def _units(used: Event | invoices.Line, unit: str) -> dict[str, int]:
@@ -268,20 +257,19 @@ def _units(used: Event | invoices.Line, unit: str) -> dict[str, int]:
     }
 
 
-def _prices(price: PriceVersion | None) -> dict[str, int]:
-    """Return nano-USD for each of what is charged for; nothing where there is no price."""
-    if price is None:
-        return {}
+def _prices(price: PriceVersion) -> dict[str, int]:
+    """Return nano-USD for each of what is charged for."""
     by_unit = {price.unit: price.per_unit} if price.unit else {}
     return {"input token": price.input, "cached input token": price.cached, "output token": price.output, **by_unit}
 
 
-def _row(chain: Chain, signed: bytes, signer: Signer) -> Row:
+def _row(chain: Chain, signed: bytes, signer: Signer, **more: object) -> Row:
     return {
         "organization_id": chain[0],
         "begins": chain[1],
         "facts": signed.decode(),
         "signature": signer.sign(signed),
+        **more,
     }
 
 

@@ -1,6 +1,7 @@
 """The prepaid wallet, read from the ledger: what is left, and how it came to be that.
 
     balance(tx, organization_id) -> int                          nano-USD; may be below zero after a refund or dispute
+    balances(tx, organization_ids) -> dict                       the same of many
     page(tx, organization_id, …) -> list[TransactionRow]         every movement by itself, the latest first, paged
     movements(tx, organization_id, month) -> list[MovementRow]   one month's, the latest first, usage summed by day
     give(tx, organization_id, amount_nano, cause) -> bool        credit for nothing: a welcome, a goodwill, a seed
@@ -8,6 +9,7 @@
 What the gateway may spend is this balance less what it settled but the worker has not posted yet, less open holds.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -18,9 +20,9 @@ from assisters_app.base.db import Tx
 from assisters_app.billing import ledger
 from assisters_app.billing.months import Month
 
-BALANCE = text("""
-SELECT coalesce(sum(amount_nano), 0)::bigint FROM ledger_entry
-WHERE organization_id = :organization_id AND account = 'wallet'
+BALANCES = text("""
+SELECT organization_id, sum(amount_nano)::bigint AS nano FROM ledger_entry
+WHERE organization_id = ANY(:organization_ids) AND account = 'wallet' GROUP BY organization_id
 """)
 MOVEMENTS = text("""
 SELECT max(t.created_at) AS at, t.kind, sum(e.amount_nano)::bigint AS amount, t.day, t.model
@@ -65,7 +67,15 @@ class MovementRow:
 
 async def balance(tx: Tx, organization_id: UUID) -> int:
     """Return the nano-USD that the ledger holds for an organization: the truth every cache is filled from."""
-    return int((await tx.sql(BALANCE, {"organization_id": organization_id})).scalar_one())
+    return (await balances(tx, [organization_id]))[organization_id]
+
+
+async def balances(tx: Tx, organization_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return the nano-USD that the ledger holds for each of them."""
+    held = dict.fromkeys(organization_ids, 0)
+    for row in await tx.sql(BALANCES, {"organization_ids": list(held)}):
+        held[row.organization_id] = row.nano
+    return held
 
 
 async def page(

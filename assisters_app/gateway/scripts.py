@@ -235,12 +235,15 @@ return 1
 PUBLISH = """
 local wallet = redis.call('HMGET', KEYS[1], 'reading', 'ledger')
 local older = wallet[1] and tonumber(ARGV[1]) < tonumber(wallet[1])
-for i = 4, #ARGV do
-  local cost = redis.call('HGET', KEYS[3], ARGV[i])
-  if cost then
-    redis.call('HDEL', KEYS[3], ARGV[i])
-    if wallet[2] then redis.call('HINCRBY', KEYS[1], 'unposted', '-' .. string.match(cost, '^%d+')) end
+if #ARGV > 3 then
+  local posted, seen = 0, {}
+  for i, cost in ipairs(redis.call('HMGET', KEYS[3], unpack(ARGV, 4))) do
+    if cost and not seen[ARGV[i + 3]] then
+      posted, seen[ARGV[i + 3]] = posted + tonumber(string.match(cost, '^%d+')), true
+    end
   end
+  redis.call('HDEL', KEYS[3], unpack(ARGV, 4))
+  if wallet[2] and posted > 0 then redis.call('HINCRBY', KEYS[1], 'unposted', string.format('-%.0f', posted)) end
 end
 if older then return 0 end
 redis.call('HSET', KEYS[1], 'ledger', ARGV[2], 'reading', ARGV[1])
