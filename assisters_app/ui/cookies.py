@@ -112,8 +112,10 @@ def _inventory() -> rx.Component:
             empty=empty("Nothing", "We keep nothing on your device."),
         ),
         title="What may be on your device",
-        lead="The whole list. A test compares it with what a real browser holds after every page.",
-        action=link("JSON", to="/download/cookies.json"),
+        lead="The whole list. A test compares it with what a real browser holds after every page. Nothing else is stored.",
+        action=rx.el.span(
+            link("JSON", to="/download/storage.json"), " · ", link("as the IAB writes it", to="/download/cookies.json")
+        ),
     )
 
 

@@ -193,6 +193,7 @@ ROUTES: list[BaseRoute] = [
     Route(opting_out.PATH + "{token}", unsubscribe, methods=["GET", "POST"]),
     Route("/download/inventory.json", published(inventory.as_json), methods=["GET"]),
     Route("/download/cookies.json", published(cookies.as_json), methods=["GET"]),
+    Route("/download/storage.json", published(cookies.listed), methods=["GET"]),
     Route("/download/processors.json", published(processors.as_json), methods=["GET"]),
     Route("/download/policy.json", published(policy.as_json), methods=["GET"]),
     Route("/download/gpc.json", signal, methods=["GET"]),

@@ -10,7 +10,6 @@ import hashlib
 import mimetypes
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, quote
 
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assisters_app.accounts import sessions
 from assisters_app.base.settings import ROOT, settings
+from assisters_app.privacy.choices.cookies import LINK_LIFE
 from assisters_app.ui import signals
 from assisters_app.ui.cookie import LINK, read_cookie, written
 from assisters_app.ui.pages import Page, by_route
@@ -26,7 +26,6 @@ from assisters_app.ui.words import BASE
 BUILD = ROOT / ".web" / "build" / "client"
 HOME = "/dashboard"  # where one lands after signing in
 LINK_PAGES = frozenset({"/verify", "/reset", "/confirm-email"})
-LINK_LASTS = timedelta(minutes=10)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -155,7 +154,7 @@ async def _took_link(scope: Scope, path: str, send: Send) -> bool:
     token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
     if not re.fullmatch(r"[A-Za-z0-9_-]{20,200}", token):
         return False
-    await _redirect(path, send, (b"set-cookie", written(LINK, token, LINK_LASTS).encode()))
+    await _redirect(path, send, (b"set-cookie", written(LINK, token, LINK_LIFE).encode()))
     return True
 
 

@@ -14,7 +14,12 @@ from assisters_app.ui.pages import PAGES
 PUBLIC = [page.route for page in PAGES if page.access == "public" and "[" not in page.route]
 OWN = [page.route for page in PAGES if page.access != "public" and "[" not in page.route]
 SIZES = {"wide and light": (1440, 900, "light"), "narrow and dark": (360, 780, "dark")}
-STORED = "[...Object.keys(sessionStorage), ...Object.keys(localStorage)]"
+PARTS = [page for page in PAGES if "[" in page.route]  # pages of one thing: what they keep shows without the thing, too
+STORED = """async () => ({
+  session: Object.keys(sessionStorage), local: Object.keys(localStorage),
+  database: (await indexedDB.databases()).map((one) => one.name), cache: await caches.keys(),
+  worker: (await navigator.serviceWorker.getRegistrations()).map((one) => one.scope) })"""
+RARE = {("cookie", "oauth"), ("session", "reflex_last_reloaded_on_error")}  # a provider chosen; a page that broke
 
 
 class Visit:
@@ -22,6 +27,7 @@ class Visit:
 
     def __init__(self, context: BrowserContext):
         self.hosts: set[str] = set()
+        self.held: set[tuple[str, str]] = set()
         context.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
         self.page = context.new_page()
         self.context = context
@@ -40,10 +46,16 @@ class Visit:
 
     def undeclared(self) -> set[tuple[str, str]]:
         """Return what this browser holds and the cookie page does not list, as (kind, name)."""
-        published = self.context.request.get("/download/cookies.json").json()["disclosures"]
-        held = {("web", name) for name in self.page.evaluate(STORED)}
+        kept = self.page.evaluate(STORED)
+        held = {(kind, name) for kind, names in kept.items() for name in names}
         held |= {("cookie", cookie["name"]) for cookie in self.context.cookies()}
-        return held - {(one["type"], one["identifier"]) for one in published}
+        self.held |= held
+        return held - set(self.published())
+
+    def published(self) -> dict[tuple[str, str], int | None]:
+        """Return what the cookie page lists: (kind, name) -> how many seconds it may stay."""
+        listed = self.context.request.get("/download/storage.json").json()
+        return {(one["storage"], one["identifier"]): one["seconds"] for one in listed}
 
 
 @pytest.fixture(params=SIZES, ids=lambda name: name.replace(" ", "-"))
@@ -65,13 +77,56 @@ def grace(browser: Browser, product: Product) -> list[dict[str, object]]:
 
 
 @pytest.mark.browser
+@pytest.mark.promise("7.2")
 def test_every_public_page_keeps_the_promises(visit: Visit):
     for route in PUBLIC:
         visit.look_at(route)
 
 
 @pytest.mark.browser
+@pytest.mark.promise("7.2")
 def test_every_page_behind_the_sign_in_keeps_them_too(visit: Visit, grace: list[dict[str, object]]):
     visit.context.add_cookies(grace)
     for route in OWN:
         visit.look_at(route)
+
+
+@pytest.fixture
+def storing(browser: Browser, product: Product, grace: list[dict[str, object]]):
+    context = browser.new_context(base_url=product.url)
+    visiting = Visit(context)
+    visiting.page.goto("/")
+    assert visiting.undeclared() == set()
+    context.add_cookies(grace)
+    yield visiting
+    context.close()
+    assert visiting.hosts == {urlsplit(product.url).netloc}
+
+
+@pytest.mark.browser
+@pytest.mark.promise("7.1", "7.2", "7.3")
+def test_a_browser_holds_exactly_what_the_cookie_page_lists(storing: Visit):
+    for route in ("/verify?token=" + "a" * 32, "/dashboard", "/cookies", *(_one_of(page.route) for page in PARTS)):
+        storing.page.goto(route)
+        expect(storing.page.locator("h1").first).to_be_visible()
+        storing.page.wait_for_function("sessionStorage.getItem('token') !== null")  # the page has begun to live
+        assert storing.undeclared() == set(), route
+    published = storing.published()
+    assert storing.held == set(published) - RARE
+    now = storing.page.evaluate("Date.now() / 1000")
+    for cookie in storing.context.cookies():
+        bound = (cookie["httpOnly"], cookie["sameSite"], cookie["path"], cookie["domain"])
+        assert bound == (True, "Lax", "/", "localhost"), cookie["name"]
+        assert cookie["expires"] - now <= published["cookie", cookie["name"]], cookie["name"]
+    assert storing.page.evaluate("document.cookie") == ""
+    shown = storing.page.context.new_page()
+    shown.goto("/cookies")
+    for _, name in published:
+        expect(shown.get_by_text(name, exact=True)).to_be_visible()
+
+
+def _one_of(route: str) -> str:
+    """Return an address of a page of one thing: of one that does not exist."""
+    return "/".join(
+        "00000000-0000-7000-8000-000000000000" if part.startswith("[") else part for part in route.split("/")
+    )

@@ -77,6 +77,7 @@ def page(browser, deployed):
 
 
 @pytest.mark.browser
+@pytest.mark.promise("7.1")
 @pytest.mark.timeout(300)
 def test_ada_uses_the_product_in_production(page, deployed, certificate):
     sign_up(page, deployed)

@@ -1,11 +1,16 @@
 """Everything the product may leave on a device: name, purpose, life, and whether consent is needed for it.
 
-A browser test compares this list with what a real browser holds after every page; the cookie page renders from it.
+    stored() -> tuple[Stored, …]        this installation's list; the page renders from it
+    listed(), as_json()                 the same for programs: all of it, and in the shape that the IAB has published
+    needs_banner() -> bool              whether anything needs consent before it is stored
+
+A browser test compares the list with what a real browser holds after every page.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from assisters_app.accounts.oauth import LASTING as OAUTH_LIFE
 from assisters_app.accounts.sessions import AT_MOST
@@ -25,6 +30,7 @@ class Stored:
     why_exempt: str
 
 
+STORE_AND_READ = 1  # the IAB's purpose "Store and/or access information on a device", which needs consent
 LINK_LIFE = timedelta(minutes=10)
 STRICTLY = "Strictly necessary for what you asked for (ePrivacy Directive, Art. 5(3))"
 ASKED_FOR = "Remembers a choice of yours about how the product looks, at your request"
@@ -97,15 +103,6 @@ def stored() -> tuple[Stored, ...]:
             exempt=True,
             why_exempt=ASKED_FOR,
         ),
-        Stored(
-            "last_compiled_theme",
-            "local",
-            "The theme the product came with, to notice when that changes.",
-            None,
-            "Until you clear it",
-            exempt=True,
-            why_exempt=ASKED_FOR,
-        ),
     )
 
 
@@ -114,20 +111,42 @@ def needs_banner() -> bool:
     return not all(one.exempt for one in stored())
 
 
+def listed() -> list[dict[str, Any]]:
+    """Return the list for programs, with all that the page says."""
+    return [
+        {
+            "identifier": one.identifier,
+            "storage": one.type,
+            "purpose": one.purpose,
+            "seconds": int(one.life.total_seconds()) if one.life else None,
+            "until": one.until,
+            "exempt": one.exempt,
+            "why": one.why_exempt,
+        }
+        for one in stored()
+    ]
+
+
 def as_json() -> dict[str, Any]:
-    """Return the list in the shape of the IAB's device storage disclosures (`web` is session or local storage)."""
+    """Return the list as IAB Europe's "Vendor Device Storage & Operational Disclosures" (1.1) writes it.
+
+    `web` is any storage but cookies, and has no age; a `purposes` without 1 says that no consent is needed. We are no
+    vendor of that framework: it is the one published shape that others' tools can read.
+    """
+    host = urlsplit(settings().public_url).hostname or ""
     return {
-        "disclosures": [
-            {
-                "identifier": one.identifier,
-                "type": "cookie" if one.type == "cookie" else "web",
-                "storage": one.type,
-                "maxAgeSeconds": int(one.life.total_seconds()) if one.life else None,
-                "cookieRefresh": False,
-                "purposes": [],  # none of the IAB's advertising purposes
-                "description": one.purpose,
-                "exempt": one.exempt,
-            }
-            for one in stored()
-        ]
+        "disclosures": [_disclosed(one, host) for one in stored()],
+        "domains": [{"domain": host, "purposes": [], "use": "Everything: the pages, the API and their data"}],
     }
+
+
+def _disclosed(one: Stored, host: str) -> dict[str, Any]:
+    said = {
+        "identifier": one.identifier,
+        "type": "cookie" if one.type == "cookie" else "web",
+        "maxAgeSeconds": int(one.life.total_seconds()) if one.type == "cookie" and one.life else None,
+        "domains": [host],
+        "purposes": [] if one.exempt else [STORE_AND_READ],
+        "description": one.purpose,
+    }
+    return {**said, "cookieRefresh": False} if one.type == "cookie" else said

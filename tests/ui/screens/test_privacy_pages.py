@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
+
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
-from assisters_app.privacy import inventory
+from assisters_app.privacy import inventory, promises
 from assisters_app.privacy.keeping.tables import Sweep
 from assisters_app.privacy.policies import policy
-from assisters_app.ui import cookies, processors
+from assisters_app.ui import cookies, processors, serving, storage
 from assisters_app.ui import policy as policy_page
 from assisters_app.ui.cookies import CookiesState
 from assisters_app.ui.policy import PolicyState
@@ -39,10 +41,74 @@ async def test_anyone_sees_whether_the_retention_promises_are_kept(house, tab):
     assert gauges["consent"].kept
 
 
+@pytest.mark.promise("7.3")
 async def test_the_cookie_page_shows_the_inventory_row_by_row(house, tab):
     shown = (await tab().send(CookiesState.load)).of(CookiesState)
     assert [one.identifier for one in shown["stored"]] == [one.identifier for one in cookies.cookies.stored()]
     assert {one.exempt for one in shown["stored"]} == {True}
+
+
+def matches(disclosed):
+    """Say whether one disclosure has the fields that IAB Europe's specification 1.1 requires, and no unknown one."""
+    cookie = disclosed["type"] == "cookie"
+    required = {"identifier", "type", "maxAgeSeconds", "domains", "purposes"} | ({"cookieRefresh"} if cookie else set())
+    optional = {"description", "optOut", "specialPurposes", "cookieRefresh"}
+    aged = isinstance(disclosed["maxAgeSeconds"], int) if cookie else disclosed["maxAgeSeconds"] is None
+    return (
+        required <= disclosed.keys() <= required | optional and aged and disclosed["type"] in ("cookie", "web", "app")
+    )
+
+
+@pytest.mark.promise("7.3")
+async def test_the_inventory_has_the_shape_that_the_iab_has_published(house):
+    said = storage.cookies.as_json()
+    assert said.keys() == {"disclosures", "domains"}
+    assert all(matches(one) for one in said["disclosures"])
+    assert {tuple(one["domains"]) for one in said["disclosures"]} == {("localhost",)}
+    assert not any(1 in one["purposes"] for one in said["disclosures"]), "1: needs consent"
+    assert [one["domain"] for one in said["domains"]] == ["localhost"]
+    assert [one["identifier"] for one in said["disclosures"]] == [one["identifier"] for one in cookies.cookies.listed()]
+
+
+@pytest.mark.promise("7.1")
+@pytest.mark.parametrize("lost", ["; HttpOnly", "; SameSite=Lax", "; Path=/"])
+async def test_a_cookie_without_its_guard_is_found(tx, monkeypatch, lost):
+    assert "all essential" in await storage.cookies_are_essential(tx)
+    whole = storage.written
+    monkeypatch.setattr(storage, "written", lambda *how: whole(*how).replace(lost, ""))
+    with pytest.raises(promises.Broken, match="is set without"):
+        await storage.cookies_are_essential(tx)
+
+
+async def test_a_cookie_for_other_hosts_or_that_is_not_listed_is_found(tx, monkeypatch):
+    whole = storage.written
+    monkeypatch.setattr(storage, "written", lambda *how: whole(*how) + "; Domain=example.com")
+    with pytest.raises(promises.Broken, match="other hosts"):
+        await storage.cookies_are_essential(tx)
+    monkeypatch.setattr(storage, "written", whole)
+    monkeypatch.setattr(cookies.cookies, "stored", tuple)
+    with pytest.raises(promises.Broken, match="not the essential one"):
+        await storage.cookies_are_essential(tx)
+
+
+async def test_a_tracker_is_found_in_the_list_and_in_what_pages_may_load(tx, monkeypatch):
+    assert "this host alone" in await storage.nothing_tracks(tx)
+    allowed = serving.policy(b"")
+    monkeypatch.setattr(serving, "policy", lambda _: allowed.replace(b"connect-src", b"connect-src ads.example"))
+    with pytest.raises(promises.Broken, match=r"Pages may use ads\.example"):
+        await storage.nothing_tracks(tx)
+    tracker = cookies.cookies.Stored("_ga", "cookie", "Follows you", None, "2 years", exempt=False, why_exempt="")
+    monkeypatch.setattr(cookies.cookies, "stored", lambda: (tracker,))
+    with pytest.raises(promises.Broken, match="needs consent"):
+        await storage.nothing_tracks(tx)
+    assert cookies.cookies.as_json()["disclosures"][0]["purposes"] == [1]
+
+
+async def test_a_cookie_page_that_is_missing_is_found(tx, monkeypatch):
+    assert (await storage.the_cookie_page_is_there(tx)).startswith("It lists 7 things")
+    monkeypatch.setattr(storage, "by_route", lambda _: None)
+    with pytest.raises(promises.Broken, match="no cookie page"):
+        await storage.the_cookie_page_is_there(tx)
 
 
 async def test_every_kind_of_data_that_is_sent_anywhere_has_a_name_in_words(house):
