@@ -11,7 +11,7 @@ from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
 from assisters_app.keys import warning
 from assisters_app.privacy import proving
-from assisters_app.privacy.choices import consents
+from assisters_app.privacy.choices import consents, news
 from assisters_app.privacy.erasing import purge
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.registers import holds
@@ -31,6 +31,7 @@ WORK = (
     inbox,
     warning,
     consents,
+    news,
     purge,
     retention,
     holds,

@@ -3,6 +3,7 @@
 import html
 import json
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
@@ -36,16 +37,39 @@ async def send(tx: Tx, to: str, message: Message, *, account_id: UUID | None = N
     await jobs.enqueue(tx, "mail.deliver", mail_id=str(mail.id))
 
 
+Guard = Callable[[Tx, str], Awaitable[bool]]
+_guards: list[Guard] = []
+
+
+def guard_marketing(guard: Guard) -> Guard:
+    """Have every mail that can be unsubscribed from ask `guard(tx, address)` in the moment before it leaves."""
+    _guards.append(guard)
+    return guard
+
+
+def guards() -> tuple[Guard, ...]:
+    """Return who is asked before marketing leaves. Without anybody to ask, none does."""
+    return tuple(_guards)
+
+
 @jobs.job("mail.deliver")
 async def deliver(mail_id: str) -> None:
-    """Hand one waiting mail to the mail server, then delete it; a mail already gone is done."""
+    """Hand one waiting mail to the mail server, then delete it; a mail already gone is done.
+
+    Marketing that its addressee does not want any more is deleted unsent, however long ago it was written.
+    """
     async with transaction() as tx:
         mail = await tx.get(OutgoingMail, UUID(mail_id), with_for_update=True)
         if mail is None:
             return
         message = Message(**json.loads(crypto.unseal("mail", mail.sealed)))
-        await _hand_over(compose(mail.to_email, message))
+        if not message.unsubscribe or await _wanted(tx, mail.to_email):
+            await _hand_over(compose(mail.to_email, message))
         await tx.delete(mail)
+
+
+async def _wanted(tx: Tx, address: str) -> bool:
+    return bool(_guards) and all([await guard(tx, address) for guard in _guards])
 
 
 def compose(to: str, message: Message) -> EmailMessage:

@@ -10,6 +10,7 @@ and tests/privacy/test_promises.py compares it with every `@promises.check` ther
 
 import asyncio
 import functools
+import importlib
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
@@ -25,17 +26,21 @@ from assisters_app.base import jobs, log
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.privacy import promises
-from assisters_app.privacy.choices import consents
+from assisters_app.privacy.choices import consents, news, opting_out
 from assisters_app.privacy.policies import checks, policy
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
 from assisters_app.privacy.registers import edges, holds
 
+FACES = ("assisters_app.ui.storage",)  # what only a face can tell; by name, since nothing below may import one
 PROOFS = (
     checks,
     consents,
     edges,
     holds,
+    news,
+    opting_out,
+    *map(importlib.import_module, FACES),
 )
 
 STALE = timedelta(hours=1)  # the longest for which a result is believed; the checks run every 15 minutes

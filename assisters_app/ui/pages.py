@@ -111,6 +111,7 @@ PAGES: tuple[Page, ...] = (
     Page(
         "/staff/requests", "Privacy requests", "staff.requests", "staff", "Staff", "inbox", "queue gdpr ccpa deadlines"
     ),
+    Page("/staff/news", "News", "staff.news", "staff", "Staff", "megaphone", "marketing newsletter mail unsubscribe"),
     Page("/staff/trail", "Audit trail", "staff.trail", "staff", "Staff", "footprints", "log who looked"),
     # What everyone may read about privacy
     Page("/privacy-policy", "Privacy policy", "policy", "public", "Legal", words="retention promises"),

@@ -2,7 +2,7 @@
 
     unsubscribe_address(email) -> str               for a marketing mail's List-Unsubscribe and its footer
     opt_out(tx, token) -> str                       what a POST to that address does; returns the address, shortened
-    may_mail_marketing(tx, email) -> bool           the one question before any marketing mail
+    may_mail_marketing(tx, email) -> bool           the one question before any marketing mail; `base.mail` asks it, too
 
 A token is the sealed address itself: no row is needed, so the link in an old mail works after the account is gone.
 """
@@ -10,17 +10,22 @@ A token is the sealed address itself: no row is needed, so the link in an old ma
 import base64
 from uuid import UUID
 
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from assisters_app.accounts.tables import Account
-from assisters_app.base import crypto
+from assisters_app.base import crypto, mail
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
+from assisters_app.privacy import promises
 from assisters_app.privacy.choices import consents, suppressions
+from assisters_app.privacy.choices.tables import Consent, Suppression
 from assisters_app.privacy.rights import requests
 
 PATH = "/unsubscribe/"
+PROBE = "nobody@assisters.invalid"
+LATEST = 500  # consents that the check looks at
 
 
 def unsubscribe_address(email: str) -> str:
@@ -44,12 +49,27 @@ async def opt_out(tx: Tx, token: str) -> str:
     return shortened(email)
 
 
+@mail.guard_marketing
 async def may_mail_marketing(tx: Tx, email: str) -> bool:
     """Return whether marketing may go to this address: consent is in force, and it has not opted out since."""
     if await suppressions.suppressed(tx, email):
         return False
     account_id = await _account_of(tx, email.strip().lower())
     return account_id is not None and await consents.given(tx, account_id, "marketing")
+
+
+@promises.check("6.5", says="One click opts out, and who opted out counts as asking for news no more.")
+async def opting_out_works(tx: Tx) -> str:
+    """Open a link that was made just now, and compare the latest consents with the list of who opted out."""
+    if address_in(unsubscribe_address(PROBE).rsplit("/", 1)[1]) != PROBE:
+        raise promises.Broken("A link to unsubscribe does not lead to its address.")
+    newest = select(Account.email).join(Consent, col(Consent.account_id) == Account.id)
+    newest = newest.where(consents.in_force("marketing")).order_by(col(Consent.created_at).desc()).limit(LATEST)
+    asking = (await tx.exec(newest)).all()
+    if both := await suppressions.among(tx, asking):
+        raise promises.Broken(f"{len(both)} of the latest {len(asking)} who ask for news have opted out of it.")
+    listed = (await tx.exec(select(func.count()).select_from(Suppression))).one()
+    return f"Links open; {listed} addresses have opted out, none of the latest {len(asking)} asking for news."
 
 
 def address_in(token: str) -> str:

@@ -1,7 +1,9 @@
 """Addresses that get no marketing, as keyed hashes: the list outlives accounts and tells nobody who is on it."""
 
+from collections.abc import Iterable
+
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, delete
+from sqlmodel import col, delete, select
 
 from assisters_app.base import crypto
 from assisters_app.base.clock import now
@@ -21,6 +23,13 @@ async def suppress(tx: Tx, email: str) -> bool:
 async def suppressed(tx: Tx, email: str) -> bool:
     """Return whether this address has opted out and not in again."""
     return await tx.get(Suppression, _hash(email)) is not None
+
+
+async def among(tx: Tx, emails: Iterable[str]) -> set[str]:
+    """Return which of these addresses have opted out and not in again."""
+    hashes = {_hash(email): email for email in emails}
+    found = await tx.exec(select(Suppression.email_hash).where(col(Suppression.email_hash).in_(hashes)))
+    return {hashes[one] for one in found}
 
 
 async def forget(tx: Tx, email: str) -> None:

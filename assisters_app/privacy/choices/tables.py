@@ -3,11 +3,22 @@
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import UniqueConstraint
 from sqlmodel import SQLModel
 
 from assisters_app.base.clock import now
 from assisters_app.base.ids import new_id
-from assisters_app.base.marks import REGISTER, SUPPRESSION, OnErase, Purpose, Rows, personal, plain
+from assisters_app.base.marks import (
+    PRODUCT,
+    REGISTER,
+    SHORT_LIVED,
+    SUPPRESSION,
+    OnErase,
+    Purpose,
+    Rows,
+    personal,
+    plain,
+)
 
 
 class Consent(SQLModel, table=True):
@@ -54,4 +65,34 @@ class Suppression(SQLModel, table=True):
     __table_args__ = ({"info": {"rows": Rows("Addresses that opted out, as keyed hashes", SUPPRESSION)}},)
 
     email_hash: str = plain(primary_key=True, max_length=64)
+    created_at: datetime = plain(default_factory=now)
+
+
+class News(SQLModel, table=True):
+    """One message of news, written by staff for everyone who asked for news. `done_at` is set once all have a copy."""
+
+    __tablename__ = "news"
+    __table_args__ = ({"info": {"rows": Rows("News that we mailed", PRODUCT)}},)
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    handle: str = plain(unique=True, max_length=32)
+    subject: str = plain(max_length=150)
+    text: str = plain()
+    copies: int = plain(default=0)
+    created_at: datetime = plain(default_factory=now)
+    done_at: datetime | None = plain(default=None)
+
+
+class NewsCopy(SQLModel, table=True):
+    """Who has been written a copy of which news already, so that nobody gets two."""
+
+    __tablename__ = "news_copy"
+    __table_args__ = (
+        UniqueConstraint("news_id", "account_id"),
+        {"info": {"rows": Rows("News that you were sent", SHORT_LIVED, account="account_id")}},
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    news_id: UUID = plain()
+    account_id: UUID = plain(foreign_key="account.id", index=True)
     created_at: datetime = plain(default_factory=now)

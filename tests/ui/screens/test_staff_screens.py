@@ -17,11 +17,12 @@ from assisters_app.privacy.rights import requests
 from assisters_app.privacy.rights.tables import PrivacyRequest
 from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
+from assisters_app.ui.staff.news import NewsState
 from assisters_app.ui.staff.requests import QueueState
 from assisters_app.ui.staff.trail import AuditState
 from assisters_app.ui.staff.usage import ReviewState
 
-STATES = (ReviewState, AccountsState, AccountState, QueueState, AuditState)
+STATES = (ReviewState, AccountsState, AccountState, QueueState, NewsState, AuditState)
 HANDLERS = (
     (ReviewState.load, {"zone": "UTC"}),
     (ReviewState.again, {}),
@@ -39,6 +40,10 @@ HANDLERS = (
     (QueueState.ask, {"dialog": "enter", "handle": ""}),
     (QueueState.enter, {"sent": {"kind": "access", "email": "x@example.com", "received": "2026-01-01"}}),
     (QueueState.answer, {"sent": {"state": "done", "outcome": "done"}}),
+    (NewsState.load, {}),
+    (NewsState.review, {"sent": {"subject": "Hi", "text": "Hello"}}),
+    (NewsState.close, {}),
+    (NewsState.send, {}),
     (AuditState.load, {}),
     (AuditState.load_more, {}),
     (AuditState.narrow, {"about": "key"}),
