@@ -6,11 +6,12 @@ from assisters_app.base import db
 from assisters_app.billing import rating, receipts
 from assisters_app.gateway import catalog
 from assisters_app.privacy import proving
+from assisters_app.privacy.policies import versions
 from assisters_app.usage import ddl
 
 
 def open_house() -> None:
-    """Put what is missing: prices, models, the coming days' partitions, the receipts' key; have promises checked."""
+    """Put what is missing: prices, models, partitions, the receipts' key, the first policy; have it checked."""
     asyncio.run(_open())
 
 
@@ -21,6 +22,7 @@ async def _open() -> None:
             await catalog.ensure_first_models(tx)
             await ddl.ahead(tx)
             await receipts.ensure_key(tx)
+            await versions.at_opening(tx)
             await proving.at_opening(tx)
     finally:
         await db.dispose()

@@ -14,6 +14,7 @@ from assisters_app.privacy import proving
 from assisters_app.privacy.choices import consents, news
 from assisters_app.privacy.erasing import purge
 from assisters_app.privacy.keeping import retention
+from assisters_app.privacy.policies import telling
 from assisters_app.privacy.registers import holds
 from assisters_app.ui import tabs
 from assisters_app.usage import ddl
@@ -36,6 +37,7 @@ WORK = (
     retention,
     holds,
     proving,
+    telling,
     tabs,
     ddl,
 )

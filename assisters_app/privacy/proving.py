@@ -27,7 +27,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.privacy import promises
 from assisters_app.privacy.choices import consents, news, opting_out
-from assisters_app.privacy.policies import checks, policy
+from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
 from assisters_app.privacy.registers import edges, holds
@@ -35,6 +35,8 @@ from assisters_app.privacy.registers import edges, holds
 FACES = ("assisters_app.ui.storage",)  # what only a face can tell; by name, since nothing below may import one
 PROOFS = (
     checks,
+    telling,
+    versions,
     consents,
     edges,
     holds,

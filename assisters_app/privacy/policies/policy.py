@@ -1,9 +1,14 @@
 """The privacy policy as versioned data: every sentence with its id. The page, its hash and the checks read it here.
 
     CURRENT: Policy                 .version, .effective_at, .sections[…].parts[…]; .text, .sha256
+    VERSIONS                        every version there is, the oldest first; which are published is in `versions.py`
+    changes(before, after)          what one version changes in another, sentence by sentence
     differences()                   sentences that say how the marks contradict sections 1 to 4 of the policy
 
-A version is a file beside this one, never edited once published: `tests/privacy/test_policy.py` holds its hash.
+A version is a file beside this one, never edited once published: the database keeps its hash, and so does
+`tests/privacy/test_policy.py`. CURRENT is the version that this release keeps; the next one lies beside it as a file
+until it comes into force. A file begins with `effective DATE`; a version that is not the first says on its second line
+`material …` or `minor …` and, in a sentence for everyone, what changes.
 """
 
 import hashlib
@@ -18,9 +23,11 @@ from assisters_app.base import marks
 from assisters_app.privacy import inventory
 from assisters_app.privacy.processors import PROCESSORS
 
+FOLDER = Path(__file__).parent
 Kind = Literal["sentence", "item", "heading", "address"]
 KINDS: dict[str, Kind] = {"": "sentence", "- ": "item", "## ": "heading", "> ": "address"}  # as a line begins
 COLLECTED_LINES = {"1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"}
+FIRST = "The first version."
 NOT_IN_TABLES = {"1.8", "1.9"}  # error reports go to logs and Sentry, redacted; request content is not kept
 
 
@@ -43,12 +50,23 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One sentence that a version changes: '' before when it is new, '' after when it is gone."""
+
+    id: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One immutable version."""
 
     version: str
-    effective_at: date
+    effective_at: date  # the earliest day it may come into force
     sections: tuple[Section, ...]
+    material: bool = False
+    summary: str = FIRST  # what changes, in a sentence for everyone
 
     @property
     def text(self) -> str:
@@ -62,7 +80,12 @@ class Policy:
 
     def sentence(self, sentence_id: str) -> str:
         """Return the wording of one id; raise KeyError when the policy has no such sentence."""
-        return {part.id: part.text for section in self.sections for part in section.parts if part.id}[sentence_id]
+        return self.sentences[sentence_id]
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """The wording of every sentence by its id, in the order of the policy."""
+        return {part.id: part.text for section in self.sections for part in section.parts if part.id}
 
     def _lines(self) -> Iterator[str]:
         for section in self.sections:
@@ -83,15 +106,26 @@ class Policy:
 
 def read(version: str) -> Policy:
     """Return the version in `policies/<version>.txt`; raise ValueError for a line that cannot be read."""
-    first, _, body = (Path(__file__).parent / f"{version}.txt").read_text().partition("\n")
+    first, *lines = filter(None, (FOLDER / f"{version}.txt").read_text().splitlines())
+    told = re.fullmatch(r"(material|minor) (.+)", lines[0])
     sections = [Section(0, "", ())]
-    for line in filter(None, body.splitlines()):
+    for line in lines[1:] if told else lines:
         if title := re.fullmatch(r"# (\d+)\. (.+)", line):
             sections.append(Section(int(title[1]), title[2], ()))
         else:
             last = sections[-1]
             sections[-1] = Section(last.number, last.title, (*last.parts, _part(line)))
-    return Policy(version, date.fromisoformat(first.removeprefix("effective ")), tuple(sections))
+    effective = date.fromisoformat(first.removeprefix("effective "))
+    if told is None:
+        return Policy(version, effective, tuple(sections))
+    return Policy(version, effective, tuple(sections), material=told[1] == "material", summary=told[2])
+
+
+def changes(before: Policy, after: Policy) -> tuple[Change, ...]:
+    """Return the sentences whose wording differs, in the order of `after`; those that are gone come last."""
+    old, new = before.sentences, after.sentences
+    ids = [*new, *(gone for gone in old if gone not in new)]
+    return tuple(Change(one, old.get(one, ""), new.get(one, "")) for one in ids if old.get(one) != new.get(one))
 
 
 def _part(line: str) -> Part:
@@ -166,3 +200,4 @@ def _parts(number: int) -> Iterator[Part]:
 
 
 CURRENT = read("2026-01")
+VERSIONS = tuple(read(path.stem) for path in sorted(FOLDER.glob("????-??.txt")))
