@@ -6,18 +6,12 @@ granian --interface asgi --factory assisters_app.asgi:api_alone   the metered AP
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 from assisters_app.base import log
 from assisters_app.base.settings import settings
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from assisters_app.doors import Application, Doors, Message, Receive, Scope, Send
 
 # How Reflex is told that pages are compiled already and that it serves them. The last two are internal to the pinned
 # version; tests/browser holds us to them.
@@ -51,7 +45,7 @@ def create() -> Application:
         else:
             await served(scope, receive, send)
 
-    return product
+    return Doors(product)
 
 
 def api_alone() -> Application:
@@ -59,7 +53,7 @@ def api_alone() -> Application:
     log.configure()
     from assisters_app.api.app import app
 
-    return app
+    return Doors(app)
 
 
 async def live(parts: tuple[Application, ...], scope: Scope, receive: Receive, send: Send) -> None:

@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("run", lambda _: run.run(), "Run the product: in development with every part whose address is not set.")
     add("worker", _worker, "Run the worker alone: jobs, their timetable, and the ingest of finished calls.")
     add("migrate", _migrate, "Bring the database to the shape that this version expects.")
+    add("begin-ledger", _begin_ledger, "Begin another erasure ledger where the database's own is lost for good.")
     add("build", _build, "Build the front end, if its inputs changed since it was last built.")
     add("doctor", _doctor, "Check every dependency, the migrations and the invariants; exit code 1 if one is ill.")
     add("promises", _promises, "Check every sentence of the privacy policy; exit code 0 only when all are true.")
@@ -112,6 +113,19 @@ def _migrate(_: argparse.Namespace) -> int:
     run.migrate()
     print("The database is up to date.")
     return 0
+
+
+def _begin_ledger(_: argparse.Namespace) -> int:
+    from assisters_app.privacy.erasing import ledger, reopening
+
+    async def begin() -> int:
+        await reopening.begin_anew()
+        print(f"Another erasure ledger was begun at {ledger.path()}, with every receipt that was handed out.")
+        print("Never restore a backup that is older than this moment: who was erased before is no longer known.")
+        return 0
+
+    _use_what_runs()
+    return _in_the_house(begin())
 
 
 def _build(_: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from assisters_app.base.valkey import valkey
 from assisters_app.billing import invariants as money
 from assisters_app.billing import receipts as requests
 from assisters_app.gateway import invariants as calls
-from assisters_app.privacy.erasing import receipts
+from assisters_app.privacy.erasing import ledger, receipts, reopening, stamp
 from assisters_app.usage.events import Invariant
 
 PATIENCE = 10  # seconds for one dependency to answer
@@ -151,6 +151,16 @@ async def _disk() -> str:
     return f"{directory} can be written"
 
 
+async def _erasures() -> str:
+    async with db.transaction() as tx:
+        entries = await stamp.known(tx)
+        if not await stamp.is_open(tx):
+            raise IllError("The database was restored, and the worker has not held it against the erasure ledger yet.")
+        if back := await reopening.back(tx):
+            raise IllError(f"{back} accounts or organizations are there again that were erased.")
+    return f"{len(entries)} lines of the erasure ledger hang together; nobody erased is back ({ledger.path()})"
+
+
 async def _pages() -> str:
     if not (front_end.BUILT / "index.html").is_file():
         raise IllError("The front end is not built. Run build.")
@@ -185,6 +195,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Models", _models),
     ("Errors", _errors),
     ("Disk", _disk),
+    ("Erasures", _erasures),
     ("Front end", _pages),
 )
 INVARIANTS: tuple[Invariants, ...] = (calls.check, money.check, requests.check, _receipts)

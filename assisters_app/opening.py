@@ -1,4 +1,4 @@
-"""What a migrated database needs before anybody comes in: prices, models, the days ahead, the key that signs."""
+"""What a migrated database needs before anybody comes in: prices, models, the days ahead, the keys that sign."""
 
 import asyncio
 
@@ -6,12 +6,13 @@ from assisters_app.base import db
 from assisters_app.billing import rating, receipts
 from assisters_app.gateway import catalog
 from assisters_app.privacy import proving
+from assisters_app.privacy.erasing import receipts as erasures
 from assisters_app.privacy.policies import versions
 from assisters_app.usage import ddl
 
 
 def open_house() -> None:
-    """Put what is missing: prices, models, partitions, the receipts' key, the first policy; have it checked."""
+    """Put what is missing: prices, models, partitions, the receipts' keys, the first policy; have it checked."""
     asyncio.run(_open())
 
 
@@ -24,5 +25,6 @@ async def _open() -> None:
             await receipts.ensure_key(tx)
             await versions.at_opening(tx)
             await proving.at_opening(tx)
+            await erasures.ensure_key(tx)
     finally:
         await db.dispose()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 
-from assisters_app import tables
+from assisters_app import doors, tables
 from assisters_app.accounts import client, resetting, signing_up
 from assisters_app.base import jobs, log, mail, marks
 from assisters_app.billing import customers, inbox
@@ -12,7 +12,7 @@ from assisters_app.gateway import ingest, reaper
 from assisters_app.keys import warning
 from assisters_app.privacy import proving
 from assisters_app.privacy.choices import consents, news
-from assisters_app.privacy.erasing import purge
+from assisters_app.privacy.erasing import purge, remembering, reopening
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.policies import telling
 from assisters_app.privacy.registers import holds
@@ -34,6 +34,7 @@ WORK = (
     consents,
     news,
     purge,
+    remembering,
     retention,
     holds,
     proving,
@@ -46,29 +47,52 @@ assert tables.metadata.tables, "every table is known before the first job runs"
 
 
 async def work() -> None:
-    """Work until SIGTERM or SIGINT: finish what is in hand, then stop."""
+    """Work until SIGTERM or SIGINT: finish what is in hand, then stop.
+
+    Nothing is begun before the database was held against the erasure ledger; one that is restored meanwhile is held
+    against it before the work goes on.
+    """
     marks.check()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
+    while not stop.is_set():
+        await reopening.reopen()
+        if not await _shift(stop):
+            return
+
+
+async def _shift(stop: asyncio.Event) -> bool:
+    """Work until asked to stop; return True when the work ended because the database was restored."""
+    end = asyncio.Event()
     queue = jobs.app()
     async with queue.open_async():
         running = [
             asyncio.create_task(queue.run_worker_async(install_signal_handlers=False, concurrency=4), name="jobs"),
-            asyncio.create_task(ingest.run_forever(stop), name="ingest"),
-            asyncio.create_task(reaper.run_forever(stop), name="reaper"),
+            asyncio.create_task(ingest.run_forever(end), name="ingest"),
+            asyncio.create_task(reaper.run_forever(end), name="reaper"),
         ]
         logger.info("The worker is at work.")
-        await _until(stop, running)
+        shut = asyncio.create_task(doors.until_shut(), name="doors")
+        await _until(stop, end, [shut, *running])
+    return not stop.is_set()
 
 
-async def _until(stop: asyncio.Event, running: list[asyncio.Task[None]]) -> None:
-    """Wait for `stop`; one part that ends by itself ends the worker, so that whoever runs it starts it anew."""
+async def _until(stop: asyncio.Event, end: asyncio.Event, running: list[asyncio.Task[None]]) -> None:
+    """Wait for `stop`, or for the doors to shut; then set `end` and wait for every part.
+
+    A part that ends by itself ends the worker, so that whoever runs it starts it anew.
+    """
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
-    stop.set()
-    running[0].cancel()  # procrastinate lets its jobs finish when it is cancelled
+    shut, queue = running[:2]
+    if done - {stopping, shut}:
+        stop.set()
+    end.set()
+    stopping.cancel()
+    shut.cancel()
+    queue.cancel()  # procrastinate lets its jobs finish when it is cancelled
     await asyncio.gather(*running, stopping, return_exceptions=True)
     for task in done - {stopping}:
         task.result()

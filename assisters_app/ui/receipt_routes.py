@@ -49,11 +49,11 @@ async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]
 async def published_keys(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
     """Name every key that receipts were ever signed with."""
     async with transaction() as tx:
-        ours = await receipts.keys(tx)
+        ours, signing = await receipts.keys(tx), await erasures.keys(tx)
     told = {
         "algorithm": "Ed25519",
         "requests": [{"id": key.id, "public_key": key.public_key, "since": key.since.isoformat()} for key in ours],
-        "erasures": [{"public_key": erasures.public_key()}],
+        "erasures": [{"public_key": key.public_key, "since": key.since.isoformat()} for key in signing],
     }
     return JSONResponse(told, headers={"cache-control": "public, max-age=300", "access-control-allow-origin": "*"})
 

@@ -39,6 +39,7 @@ COMMANDS = (
     "import-export",
     "doctor",
     "promises",
+    "begin-ledger",
 )
 PRODUCT = ("ASSISTERS_", "DATABASE_", "MAIL", "PORT", "PUBLIC_", "REDIS_", "SENTRY_", "SMTP_", "STRIPE_", "SUPABASE_")
 

@@ -29,7 +29,7 @@ from assisters_app.base.mail import Message
 from assisters_app.base.settings import settings
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import subject_of
-from assisters_app.privacy.erasing import purge
+from assisters_app.privacy.erasing import purge, remembering
 from assisters_app.privacy.erasing.purge import Line
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.registers import holds
@@ -105,6 +105,7 @@ async def erase_now(tx: Tx, who: Person) -> Closing:
     tx.add(waiting)
     await purge.stop(tx, who.account_id, at_once=True)
     await jobs.enqueue(tx, "privacy.carry-out", erasure_id=str(waiting.id))
+    await remembering.soon(tx)
     return _closing(waiting)
 
 
@@ -116,6 +117,7 @@ async def undo(tx: Tx, who: Person) -> None:
     waiting.withdrawn_at = now()
     tx.add(waiting)
     await requests.withdraw_deletion(tx, who.account_id)
+    await remembering.soon(tx)
     trail.write(tx, "account:reopened", account_id=who.account_id, actor_id=who.account_id)
 
 
@@ -140,6 +142,7 @@ async def _ask(tx: Tx, who: Person, at: datetime, *, at_once: bool) -> Closing:
     )
     await purge.stop(tx, who.account_id, at_once=at_once)
     await jobs.enqueue(tx, "privacy.carry-out", at=None if at_once else at, erasure_id=str(erasure.id))
+    await remembering.soon(tx)
     return _closing(erasure)
 
 

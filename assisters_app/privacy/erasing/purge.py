@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     Column,
@@ -48,7 +48,7 @@ from assisters_app.billing import stripe
 from assisters_app.keys import keys
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import EMAIL, Subject, subject_of, theirs
-from assisters_app.privacy.erasing import receipts, remains
+from assisters_app.privacy.erasing import receipts, remains, remembering
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.registers import holds
 from assisters_app.privacy.registers.holds import Holds
@@ -100,6 +100,7 @@ async def carry_out(erasure_id: str) -> None:
             await _empty(erasure.id, table, rows, subject)
     await remains.forget_in_valkey(subject)  # once more: what had been cached while the tables were emptied
     await _finish(erasure.id, subject)
+    await remembering.write_down()
 
 
 async def _begin(erasure_id: UUID) -> Erasure | None:
@@ -120,6 +121,7 @@ async def _begin(erasure_id: UUID) -> Erasure | None:
                 "elsewhere": {},
             }
             tx.add(erasure)
+        await remembering.about_to_destroy(tx, erasure, subject)
         return erasure
 
 
@@ -236,6 +238,26 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         if found:
             raise RuntimeError(f"The erasure is not complete: something is left in {', '.join(sorted(found))}.")
         await _hand_out_receipt(tx, erasure, lines, address)
+
+
+async def erase_pieces(subject: Subject) -> None:
+    """Erase what is there of somebody without their account: a table restored by hand, a copy that came late."""
+    async with transaction() as tx:
+        if (account := await tx.get(Account, subject.account_id)) is not None:
+            subject = await subject_of(tx, account.id)
+        held = await holds.before_destroying(tx)
+        if await _held_rows(tx, subject, account.email if account else "", held):
+            return  # somebody named the table since; they go when the hold is released
+        await _strip_kept(tx, subject, uuid4(), held)
+        await remains.forget_jobs(tx, subject)
+        tx.expunge_all()  # as above
+        await _delete_the_rest(tx, subject)
+        if account is not None:
+            await _forget_address(tx, account.email)
+        found = await remains.scan(tx, subject.names)
+        if found:
+            raise RuntimeError(f"The erasure is not complete: something is left in {', '.join(sorted(found))}.")
+    await remains.forget_in_valkey(subject)
 
 
 async def _held_rows(tx: Tx, subject: Subject, address: str, held: Holds) -> dict[str, int]:
@@ -370,7 +392,12 @@ async def _forget_address(tx: Tx, address: str) -> None:
 
 
 async def _hand_out_receipt(tx: Tx, erasure: Erasure, kept: list[Line], address: str) -> None:
-    """Sign what was done, and mail it with the salt that only the person gets. The mail is deleted once it is sent."""
+    """Sign what was done, and mail it with the salt that only the person gets. The mail is deleted once it is sent.
+
+    Who is erased again, because a backup had brought them back, has their receipt already.
+    """
+    if await receipts.issued(tx, erasure.progress["receipt"]):
+        return
     salt = secrets.token_urlsafe(16)
     counts = erasure.progress["counts"]
     facts = {

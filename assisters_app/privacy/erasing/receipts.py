@@ -4,7 +4,8 @@
     verify(body, signature, public_key) -> Facts dict       raises NotGenuine; needs no database and no settings
     verify_chain(receipts) -> int                           raises NotGenuine; how many hold together
     shown(tx, receipt_handle) -> Receipt                    for the public page; raises NotFound
-    public_key() -> str                                     base64, as published
+    keys(tx) -> tuple[Key, …]                               every key that ever signed, as published
+    ensure_key(tx)                                          at each start
 
 `body` is the exact text that was signed. `subject` in it is SHA-256 over a salt and the address, and only the person
 was mailed the salt: with it they can show that a receipt is theirs, without it nobody can find out whose it is.
@@ -14,6 +15,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,13 +23,14 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlmodel import col, select
 
 from assisters_app.base import crypto
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
-from assisters_app.privacy.erasing.tables import ErasureReceipt
+from assisters_app.privacy.erasing.tables import ErasureKey, ErasureReceipt
 from assisters_app.privacy.policies import policy
 
 KIND = "assisters-erasure-receipt/1"
@@ -51,27 +54,53 @@ class Receipt:
     issued_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that signs or signed, and since when."""
+
+    public_key: str  # base64
+    since: datetime
+
+
 async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureReceipt:
     """Sign `facts` as the next receipt of the chain."""
     await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
     last = (await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number).desc()).limit(1))).first()
-    number = last.number + 1 if last else 1
+    number, at = last.number + 1 if last else 1, now()
     body = _canonical(
         {
             "kind": KIND,
             "receipt": receipt_handle,
             "number": number,
             "previous": link(last.body) if last else FIRST,
-            "issued_at": now().isoformat(),
+            "issued_at": at.isoformat(),
             "policy": {"version": policy.CURRENT.version, "sha256": policy.CURRENT.sha256},
             **facts,
         }
     )
     signature = base64.b64encode(crypto.signing_key().sign(body.encode())).decode()
-    receipt = ErasureReceipt(number=number, handle=receipt_handle, body=body, signature=signature)
+    receipt = ErasureReceipt(
+        number=number, handle=receipt_handle, body=body, signature=signature, public_key=public_key(), created_at=at
+    )
+    await ensure_key(tx)
     tx.add(receipt)
     await tx.flush()
     return receipt
+
+
+async def put_back(tx: Tx, receipt_handle: str, *, body: str, signature: str, key: str) -> int:
+    """Put a receipt back that a restored database has forgotten; return 1, or 0 when it is there."""
+    number, issued = (facts := json.loads(body))["number"], datetime.fromisoformat(facts["issued_at"])
+    values = {"number": number, "handle": receipt_handle, "body": body, "signature": signature, "public_key": key}
+    row = insert_or_leave(ErasureReceipt).values(**values, created_at=issued).on_conflict_do_nothing()
+    return len((await tx.sql(row.returning(col(ErasureReceipt.number)))).all())
+
+
+async def issued(tx: Tx, receipt_handle: str) -> bool:
+    """Return whether this receipt was handed out before."""
+    return (
+        await tx.exec(select(ErasureReceipt.number).where(ErasureReceipt.handle == receipt_handle))
+    ).first() is not None
 
 
 def verify(body: str, signature: str, public_key: str) -> dict[str, Any]:
@@ -120,13 +149,33 @@ async def chain(tx: Tx) -> tuple[Receipt, ...]:
     return tuple(_receipt(one) for one in await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number))))
 
 
+async def ensure_key(tx: Tx) -> None:
+    """Publish the key that signs from now on, should it be new: the pepper may have been changed.
+
+    Receipts from before keys were written down are told which signed them, when it is this one.
+    """
+    ours = public_key()
+    await tx.sql(insert_or_leave(ErasureKey).values(public_key=ours, created_at=now()).on_conflict_do_nothing())
+    for receipt in (await tx.exec(select(ErasureReceipt).where(ErasureReceipt.public_key == ""))).all():
+        with suppress(NotGenuine):
+            verify(receipt.body, receipt.signature, ours)
+            receipt.public_key = ours
+            tx.add(receipt)
+
+
+async def keys(tx: Tx) -> tuple[Key, ...]:
+    """Return every key that receipts of erasures were ever signed with, the oldest first."""
+    found = await tx.exec(select(ErasureKey).order_by(col(ErasureKey.created_at)))
+    return tuple(Key(one.public_key, one.created_at) for one in found)
+
+
 def public_key() -> str:
-    """Return the key that receipts verify with, as base64."""
+    """Return the key that receipts are signed with now, as base64."""
     return base64.b64encode(crypto.public_key_bytes(crypto.signing_key().public_key())).decode()
 
 
 def _receipt(row: ErasureReceipt) -> Receipt:
-    return Receipt(row.handle, row.number, row.body, row.signature, public_key(), row.created_at)
+    return Receipt(row.handle, row.number, row.body, row.signature, row.public_key or public_key(), row.created_at)
 
 
 def _canonical(facts: dict[str, Any]) -> str:

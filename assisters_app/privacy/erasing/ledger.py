@@ -1,0 +1,259 @@
+"""The erasure ledger: a file outside the database, so that a restored backup cannot forget who was erased.
+
+    append(what, **facts) -> Entry         written, flushed to the disk, and chained to the line before
+    read() -> tuple[Entry, ...]            every line, verified; () where there is no ledger yet; raises LedgerError
+    told(entries) -> dict[str, Told]       what is known of each erasure, by the number of its receipt
+    mark_of(id) -> str                     what the ledger calls an account or an organization
+
+`<data_dir>/erasures.jsonl` is only ever appended to. It holds no personal data: whom a line is about is an HMAC-SHA256
+over the id of an account, under a key that lies beside it and nowhere else, so that a changed pepper does not make it
+forget. Ids are random, so a mark leads to nobody without a database that still holds the person; that is its purpose.
+Workers on several machines share the directory. A line that a crash cut short was never relied upon, and goes.
+"""
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from assisters_app.base.clock import now
+from assisters_app.base.errors import Refused
+from assisters_app.base.settings import settings
+
+FIRST = "0" * 64  # what the first line names as the one before it
+KEY_BYTES = 32
+BLOCK = 65_536  # bytes read at a time in search of the last line
+
+BEGUN, ASKED, WITHDRAWN, ERASING, ERASED = "begun", "asked", "withdrawn", "erasing", "erased"
+
+
+class LedgerError(Refused):
+    """The ledger was altered, cut, or lost. The message is a sentence for the operator."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, code="ledger_broken", status=503)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: `facts` are what is said, `link` is what the next line names as the one before it."""
+
+    number: int
+    at: datetime
+    what: str
+    facts: dict[str, Any]
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the ledger knows of one erasure. `receipt` is what was handed out, None until it was carried out."""
+
+    receipt_handle: str
+    account: str  # its mark
+    organizations: frozenset[str] = frozenset()  # theirs
+    requested_at: datetime | None = None
+    carry_out_at: datetime | None = None
+    at_once: bool = False
+    withdrawn: bool = False
+    begun: bool = False  # whether its destruction was begun
+    receipt: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing of the person may be anywhere any more, or will be in a moment."""
+        return self.begun or self.receipt is not None
+
+
+def append(what: str, **facts: Any) -> Entry:  # noqa: ANN401 (what goes into JSON)
+    """Write one line and flush it to the disk before returning; the file and its key are made at first use."""
+    _key()  # never a ledger without its key
+    with _locked() as file:
+        last = _last_line(file)
+        if last is None and what != BEGUN:
+            last = _write(file, None, BEGUN, {"ledger": new_identity()})
+        return _entry(_write(file, last, what, facts))
+
+
+def read() -> tuple[Entry, ...]:
+    """Return every line, once the chain has been verified from the first to the last."""
+    try:
+        lines = path().read_bytes().split(b"\n")[:-1]  # what follows the last line's end was cut short by a crash
+    except FileNotFoundError:
+        return ()
+    entries, before = [], FIRST
+    for number, line in enumerate(lines, start=1):
+        try:
+            said = json.loads(line)
+            fits = (said["number"], said["previous"]) == (number, before)
+            entry = _entry(line)
+        except (ValueError, KeyError, TypeError):
+            fits = False
+        if not fits:
+            raise LedgerError(f"Line {number} of the erasure ledger does not follow the one before it: it was altered.")
+        entries.append(entry)
+        before = entry.link
+    return tuple(entries)
+
+
+def exists() -> bool:
+    """Return whether anything was ever written down here."""
+    try:
+        return path().stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def new_identity() -> str:
+    """Return a name for a ledger that begins."""
+    return secrets.token_hex(16)
+
+
+def identity(entries: tuple[Entry, ...]) -> str:
+    """Return the name that tells this ledger from any other."""
+    return str(entries[0].facts["ledger"])
+
+
+def told(entries: Iterable[Entry]) -> dict[str, Told]:
+    """Return what is known of each erasure, in the order in which they were first heard of."""
+    known: dict[str, Told] = {}
+    for entry in entries:
+        handle = entry.facts.get("receipt")
+        if handle is not None:
+            known[handle] = _learn(known.get(handle) or Told(handle, entry.facts.get("account", "")), entry)
+    return known
+
+
+def mark_of(id_: UUID) -> str:
+    """Return what the ledger calls an account or an organization: 64 hex characters."""
+    return hmac.digest(_key(), id_.bytes, "sha256").hex()
+
+
+def put_aside() -> None:
+    """Rename what is left of a ledger that is no longer the one; the next line begins another, under a new key."""
+    for left in (path(), path().with_name("erasures.key")):
+        if left.exists():
+            left.rename(left.with_name(f"{left.name}.{now():%Y%m%dT%H%M%S}"))
+
+
+def path() -> Path:
+    """Return where the ledger is."""
+    return settings().data_dir / "erasures.jsonl"
+
+
+def _learn(known: Told, entry: Entry) -> Told:
+    facts = entry.facts
+    match entry.what:
+        case "asked":
+            return replace(
+                known,
+                requested_at=datetime.fromisoformat(facts["requested_at"]),
+                carry_out_at=datetime.fromisoformat(facts["carry_out_at"]),
+                at_once=facts["at_once"],
+            )
+        case "withdrawn":
+            return replace(known, withdrawn=True)
+        case "erasing":
+            return replace(known, begun=True, organizations=frozenset(facts["organizations"]))
+        case "erased":
+            return replace(known, begun=True, receipt={name: facts[name] for name in ("body", "signature", "key")})
+        case _:
+            return known
+
+
+def _entry(line: bytes) -> Entry:
+    said = json.loads(line)
+    facts = {name: value for name, value in said.items() if name not in ("number", "previous", "at", "what")}
+    return Entry(said["number"], datetime.fromisoformat(said["at"]), said["what"], facts, _link(line))
+
+
+def _link(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+@contextmanager
+def _locked() -> Iterator[int]:
+    """Open the ledger for appending, for us alone until the block ends."""
+    where = path()
+    where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(where, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)
+
+
+def _write(file: int, last: bytes | None, what: str, facts: dict[str, Any]) -> bytes:
+    said = {
+        "number": json.loads(last)["number"] + 1 if last else 1,
+        "previous": _link(last) if last else FIRST,
+        "at": now().isoformat(),
+        "what": what,
+        **facts,
+    }
+    line = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+    left = memoryview(line + b"\n")
+    while left:
+        left = left[os.write(file, left) :]
+    os.fsync(file)
+    if not last:
+        _flush_directory()
+    return line
+
+
+def _last_line(file: int) -> bytes | None:
+    """Return the last whole line, and cut off what a crash left of another."""
+    size = os.fstat(file).st_size
+    tail, start = b"", size
+    while start and tail.count(b"\n") < 2:  # noqa: PLR2004 (the end of the line before, and its own)
+        start = max(0, start - BLOCK)
+        tail = os.pread(file, size - start, start)
+    whole, _, torn = tail.rpartition(b"\n")
+    if torn:
+        os.ftruncate(file, size - len(torn))
+    return whole.rpartition(b"\n")[2] or None
+
+
+def _flush_directory() -> None:
+    directory = os.open(path().parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _key() -> bytes:
+    """Return the key of the marks, made at first use: by one process, whole or not at all."""
+    where = path().with_name("erasures.key")
+    try:
+        return where.read_bytes()
+    except FileNotFoundError:
+        if exists():
+            raise LedgerError("The erasure ledger's key is missing: put erasures.key back beside it.") from None
+    with _locked():
+        if not where.exists():
+            _make_key(where)
+        return where.read_bytes()
+
+
+def _make_key(where: Path) -> None:
+    half = where.with_suffix(".half")
+    half.unlink(missing_ok=True)
+    file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, secrets.token_bytes(KEY_BYTES))
+        os.fsync(file)
+    finally:
+        os.close(file)
+    half.rename(where)
+    _flush_directory()

@@ -1,0 +1,237 @@
+"""The resurrection guard: a database is held against the erasure ledger before anybody is let in.
+
+    reopen() -> Reopened        brings the database up to the ledger, then stamps it; raises LedgerError
+    begin_anew()                a new ledger for a database whose own is lost for good
+    back(tx) -> int             how many who were erased are there again: 0, or the promise is broken
+
+In a database that was restored, whoever was erased since is erased again, with the receipt that they have; a closing
+asked for since is asked for again, with its own dates; one taken back since is taken back again, so that nobody is
+erased who had changed their mind; and everybody signs in anew, for what had ended since would be open again. A piece
+of somebody that came back without their account (one table restored by hand) is found by its owner and goes as well.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, delete, text
+from sqlmodel import col, select
+
+from assisters_app.accounts.tables import Account, Organization, Session
+from assisters_app.base import jobs, trail
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx, transaction
+from assisters_app.base.ids import new_id
+from assisters_app.privacy import inventory
+from assisters_app.privacy.belonging import Subject
+from assisters_app.privacy.erasing import ledger, purge, receipts, remembering, stamp
+from assisters_app.privacy.erasing.ledger import BEGUN, ERASED, LedgerError, Told
+from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
+from assisters_app.privacy.rights import requests
+
+ONE_AT_A_TIME = 7_236_021  # an advisory lock: two workers that start together do not both replay
+REOPENED, LOST = "reopened", "lost"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """What was done to let people in. All is 0 where the database was the one that the ledger knows."""
+
+    restored: bool
+    receipts: int = 0  # put back
+    taken_back: int = 0  # closings that their person had undone
+    closed: int = 0  # closings that are under way again
+    erased: int = 0  # people erased again
+    pieces: int = 0  # people of whom a piece had come back without their account
+
+
+async def reopen() -> Reopened:
+    """Bring the database up to the ledger and stamp it. Killed anywhere, it is shut still, and begins anew."""
+    async with transaction() as tx:
+        await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+        entries = await stamp.known(tx)
+        restored = not await stamp.is_open(tx)
+        done = await _replayed(ledger.told(entries)) if restored else Reopened(restored=False)
+        if not entries:
+            await asyncio.to_thread(ledger.append, BEGUN, ledger=ledger.new_identity())
+        await remembering.note(tx)
+        if restored:
+            await _say(done)
+        await stamp.write(tx, await asyncio.to_thread(ledger.read))
+    return done
+
+
+async def back(tx: Tx) -> int:
+    """Return how many accounts and organizations there are whose erasure the ledger has as begun or carried out.
+
+    An erasure that is being carried out, as its row in this database says, is not counted: it is going.
+    """
+    known = {handle: told for handle, told in ledger.told(await stamp.known(tx)).items() if told.final}
+    going = {str(one.progress.get("receipt")) for one in await tx.exec(select(Erasure).where(_not_done()))}
+    gone = _marks(told for handle, told in known.items() if told.receipt or handle not in going)
+    ids = [*await tx.exec(select(Account.id)), *await tx.exec(select(Organization.id))] if gone else []
+    return sum(ledger.mark_of(id_) in gone for id_ in ids)
+
+
+async def begin_anew() -> None:
+    """Begin another ledger and have the database know it; whoever was erased before is not in it.
+
+    Receipts are copied into it, so that they survive. A backup from before must not be restored any more: who was
+    erased between the two is not known. What is left of the old ledger is kept beside the new one.
+    """
+    async with transaction() as tx:
+        await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+        try:
+            await stamp.known(tx)
+        except LedgerError:
+            pass
+        else:
+            raise LedgerError("The erasure ledger is there, and is the one that this database knows. Nothing was done.")
+        await asyncio.to_thread(ledger.put_aside)
+        await asyncio.to_thread(ledger.append, LOST)
+        for one in await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number))):
+            facts = {"body": one.body, "signature": one.signature, "key": one.public_key}
+            await asyncio.to_thread(ledger.append, ERASED, receipt=one.handle, **facts)
+        await stamp.write(tx, await asyncio.to_thread(ledger.read))
+        await remembering.note(tx)
+
+
+async def _replayed(known: dict[str, Told]) -> Reopened:
+    logger.warning("This database is not the one that the erasure ledger knows: it is held against it first.")
+    async with transaction() as tx:
+        put_back = await _put_receipts_back(tx, known.values())
+        await tx.sql(delete(Session))
+        accounts = {ledger.mark_of(id_): id_ for id_ in await tx.exec(select(Account.id))}
+    taken_back = closed = erased = 0
+    for told in known.values():
+        if told.withdrawn:
+            taken_back += await _take_back(told)
+        elif told.account in accounts and told.final:
+            erased += await _erase_again(told, accounts[told.account])
+        elif told.account in accounts:
+            closed += await _close_again(told, accounts[told.account])
+    pieces = await _erase_pieces([told for told in known.values() if told.final])
+    return Reopened(True, put_back, taken_back, closed, erased, pieces)
+
+
+async def _put_receipts_back(tx: Tx, known: Iterable[Told]) -> int:
+    count = 0
+    for told in known:
+        if told.receipt:
+            count += await receipts.put_back(tx, told.receipt_handle, **told.receipt)
+    return count
+
+
+async def _take_back(told: Told) -> int:
+    async with transaction() as tx:
+        erasure = await _erasure(tx, told)
+        if erasure is None or erasure.withdrawn_at or erasure.carried_out_at:
+            return 0
+        erasure.withdrawn_at = now()
+        tx.add(erasure)
+        await requests.withdraw_deletion(tx, erasure.account_id)
+        return 1
+
+
+async def _close_again(told: Told, account_id: UUID) -> int:
+    async with transaction() as tx:
+        erasure = await _asked_again(tx, told, account_id)
+        if erasure is None:
+            return 0
+        await purge.stop(tx, account_id, at_once=told.at_once)
+        at = None if told.at_once else erasure.carry_out_at
+        await jobs.enqueue(tx, "privacy.carry-out", at=at, erasure_id=str(erasure.id))
+        return 1
+
+
+async def _erase_again(told: Told, account_id: UUID) -> int:
+    async with transaction() as tx:
+        erasure = await _erasure(tx, told) or await _asked_again(tx, told, account_id)
+        if erasure is None or erasure.carried_out_at:
+            return 0  # only the account came back: it goes as a piece
+        erasure.carry_out_at, erasure.withdrawn_at = now(), None
+        tx.add(erasure)
+        await purge.stop(tx, account_id, at_once=True)
+    await purge.carry_out(str(erasure.id))
+    return 1
+
+
+async def _asked_again(tx: Tx, told: Told, account_id: UUID) -> Erasure | None:
+    """Return the closing as it was asked for, made anew where the database has forgotten it; None where it has not."""
+    if await _erasure(tx, told):
+        return None
+    asked_at = told.requested_at or now()
+    erasure = Erasure(
+        account_id=account_id,
+        requested_at=asked_at,
+        carry_out_at=told.carry_out_at or now(),
+        progress={"receipt": told.receipt_handle, "pseudonym": str(uuid4()), "at_once": told.at_once},
+    )
+    tx.add(erasure)
+    await requests.record(tx, "deletion", "dashboard", account_id=account_id, received_at=asked_at)
+    trail.write(tx, "account:closed-again", account_id=account_id, receipt=told.receipt_handle)
+    await tx.flush()  # what is carried out is looked for in the database
+    return erasure
+
+
+async def _erase_pieces(gone: list[Told]) -> int:
+    """Erase what is there of somebody without their account, in any table that says whose its rows are."""
+    whose = {told.account: told for told in gone if told.account}
+    whose |= {mark: told for told in gone for mark in told.organizations}
+    found: dict[str, set[UUID]] = defaultdict(set)
+    async with transaction() as tx:
+        for id_ in await _owners(tx):
+            told = whose.get(ledger.mark_of(id_))
+            if told:
+                found[told.receipt_handle].add(id_)
+    for told in gone:
+        if ids := found.get(told.receipt_handle):
+            await purge.erase_pieces(_subject(ids, told))
+    return len(found)
+
+
+def _subject(ids: set[UUID], told: Told) -> Subject:
+    accounts = [id_ for id_ in ids if ledger.mark_of(id_) == told.account]
+    return Subject(
+        account_id=accounts[0] if accounts else new_id(),
+        email="",
+        organization_ids=tuple(ids.difference(accounts)),
+        handles=(),
+        customer_ids=(),
+    )
+
+
+async def _owners(tx: Tx) -> set[UUID]:
+    """Return every account and organization that any row names as its own, or mentions."""
+    owners: set[UUID | None] = set()
+    for table, rows in inventory.personal_tables():
+        for name in (rows.account, rows.organization, *rows.mentions):
+            if name:
+                found = (await tx.sql(select(table.c[name]).distinct())).scalars()
+                owners |= {one if isinstance(one, UUID) else None for one in found}
+    return {one for one in owners if one}
+
+
+async def _erasure(tx: Tx, told: Told) -> Erasure | None:
+    handle = col(Erasure.progress)["receipt"].as_string()
+    return (await tx.exec(select(Erasure).where(handle == told.receipt_handle).with_for_update())).first()
+
+
+def _not_done() -> ColumnElement[bool]:
+    return col(Erasure.carried_out_at).is_(None) & col(Erasure.withdrawn_at).is_(None)
+
+
+def _marks(known: Iterable[Told]) -> set[str]:
+    return {mark for told in known for mark in (told.account, *told.organizations) if mark}
+
+
+async def _say(done: Reopened) -> None:
+    counts = {"receipts": done.receipts, "taken_back": done.taken_back, "closed": done.closed}
+    counts |= {"erased": done.erased, "pieces": done.pieces}
+    await asyncio.to_thread(ledger.append, REOPENED, **counts)
+    logger.warning("The database was held against the erasure ledger: %s.", counts)

@@ -1,0 +1,73 @@
+"""The stamp in a database: which erasure ledger it was held against, and that it is still the database it was.
+
+    is_open(tx) -> bool         whether people may be let in: False in a restored database until it was held against it
+    known(tx) -> entries        the ledger, once it is sure that it is the one this database knows; raises LedgerError
+    write(tx, entries)          it has just been held against the ledger
+    fingerprint(tx) -> str      of this very database; a restored, copied or rewound one has another
+
+A restore takes the stamp back with everything else, but it cannot take back the fingerprint: the cluster, its timeline
+(which moves on when one goes back to a point in time), the database and the table itself, each by the number that
+PostgreSQL gave it. So every process sees by itself that something was restored, by whatever means.
+"""
+
+import asyncio
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert as insert_or_leave
+from sqlmodel import select
+
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx
+from assisters_app.privacy.erasing import ledger
+from assisters_app.privacy.erasing.ledger import Entry, LedgerError
+from assisters_app.privacy.erasing.tables import HouseStamp
+
+REMEDY = "Put it back from a copy. If it is lost for good, `begin-ledger` begins another and says what that means."
+FINGERPRINT = text(
+    "SELECT concat_ws('.', (pg_control_system()).system_identifier, (pg_control_checkpoint()).timeline_id, "
+    "(SELECT oid FROM pg_database WHERE datname = current_database()), 'house_stamp'::regclass::oid)"
+)
+
+
+async def is_open(tx: Tx) -> bool:
+    """Return whether people may be let in."""
+    found = await read(tx)
+    if found is None:  # no erasure was ever written down for this database; if one was here, it is another database
+        return not ledger.exists()
+    return found.fingerprint == await fingerprint(tx)
+
+
+async def read(tx: Tx) -> HouseStamp | None:
+    """Return the stamp, None in a database that never had one."""
+    return (await tx.exec(select(HouseStamp).execution_options(populate_existing=True))).first()
+
+
+async def known(tx: Tx) -> tuple[Entry, ...]:
+    """Return the ledger's lines; raise LedgerError when it is not, or no longer, the one that this database knows."""
+    entries, found = await asyncio.to_thread(ledger.read), await read(tx)
+    if found is None:
+        return entries
+    if not entries or ledger.identity(entries) != found.ledger:
+        raise LedgerError(f"The erasure ledger that this database knows is not at {ledger.path()}. {REMEDY}")
+    if len(entries) < found.number or entries[found.number - 1].link != found.head:
+        raise LedgerError(f"Lines are missing at the end of the erasure ledger {ledger.path()}. {REMEDY}")
+    return entries
+
+
+async def write(tx: Tx, entries: tuple[Entry, ...]) -> None:
+    """Note that this database has been held against the ledger up to its last line."""
+    last = entries[-1]
+    values = {
+        "ledger": ledger.identity(entries),
+        "number": last.number,
+        "head": last.link,
+        "fingerprint": await fingerprint(tx),
+        "created_at": now(),
+    }
+    stamped = insert_or_leave(HouseStamp).values(id=1, **values)
+    await tx.sql(stamped.on_conflict_do_update(index_elements=["id"], set_=values))
+
+
+async def fingerprint(tx: Tx) -> str:
+    """Return what tells this very database from any that was made of its backups."""
+    return str((await tx.sql(FINGERPRINT)).scalar_one())
