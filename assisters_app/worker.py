@@ -15,7 +15,7 @@ from assisters_app.privacy.choices import consents, news
 from assisters_app.privacy.erasing import purge, remembering, reopening
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.policies import telling
-from assisters_app.privacy.registers import holds
+from assisters_app.privacy.registers import disclosures, holds
 from assisters_app.ui import tabs
 from assisters_app.usage import ddl
 
@@ -36,6 +36,7 @@ WORK = (
     purge,
     remembering,
     retention,
+    disclosures,
     holds,
     proving,
     telling,

@@ -96,7 +96,7 @@ async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = N
             )
         )
     found = (await tx.exec(wanted)).all()
-    trail.write(tx, "accounts:listed", account_id=None, actor_id=staff.account_id, accounts=len(found[:PAGE]))
+    await trail.looked(tx, "account:listed", [account.id for account, _ in found[:PAGE]], staff.account_id)
     rows = tuple(_row(account, organization) for account, organization in found[:PAGE])
     return Page(rows, rows[-1].id if len(found) > PAGE else None)
 

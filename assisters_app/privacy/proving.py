@@ -30,7 +30,8 @@ from assisters_app.privacy.choices import consents, news, opting_out
 from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
-from assisters_app.privacy.registers import edges, holds
+from assisters_app.privacy.registers import disclosures, edges, holds, suspensions, trails
+from assisters_app.privacy.rights import requests
 
 FACES = ("assisters_app.ui.storage",)  # what only a face can tell; by name, since nothing below may import one
 PROOFS = (
@@ -38,10 +39,14 @@ PROOFS = (
     telling,
     versions,
     consents,
+    disclosures,
     edges,
     holds,
     news,
     opting_out,
+    requests,
+    suspensions,
+    trails,
     *map(importlib.import_module, FACES),
 )
 

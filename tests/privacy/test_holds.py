@@ -88,6 +88,7 @@ async def test_ada_is_told_of_a_hold_reads_it_in_her_copy_and_is_told_when_it_en
     assert await waiting_mail(BOB) == []
 
 
+@pytest.mark.promise("3.6")
 async def test_a_secret_hold_is_nowhere_until_the_order_ends_and_then_everywhere(house, grace):
     with frozen(START) as move:
         ada, staff = await customer(ADA), replace(grace, reauthenticated_at=START)
@@ -162,6 +163,7 @@ async def test_only_staff_who_have_just_proven_who_they_are_hold_and_release(ada
             await holds.listed(tx, ada)
 
 
+@pytest.mark.promise("2.8")
 async def test_a_hold_that_nobody_looked_at_again_breaks_the_promise(house, grace):
     with frozen(START) as move:
         staff = replace(grace, reauthenticated_at=START)

@@ -2,28 +2,39 @@
 
     mine(tx, who, after=None, others=False) -> Page     what was done with one's account; `others`: not by oneself
     everyones(tx, staff, after=None, which=Which()) -> Page    for staff; the reading is itself written down
+    compared(tx, staff, organization_ids)                      staff saw these organizations' sums
 
 Newest first; `Page.next` is what to pass as `after`. A person learns that staff looked, never which of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, true
+from sqlalchemy import ColumnElement, func, or_, text
 from sqlmodel import col, select
 
 from assisters_app.accounts.people import masked
 from assisters_app.accounts.sessions import Person
-from assisters_app.accounts.tables import Account
+from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import trail
-from assisters_app.base.db import Tx
+from assisters_app.base.db import SCHEMA, Tx
 from assisters_app.base.errors import NotFound
 from assisters_app.base.tables import TrailEntry
+from assisters_app.privacy import promises
 
 SIZE = 50
+LOOKS = ("account:listed", "trail:read", "usage:compared")  # what staff sees in lists: of many people, an entry each
+UNLOCKED = text(
+    "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema "
+    "AND relkind IN ('r', 'p') AND NOT relrowsecurity AND relname <> 'alembic_version' ORDER BY 1"
+)
+GRANTED = text(
+    "SELECT DISTINCT table_name::text FROM information_schema.role_table_grants "
+    "WHERE table_schema = :schema AND grantee <> current_user ORDER BY 1"
+)
 By = Literal["you", "staff", "software", "member"]
 
 
@@ -58,6 +69,7 @@ class Which:
     account_id: UUID | None = None
     action: str | None = None
     by_staff: bool = False
+    looks: bool = False  # looks at lists, an entry for each person on them, instead of all else
 
 
 async def mine(tx: Tx, who: Person, after: UUID | None = None, *, others: bool = False) -> Page:
@@ -72,12 +84,34 @@ async def everyones(tx: Tx, staff: Person, after: UUID | None = None, which: Whi
     if staff.role != "staff":
         raise NotFound("page")
     page = await _page(tx, _asked_for(which), after, None)
-    trail.write(tx, "trail:read", account_id=which.account_id, actor_id=staff.account_id, entries=len(page.entries))
+    await trail.looked(tx, "trail:read", {one.account_id for one in page.entries if one.account_id}, staff.account_id)
     return page
 
 
+async def compared(tx: Tx, staff: Person, organization_ids: Collection[UUID]) -> None:
+    """Write down that staff saw these organizations' sums beside each other, where their owners read it."""
+    owners = select(Organization.owner_id).where(col(Organization.id).in_(organization_ids))
+    await trail.looked(tx, "usage:compared", (await tx.exec(owners)).all(), staff.account_id)
+
+
+@promises.check("5.5", says="Nobody but the software itself can read a table, whoever else may reach the database.")
+async def only_the_software_reads(tx: Tx) -> str:
+    """Look in the database's own catalogue for tables without row level security, and for grants to others."""
+    unlocked = (await tx.sql(UNLOCKED, {"schema": SCHEMA})).scalars().all()
+    if unlocked:
+        raise promises.Broken(f"These tables are not locked: {', '.join(unlocked[:5])}.")
+    granted = (await tx.sql(GRANTED, {"schema": SCHEMA})).scalars().all()
+    if granted:
+        raise promises.Broken(f"Others were granted access to these tables: {', '.join(granted[:5])}.")
+    looks = select(func.count()).where(col(TrailEntry.action).in_((*LOOKS, "account:viewed")))
+    return (
+        f"Every table is locked. {(await tx.exec(looks)).one()} looks of staff stand in the trails of those concerned."
+    )
+
+
 def _asked_for(which: Which) -> ColumnElement[bool]:
-    wanted: ColumnElement[bool] = true()
+    in_lists = col(TrailEntry.action).in_(LOOKS)
+    wanted: ColumnElement[bool] = in_lists if which.looks else ~in_lists
     if which.account_id:
         wanted &= col(TrailEntry.account_id) == which.account_id
     if which.action:

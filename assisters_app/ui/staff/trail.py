@@ -18,7 +18,9 @@ ABOUT = (
     ("key", "Keys"),
     ("consent", "Consents"),
     ("request", "Privacy requests"),
-    ("trail", "Looks at this trail"),
+    ("hold", "Legal holds"),
+    ("data", "Demands of authorities"),
+    ("looks", "Looks at lists"),
 )
 
 
@@ -61,7 +63,8 @@ class AuditState(AppState):
 
     async def _read(self, after: UUID | None = None) -> None:
         async with loading(self) as (tx, me):
-            which = trails.Which(action=self.about or None, by_staff=self.by_staff)
+            looks = self.about == "looks"
+            which = trails.Which(action=None if looks else self.about or None, by_staff=self.by_staff, looks=looks)
             found = await trails.everyones(tx, me, after, which)
             rows = [EntryRow.of(entry) for entry in found.entries]
             self.rows = [*self.rows, *rows] if after else rows

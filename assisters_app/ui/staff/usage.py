@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote
+from uuid import UUID
 
 import reflex as rx
 
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.money import dollars
+from assisters_app.privacy.registers import trails
 from assisters_app.ui import figures
 from assisters_app.ui.asked import RANGES, Question, question, whose_zone
 from assisters_app.ui.drawn import chart_of, four_sums
@@ -98,7 +100,10 @@ class ReviewState(AppState):
             models = await reports.shares(tx, whose, asked.period, "model", most=20)
             self.accounts = [ShareRow.of(share, whole.current) for share in spenders]
             self.models = [ShareRow.of(share, whole.current) for share in models]
-            self.movers = [MoverRow.of(mover) for mover in await reports.top_movers(tx, me, asked.period)]
+            movers = await reports.top_movers(tx, me, asked.period)
+            self.movers = [MoverRow.of(mover) for mover in movers]
+            named = [UUID(share.key) for share in spenders if share.key != reports.REST]
+            await trails.compared(tx, me, [*named, *(mover.organization_id for mover in movers)])
 
     async def _draw(self, tx: Tx, me: Person, asked: Question) -> None:
         whose, period = reports.everyone(me), asked.period
@@ -120,7 +125,7 @@ def page() -> rx.Component:
                 select("Range", "range", SPANS, value=ReviewState.range, on_change=ReviewState.span),
                 class_name="w-44",
             ),
-            lead="All accounts together, without anyone's name. One account's page is a look that its owner can read.",
+            lead="All accounts together, without anyone's name. Whose sums you see here can read that you looked.",
         ),
         four_sums(ReviewState),
         card(_chart("cost", ("When", "Cost", "Period before"), "Cost by account"), title="Cost", lead="By account"),

@@ -204,8 +204,8 @@ async def test_reading_the_audit_trail_is_in_the_audit_trail(ada, grace, tab):
     first = (await page.send(AuditState.load)).of(AuditState)
     assert {row.words for row in first["rows"]} >= {"Session opened"}
     assert ADA not in repr(first["rows"])
-    again = (await page.send(AuditState.narrow, about="trail")).of(AuditState)
-    assert [(row.words, row.actor) for row in again["rows"]] == [("Trail read", GRACE)]
+    again = (await page.send(AuditState.narrow, about="looks")).of(AuditState)
+    assert {(row.words, row.actor) for row in again["rows"]} == {("Trail read", GRACE)}
     by_staff = (await page.send(AuditState.only_staff, by_staff=True)).of(AuditState)
     assert {row.actor for row in by_staff["rows"]} == {GRACE}
 
