@@ -27,6 +27,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.privacy import promises
 from assisters_app.privacy.choices import consents, news, opting_out
+from assisters_app.privacy.keeping import metering
 from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
@@ -42,6 +43,7 @@ PROOFS = (
     disclosures,
     edges,
     holds,
+    metering,
     news,
     opting_out,
     requests,

@@ -176,6 +176,7 @@ async def test_the_unexpected_gives_a_reference_and_no_detail(web, key, monkeypa
     assert [one.ref for one in caplog.records if hasattr(one, "ref")] == [answer.headers["x-request-id"]]
 
 
+@pytest.mark.promise("2.3")
 async def test_the_eleventh_request_of_a_minute_is_told_when_to_come_back(web, key):
     at = now()
     with clock.frozen(at) as move:

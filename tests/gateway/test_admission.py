@@ -68,6 +68,7 @@ async def test_admitting_again_after_a_lost_answer_counts_once(calls):
     assert await available(call.grant.organization_id) == from_dollars("1") - 10
 
 
+@pytest.mark.promise("2.3")
 async def test_the_limits_free_themselves_after_a_minute_and_leave_nothing_behind(calls):
     scripts, at = Scripts(), now()
     calls = partial(with_room, calls)

@@ -1,19 +1,21 @@
 """What a process remembers is never older than a second, and outlives a database that is down."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
-from cast import ADA
-from customers import key_of
+from cast import ADA, GRACE
+from customers import customer, key_of
 from sqlmodel import select
 
-from assisters_app.accounts.tables import Account
-from assisters_app.base import db, settings, valkey
+from assisters_app.accounts.tables import Account, Organization
+from assisters_app.base import clock, db, settings, valkey
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.money import from_dollars
-from assisters_app.billing import wallet
-from assisters_app.gateway import admission, known
+from assisters_app.billing import rating, wallet
+from assisters_app.billing.plans import ListPrice
+from assisters_app.gateway import admission, catalog, grants, known
 from assisters_app.gateway.admission import Unavailable
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.scripts import Keys
@@ -121,3 +123,41 @@ async def ledger_of(person):
 async def test_who_has_never_reached_the_database_does_not_say_that_a_model_does_not_exist(house):
     with pytest.raises(Unavailable):
         Gate().offer("assisters-chat-v1", "chat")
+
+
+async def test_what_has_not_changed_is_not_read_again(ada, gate, monkeypatch):
+    monkeypatch.setattr(known, "REFRESH", 1_000)
+    _, _, key = await key_of(ada)
+    await asyncio.sleep(1)  # the first reading was scheduled before REFRESH was changed
+    mine = await gate.enter(key)
+    await gate.known.refresh()  # what was looked up is read once more: its mark is not known yet
+
+    async def note_use():
+        async with transaction() as tx:
+            await keys.note_use(tx, {mine.key_id: now()})
+
+    read = []
+    loads = grants.load, catalog.offered
+    monkeypatch.setattr(grants, "load", lambda tx, those: read.append(list(those)) or loads[0](tx, those))
+    monkeypatch.setattr(catalog, "offered", lambda tx: read.append("models") or loads[1](tx))
+    await gate.known.refresh()
+    await note_use()
+    await gate.known.refresh()
+    assert read == []
+    async with transaction() as tx:
+        (await tx.exec(select(Organization).where(Organization.id == ada.organization_id))).one().spend_cap_nano = 7
+    await gate.known.refresh()
+    assert read == [[mine.public_id]]
+    assert (await gate.enter(key)).spend_cap == 7
+
+
+async def test_a_price_that_begins_is_known_though_nobody_writes_anything_then(gate, monkeypatch):
+    monkeypatch.setattr(known, "REFRESH", 1_000)
+    begins, grace = now() + timedelta(hours=1), await customer(GRACE)
+    async with transaction() as tx:
+        await rating.publish(tx, grace, ListPrice("assisters-chat-v1", 500_000_000, 0, 0), begins)
+    await gate.known.refresh()
+    before = gate.known.offers["assisters-chat-v1"].price
+    with clock.frozen(begins + timedelta(seconds=1)):
+        await gate.known.refresh()
+    assert (before.version, gate.known.offers["assisters-chat-v1"].price.version) == (1, 2)

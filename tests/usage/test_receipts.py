@@ -98,6 +98,7 @@ def resigned(line, **changes):
 # A month that is right
 
 
+@pytest.mark.promise("1.6")
 async def test_a_month_adds_up_from_each_request_to_the_invoice(lived):
     found = proofs.check_month(await file_of(lived))
     cost = 5 * (60 * 100 + 40 * 50 + 7 * 400) + 180 + 100 * 100 + 7 * 400
