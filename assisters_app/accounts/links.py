@@ -19,14 +19,20 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.secrets import random_token
 from assisters_app.base.settings import settings
 
-Purpose = Literal["verify", "reset", "email-change"]
+Purpose = Literal["verify", "reset", "email-change", "email-release"]
 
 LASTING: dict[Purpose, timedelta] = {
     "verify": timedelta(days=2),
     "reset": timedelta(hours=1),
     "email-change": timedelta(days=1),
+    "email-release": timedelta(days=1),
 }
-PAGES: dict[Purpose, str] = {"verify": "/verify", "reset": "/reset", "email-change": "/confirm-email"}
+PAGES: dict[Purpose, str] = {
+    "verify": "/verify",
+    "reset": "/reset",
+    "email-change": "/confirm-email",
+    "email-release": "/confirm-email",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Followed:
     """What a link stood for."""
 
     account_id: UUID
+    purpose: str
     new_email: str | None
 
 
@@ -56,18 +63,18 @@ async def link(
     return f"{settings().public_url}{PAGES[purpose]}?{urlencode({'token': token})}"
 
 
-async def follow(tx: Tx, token: str, purpose: Purpose) -> Followed:
+async def follow(tx: Tx, token: str, *purposes: Purpose) -> Followed:
     """Use a link up; raise Refused when it is unknown, over, used, or for something else."""
     used = await tx.exec(
         update(MailToken)
         .where(
             col(MailToken.fingerprint) == fingerprint(token),
-            col(MailToken.purpose) == purpose,
+            col(MailToken.purpose).in_(purposes),
             col(MailToken.used_at).is_(None),
             col(MailToken.expires_at) > now(),
         )
         .values(used_at=now())
-        .returning(col(MailToken.account_id), col(MailToken.new_email))
+        .returning(col(MailToken.account_id), col(MailToken.purpose), col(MailToken.new_email))
     )
     found = used.first()
     if found is None:

@@ -200,7 +200,7 @@ async def _never_used(tx: Tx, email: str) -> Account:
             status=409,
         )
     await identity().remove(tx, account)
-    await links.void(tx, account.id, "verify", "reset", "email-change")
+    await links.void(tx, account.id, *links.LASTING)
     return account
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from assisters_app.accounts import sessions
+from assisters_app.accounts import corrections, sessions
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Membership, Organization
 from assisters_app.base import trail, valkey
@@ -53,8 +53,9 @@ async def rename(tx: Tx, person: Person, name: str) -> None:
     organization, membership = await _theirs(tx, person)
     if membership.role != "owner":
         raise Refused("Only an owner can rename an organization.", code="forbidden", status=403)
-    organization.name = one_line(name, "name")
+    before, organization.name = organization.name, one_line(name, "name")
     tx.add(organization)
+    await corrections.write(tx, person.account_id, "organization", before, organization.name)
     await sessions.changed(tx, person.account_id)
     trail.write(
         tx,

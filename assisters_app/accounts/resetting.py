@@ -78,7 +78,7 @@ async def change_password(tx: Tx, person: Person, password: str, client: Client)
 
 async def _tell(tx: Tx, account: Account, client: Client, action: str) -> None:
     """Record the change, void what could undo it, and tell the owner, who may not be the one who did it."""
-    await links.void(tx, account.id, "verify", "reset", "email-change")
+    await links.void(tx, account.id, *links.LASTING)
     trail.write(tx, action, account_id=account.id, actor_id=account.id, ip=client.ip)
     message = mail.Message(
         "Your password was changed",

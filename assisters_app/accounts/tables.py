@@ -1,15 +1,18 @@
 """Who has an account, what they belong to, and how they are signed in."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
 from assisters_app.base.clock import now
 from assisters_app.base.ids import new_id
 from assisters_app.base.marks import (
     ACCOUNT,
+    REGISTER,
     SHORT_LIVED,
     Purpose,
     Rows,
@@ -55,7 +58,9 @@ class Organization(SQLModel, table=True):
     id: UUID = plain(default_factory=new_id, primary_key=True)
     handle: str = plain(unique=True, max_length=32)  # org_…: may be shown and logged
     owner_id: UUID = plain(foreign_key="account.id", index=True)
-    name: str = personal("user.workplace", Purpose.SERVICE, collected_as="1.4", max_length=120)
+    name: str = personal(
+        "user.workplace", Purpose.SERVICE, collected_as="1.4", recipients=("supabase", "stripe"), max_length=120
+    )
     plan: str = plain(default="free", max_length=32)
     spend_cap_nano: int | None = plain(default=None, sa_type=BigInteger)  # nano-USD a calendar month (UTC), never more
     stripe_customer_id: str | None = personal(
@@ -120,7 +125,7 @@ class Session(SQLModel, table=True):
 
 
 class MailToken(SQLModel, table=True):
-    """A link sent by mail: `purpose` is 'verify', 'reset' or 'email-change'. Used once, soon gone."""
+    """A link sent by mail: `purpose` is one of `links.LASTING`. Used once, soon gone."""
 
     __tablename__ = "mail_token"
     __table_args__ = ({"info": {"rows": Rows("Links sent to you", SHORT_LIVED, account="account_id")}},)
@@ -134,3 +139,36 @@ class MailToken(SQLModel, table=True):
     created_at: datetime = plain(default_factory=now)
     expires_at: datetime = plain()
     used_at: datetime | None = plain(default=None)
+
+
+class AddressChange(SQLModel, table=True):
+    """A change of one's e-mail address under way: it counts once both addresses have said yes."""
+
+    __tablename__ = "address_change"
+    __table_args__ = (
+        {"info": {"rows": Rows("Changes of your address that you asked for", SHORT_LIVED, account="account_id")}},
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    account_id: UUID = plain(foreign_key="account.id", index=True)
+    new_email: str = personal("user.contact.email", Purpose.SERVICE, collected_as="1.1", max_length=254)
+    created_at: datetime = plain(default_factory=now)
+    expires_at: datetime = plain()
+    old_confirmed_at: datetime | None = plain(default=None)
+    new_confirmed_at: datetime | None = plain(default=None)
+    ended_at: datetime | None = plain(default=None)  # moved, cancelled, or replaced by another one
+
+
+class Correction(SQLModel, table=True):
+    """One correction of what a person had told us. `told` says when each processor that needs it was told."""
+
+    __tablename__ = "correction"
+    __table_args__ = ({"info": {"rows": Rows("What you corrected", REGISTER, account="account_id")}},)
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    account_id: UUID = plain(foreign_key="account.id", index=True)
+    what: str = plain(max_length=32)
+    before: str = personal("user.contact", Purpose.LAW, collected_as="1.1", max_length=254)
+    after: str = personal("user.contact", Purpose.LAW, collected_as="1.1", max_length=254)
+    told: dict[str, Any] = plain(sa_type=JSONB, default_factory=dict)  # processor -> ISO 8601, null while it waits
+    created_at: datetime = plain(default_factory=now)

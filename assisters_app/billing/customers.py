@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from assisters_app.accounts import corrections
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs
 from assisters_app.base.db import Tx, transaction
@@ -28,3 +29,5 @@ async def _correct(account_id: str) -> None:
     for customer, email, name in known:
         if customer:
             await stripe.correct_customer(customer, email=email, name=name)
+    async with transaction() as tx:
+        await corrections.told(tx, UUID(account_id), "stripe", "" if known else corrections.NOTHING_THERE)

@@ -15,9 +15,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from assisters_app.accounts import (
+    moving,
     oauth,
     passwords,
-    profile,
     reauthentication,
     resetting,
     sessions,
@@ -152,11 +152,12 @@ async def judge(request: Request, form: FormData) -> Response:
 
 @posted
 async def confirm_email(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
-    """Make a new address count, its owner having followed the link sent there."""
+    """Take one address's yes to a change; the new one counts once both have said it."""
     async with transaction() as tx:
-        changed = await profile.confirm_email_change(tx, _link(request))
-        await customers.tell_stripe(tx, changed.account_id)
-    return _forget_link(go_on(request, HOME))
+        moved = await moving.confirm(tx, _link(request))
+        if moved:
+            await customers.tell_stripe(tx, moved.account_id)
+    return _forget_link(go_on(request, HOME if moved else "/one-more-mailbox"))
 
 
 @posted

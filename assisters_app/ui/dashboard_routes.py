@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from assisters_app.accounts import profile, resetting
+from assisters_app.accounts import moving, resetting
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
@@ -54,11 +54,11 @@ async def change_password(request: Request, form: FormData) -> Response:
 
 @posted
 async def change_email(request: Request, form: FormData) -> Response:
-    """Send a link to the address that an account shall have."""
+    """Send a link to the address that an account shall have, and to the one it has."""
     who = await required_person(request)
     try:
         async with transaction() as tx:
-            await profile.request_email_change(tx, who, field_text(form, "email"), client(request))
+            await moving.ask(tx, who, field_text(form, "email"), client(request))
     except Refused as refused:
         return _confirm_first(request, refused)
     return go_on(request, f"{SETTINGS_PAGE}?done=email")

@@ -62,7 +62,8 @@ PAGES: tuple[Page, ...] = (
     Page("/check-mail", "Check your mail", "check_mail", "public", alone=True),
     Page("/reset", "Choose a new password", "reset", "public"),
     Page("/verify", "Confirm your address", "verify", "public"),
-    Page("/confirm-email", "Confirm your new address", "confirm_email", "public"),
+    Page("/confirm-email", "Confirm the change of your address", "confirm_email", "public"),
+    Page("/one-more-mailbox", "One more mailbox", "one_more_mailbox", "public"),
     Page("/confirm", "Confirm that it is you", "reauthenticate", "member"),
     # Build
     Page("/dashboard", "Overview", "overview", section="Build", icon="layout-dashboard", words="home start first call"),

@@ -2,14 +2,25 @@
 
 import zoneinfo
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
 import reflex as rx
 
-from assisters_app.accounts import oauth, organizations, profile, reauthentication, sessions
+from assisters_app.accounts import (
+    corrections,
+    moving,
+    oauth,
+    organizations,
+    profile,
+    reauthentication,
+    sessions,
+)
 from assisters_app.accounts.sessions import Person, SessionRow
 from assisters_app.base.errors import NotFound, Refused
+from assisters_app.billing import customers
+from assisters_app.privacy.processors import PROCESSORS
 from assisters_app.ui.devices import device
 from assisters_app.ui.parts import (
     badge,
@@ -35,9 +46,10 @@ from assisters_app.ui.parts import (
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
 
+PROCESSOR = {one.id: one.name for one in PROCESSORS}
 CONFIRM = "/confirm?next=/dashboard/settings"
 DONE = {
-    "email": "Follow the link that was sent to your new address. Until then nothing changes.",
+    "email": "A link is on its way to your present address, and one to the new one. Follow both: until then nothing changes.",
     "password": "Your password is changed. Other browsers were signed out.",
 }
 
@@ -67,6 +79,48 @@ class Browser:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A change of address under way; `until` is "" while there is none."""
+
+    new_email: str = ""
+    old_confirmed: bool = False
+    new_confirmed: bool = False
+    until: str = ""
+
+    @classmethod
+    def of(cls, pending: moving.Pending | None) -> Self:
+        """Write it for who asked for it."""
+        if pending is None:
+            return cls()
+        return cls(pending.new_email, pending.old_confirmed, pending.new_confirmed, pending.until.isoformat())
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRow:
+    """One correction, and who else was told."""
+
+    id: str
+    what: str
+    before: str
+    after: str
+    at: str
+    told: str
+
+    @classmethod
+    def of(cls, one: corrections.Corrected) -> Self:
+        """Write a correction for who made it."""
+        told = [f"{PROCESSOR.get(name, name)}: {_when(how)}" for name, how in one.told]
+        return cls(
+            id=f"{one.what} {one.at.isoformat()}",
+            what=one.what.capitalize(),
+            before=one.before,
+            after=one.after,
+            at=one.at.isoformat(),
+            told="; ".join(told) or "Nobody else holds it",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """A provider that one can sign in with."""
 
@@ -87,6 +141,8 @@ class SettingsState(AppState):
     providers: list[Provider] = []
     proven: bool = False
     browsers: list[Browser] = []
+    change: Change = Change()
+    corrected: list[CorrectionRow] = []
     problem: str = ""
     organization_problem: str = ""
     dialog: str = ""
@@ -134,12 +190,22 @@ class SettingsState(AppState):
         try:
             async with signed_in() as (tx, me):
                 await organizations.rename(tx, me, str(sent.get("organization", "")))
+                await customers.tell_stripe(tx, me.account_id)
         except Refused as refused:
             self.organization_problem = str(refused)
             return None
         self.organization_problem = ""
         self._tell("Saved.")
         return [AppState.enter, SettingsState.again]
+
+    @rx.event
+    @access("member")
+    async def stay(self) -> Any:
+        """End the change of address that is under way."""
+        async with signed_in() as (tx, me):
+            await moving.cancel(tx, me)
+        self._tell("Your address stays as it is.")
+        return SettingsState.again
 
     @rx.event
     @access("member")
@@ -176,6 +242,8 @@ class SettingsState(AppState):
             self.name, self.time_zone, self.has_password = known.name, known.time_zone, known.has_password
             self.member_since, self.proven = known.member_since.isoformat(), _proven(me)
             self.providers = [Provider(one.name, one.title, one.linked) for one in await oauth.methods(tx, me)]
+            self.change = Change.of(await moving.pending(tx, me))
+            self.corrected = [CorrectionRow.of(one) for one in await corrections.history(tx, me)]
             self.browsers = [Browser.of(row) for row in await sessions.listed(tx, me)]
 
 
@@ -190,6 +258,7 @@ def page() -> rx.Component:
         _email(),
         _signing_in(),
         _sessions(),
+        _corrections(),
     )
 
 
@@ -274,14 +343,34 @@ def _organization() -> rx.Component:
 def _email() -> rx.Component:
     change = post_form(
         field("New e-mail address", "email", type="email", required=True, auto_complete="email", max_length=254),
-        button("Send a link there", type="submit"),
+        button("Send a link to both addresses", type="submit"),
         action="/auth/change-email",
         class_name="space-y-4 max-w-md mt-4",
     )
     return card(
         rx.el.p("You sign in and get mail as ", rx.el.strong(AppState.email), "."),
-        rx.cond(SettingsState.proven, change, _prove("to change it")),
+        rx.cond(
+            SettingsState.change.until != "", _changing(), rx.cond(SettingsState.proven, change, _prove("to change it"))
+        ),
         title="E-mail address",
+        lead="It changes once both addresses have said yes: nobody who is in one mailbox alone can move your account.",
+    )
+
+
+def _changing() -> rx.Component:
+    change = SettingsState.change
+    said = [badge("said yes", tone="good"), badge("has not answered yet", tone="accent")]
+    return notice(
+        rx.el.p(
+            "Changing to ", rx.el.strong(change.new_email, class_name="break-all"), ", open until ", time(change.until)
+        ),
+        rx.el.ul(
+            rx.el.li("Your present address ", rx.cond(change.old_confirmed, *said)),
+            rx.el.li("The new address ", rx.cond(change.new_confirmed, *said)),
+            class_name="mt-2 space-y-1",
+        ),
+        action=button("Keep my address", kind="secondary", size="small", on_click=SettingsState.stay),
+        class_name="mt-4",
     )
 
 
@@ -374,6 +463,38 @@ def _sessions() -> rx.Component:
         ),
         action=button("Sign out everywhere", kind="secondary", on_click=SettingsState.ask("everywhere")),
     )
+
+
+def _corrections() -> rx.Component:
+    return card(
+        table(
+            SettingsState.corrected,
+            lambda one: (
+                rx.el.span(one.what, class_name="font-medium"),
+                rx.cond(one.before != "", one.before, "—"),
+                rx.cond(one.after != "", one.after, "—"),
+                time(one.at),
+                rx.el.span(one.told, class_name="text-muted"),
+            ),
+            label="What you corrected",
+            columns=("What", "Before", "Now", "When", "Who else was told"),
+            phase=SettingsState.phase,
+            empty=empty(
+                "Nothing corrected yet", "What you change above is kept here, with who else was told.", icon="pencil"
+            ),
+            retry=SettingsState.again,
+            key=lambda one: one.id,
+        ),
+        title="Corrections",
+        lead="Kept for 24 months, for you to see. Companies that work for us and hold the old value are told.",
+    )
+
+
+def _when(how: str) -> str:
+    """Say when a processor was told, from what is noted of it."""
+    if how in ("", corrections.NOTHING_THERE):
+        return how or "being told"
+    return f"told on {datetime.fromisoformat(how):%d %B %Y}"
 
 
 def _proven(me: Person) -> bool:

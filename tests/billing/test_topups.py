@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from sqlmodel import select
 from stripe import WebhookSignature
 from tills import SECRET, balance, orders, outcomes
 
+from assisters_app.accounts import corrections
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, settings
 from assisters_app.base.clock import now
@@ -472,11 +474,16 @@ async def test_two_top_ups_paid_at_once_decide_the_plan_together(ada, postman):
     assert await plan_of(ada) == "startup"
 
 
-async def test_a_new_address_reaches_stripe(ada, payments_on):
+@pytest.mark.promise("6.2")
+async def test_a_new_address_reaches_stripe_and_ada_can_see_that_it_did(ada, payments_on):
     await order(ada)
     async with transaction() as tx:
+        await corrections.write(tx, ada.account_id, "e-mail address", "ada@example.com", "countess@example.com")
         (await tx.get(Account, ada.account_id)).email = "countess@example.com"
         await customers.tell_stripe(tx, ada.account_id)
     await jobs.run_waiting()
     (customer,) = payments_on.books.every("customer")
     assert customer["email"] == "countess@example.com"
+    async with transaction() as tx:
+        (one,) = await corrections.history(tx, ada)
+    assert [(processor, bool(datetime.fromisoformat(at))) for processor, at in one.told] == [("stripe", True)]

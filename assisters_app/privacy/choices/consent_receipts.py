@@ -14,6 +14,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from assisters_app.accounts.sessions import Person
+from assisters_app.base import contact
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
@@ -21,7 +22,6 @@ from assisters_app.base.marks import REGISTER
 from assisters_app.base.settings import settings
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.choices.consents import PURPOSES, SALE, Purpose, Record
-from assisters_app.privacy.policies import policy
 from assisters_app.privacy.processors import PROCESSORS, Processor
 
 RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt-record"
@@ -108,25 +108,16 @@ def _processing(record: Record, purpose: Purpose) -> dict[str, Any]:
 
 
 def _controller() -> dict[str, str]:
-    *lines, mail = (part.text for part in _contact())
-    email = mail.removeprefix("Email: ")
     return {
         "party_id": CONTROLLER,
-        "party_name": lines[0],
+        "party_name": contact.COMPANY,
         "party_role": "PII controller",
         "party_type": "dpv:DataController",
-        "party_address": ", ".join(lines[1:]),
-        "party_email": email,
-        "party_contact": email,
+        "party_address": ", ".join(contact.ADDRESS),
+        "party_email": contact.EMAIL,
+        "party_contact": contact.EMAIL,
         "party_url": settings().public_url,
     }
-
-
-def _contact() -> Iterable[policy.Part]:
-    """Return the lines of the policy that say who we are: its section 10."""
-    section = next(one for one in policy.CURRENT.sections if one.number == 10)  # noqa: PLR2004 (the section's own number)
-    parts = [part for part in section.parts if part.kind == "address"]
-    return parts[: next(n for n, part in enumerate(parts) if part.id == "10.2") + 1]
 
 
 def _party(processor: Processor) -> dict[str, str]:

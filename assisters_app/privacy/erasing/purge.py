@@ -463,7 +463,7 @@ async def stop(tx: Tx, account_id: UUID, *, at_once: bool) -> None:
         account = await tx.get_one(Account, account_id)
         account.suspended_at, account.suspension_reason = account.suspended_at or now(), ERASING
         tx.add(account)
-        await links.void(tx, account_id, "verify", "reset", "email-change")
+        await links.void(tx, account_id, *links.LASTING)
     await tx.flush()
 
 

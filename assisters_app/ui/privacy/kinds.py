@@ -3,6 +3,7 @@
 KINDS = {
     "user.authorization.password": "password, as a hash",
     "user.behavior": "what was called, when, with which result",
+    "user.contact": "what you corrected, before and after",
     "user.contact.email": "e-mail address",
     "user.content": "names you gave to things",
     "user.device": "browser or program (user agent)",

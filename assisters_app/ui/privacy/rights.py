@@ -172,7 +172,7 @@ def _correct() -> rx.Component:
         "pencil",
         "Correct",
         "6.2",
-        "Change your name, address, organization or time zone. A new address is confirmed by mail, and the old one is told.",
+        "Change your name, address, organization or time zone. A change of address is confirmed from both mailboxes.",
         link_button("Go to settings", to="/dashboard/settings"),
     )
 

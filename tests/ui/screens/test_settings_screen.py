@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from cast import ADA
 
-from assisters_app.accounts import sessions
-from assisters_app.base import clock
+from assisters_app.accounts import moving, sessions
+from assisters_app.accounts.client import Client
+from assisters_app.base import clock, jobs
+from assisters_app.base.db import transaction
 from assisters_app.ui.settings import SettingsState
 
 
@@ -34,6 +37,28 @@ async def test_a_zone_that_does_not_exist_is_refused_beside_its_field(ada, tab):
 async def test_ada_renames_her_organization(ada, tab):
     shown = await tab(ada).send(SettingsState.rename, sent={"organization": "Analytical Engines"})
     assert "Analytical Engines" in shown.values()
+
+
+@pytest.mark.promise("6.2")
+async def test_ada_sees_what_she_corrected_and_who_else_was_told(ada, mallory, tab):
+    page = tab(ada)
+    await page.send(SettingsState.rename, sent={"organization": "Analytical Engines"})
+    await jobs.run_waiting()
+    (row,) = (await page.send(SettingsState.load, zone="UTC")).of(SettingsState)["corrected"]
+    assert (row.what, row.before, row.after) == ("Organization", "Personal", "Analytical Engines")
+    assert row.told == "Stripe: knows nothing of you"
+    assert (await tab(mallory).send(SettingsState.load, zone="UTC")).of(SettingsState).get("corrected", []) == []
+
+
+async def test_ada_sees_which_address_has_not_said_yes_and_stays_where_she_is(ada, tab):
+    async with transaction() as tx:
+        await moving.ask(tx, ada.person, "ada@new.example", Client("192.0.2.7", "Firefox"))
+    page = tab(ada)
+    change = (await page.send(SettingsState.load, zone="UTC")).of(SettingsState)["change"]
+    assert (change.new_email, change.old_confirmed, change.new_confirmed) == ("ada@new.example", False, False)
+    stayed = await page.send(SettingsState.stay)
+    assert stayed.said() == "Your address stays as it is."
+    assert stayed.of(SettingsState)["change"].until == ""
 
 
 async def test_ada_signs_another_browser_out(ada, signs_in, tab):
