@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     add("run", lambda _: run.run(), "Run the product: in development with every part whose address is not set.")
     add("worker", _worker, "Run the worker alone: jobs, their timetable, and the ingest of finished calls.")
     add("migrate", _migrate, "Bring the database to the shape that this version expects.")
+    add("backup", _backup, "Write the database to a sealed file; those older than 30 days are destroyed.")
+    purpose = "Replace the database by a backup, then erase again whoever was erased since. Stop the product first."
+    restored = add("restore", _restore, purpose)
+    restored.add_argument("file", metavar="FILE", type=Path)
     add("begin-ledger", _begin_ledger, "Begin another erasure ledger where the database's own is lost for good.")
     add("build", _build, "Build the front end, if its inputs changed since it was last built.")
     add("doctor", _doctor, "Check every dependency, the migrations and the invariants; exit code 1 if one is ill.")
@@ -113,6 +118,40 @@ def _migrate(_: argparse.Namespace) -> int:
     run.migrate()
     print("The database is up to date.")
     return 0
+
+
+def _backup(_: argparse.Namespace) -> int:
+    from assisters_app.privacy.erasing import backups
+
+    _use_what_runs()
+    made = backups.back_up()
+    print(f"{made.file}: {made.size:,} bytes, sealed with the key of ASSISTERS_PEPPER. It is kept for 30 days.")
+    return 0
+
+
+def _restore(chosen: argparse.Namespace) -> int:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from assisters_app.privacy.erasing import backups, remembering, reopening
+
+    async def remember() -> int:
+        with suppress(SQLAlchemyError):  # there is no database, or none that answers: that is why it is restored
+            await remembering.write_down()
+        return 0
+
+    async def reopen() -> int:
+        done = await reopening.reopen()
+        print(f"People erased since the backup was made, and now erased again: {done.erased + done.pieces}.")
+        print(f"Closings under way again: {done.closed}; closings that had been taken back: {done.taken_back}.")
+        print("Everybody signs in anew. API keys that were revoked since are valid again: revoke them once more.")
+        return 0
+
+    _use_what_runs()
+    _in_the_house(remember())
+    backups.restore(chosen.file)
+    print(f"The database is as it was when {chosen.file.name} was made. Nobody is let in yet.")
+    run.migrate()
+    return _in_the_house(reopen())
 
 
 def _begin_ledger(_: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from assisters_app.gateway import ingest, reaper
 from assisters_app.keys import warning
 from assisters_app.privacy import proving
 from assisters_app.privacy.choices import consents, news
-from assisters_app.privacy.erasing import purge, remembering, reopening
+from assisters_app.privacy.erasing import backups, purge, remembering, reopening
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.policies import telling
 from assisters_app.privacy.registers import disclosures, holds
@@ -33,6 +33,7 @@ WORK = (
     warning,
     consents,
     news,
+    backups,
     purge,
     remembering,
     retention,

@@ -27,6 +27,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.privacy import promises
 from assisters_app.privacy.choices import consents, news, opting_out
+from assisters_app.privacy.erasing import checks as endings
 from assisters_app.privacy.keeping import metering
 from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
@@ -42,6 +43,7 @@ PROOFS = (
     consents,
     disclosures,
     edges,
+    endings,
     holds,
     metering,
     news,

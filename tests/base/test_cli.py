@@ -15,13 +15,15 @@ from sqlmodel import select
 
 from assisters_app import cli
 from assisters_app.accounts.tables import Account
+from assisters_app.base import db
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
 from assisters_app.billing import ledger, months, rating
 from assisters_app.billing import receipts as request_receipts
 from assisters_app.keys.tables import ApiKey
-from assisters_app.privacy.erasing import receipts
+from assisters_app.privacy.erasing import erasure, purge, receipts
+from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.rights import export
 from assisters_app.usage import events
 from assisters_app.usage.events import Event
@@ -39,6 +41,8 @@ COMMANDS = (
     "import-export",
     "doctor",
     "promises",
+    "backup",
+    "restore",
     "begin-ledger",
 )
 PRODUCT = ("ASSISTERS_", "DATABASE_", "MAIL", "PORT", "PUBLIC_", "REDIS_", "SENTRY_", "SMTP_", "STRIPE_", "SUPABASE_")
@@ -241,3 +245,24 @@ async def test_an_export_is_read_in_by_a_command_that_says_what_it_comes_to(type
     assert f"of {ADA} were read in, and the totals are those of the export" in done.stdout
     async with transaction() as tx:
         assert (await tx.get(Account, person.account_id)).email == ADA
+
+
+async def test_a_backup_is_made_and_restored_from_the_command_line_and_ada_stays_erased(typed):
+    ada = await customer(ADA)
+    made = typed("backup")
+    assert made.returncode == 0, made.stderr
+    file = made.stdout.partition(":")[0]
+    async with transaction() as tx:
+        await erasure.erase_now(tx, ada)
+        (waiting,) = (await tx.exec(select(Erasure.id))).all()
+    await purge.carry_out(str(waiting))
+    running = typed("restore", file)
+    assert (running.returncode, running.stderr) == (1, "The product runs on this database. Stop it first.\n")
+    await db.dispose()
+    restored = typed("restore", file)
+    assert restored.returncode == 0, restored.stderr
+    assert "now erased again: 1." in restored.stdout
+    async with transaction() as tx:
+        assert (await tx.exec(select(Account))).all() == []
+    there = typed("begin-ledger")
+    assert (there.returncode, "Nothing was done" in there.stderr) == (1, True)

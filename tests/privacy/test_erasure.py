@@ -85,6 +85,7 @@ async def both(ada, bob, stripe):
         return await fill(tx, ada, other=bob.account_id), await fill(tx, bob, other=ada.account_id)
 
 
+@pytest.mark.promise("4.1", "6.3")
 async def test_after_erasure_only_what_is_declared_kept_is_left_of_ada_and_all_is_left_of_bob(both):
     hers, his = both
     await erased(hers.person)
@@ -101,6 +102,7 @@ async def test_after_erasure_only_what_is_declared_kept_is_left_of_ada_and_all_i
         assert leads_to_her not in whole
 
 
+@pytest.mark.promise("6.3", "11.3")
 async def test_every_kept_row_names_its_ground_and_its_end_in_the_plan_and_the_receipt_counts_the_same(both):
     hers, _ = both
     plan = await ask(erasure.plan, hers.person)
@@ -191,6 +193,7 @@ async def test_no_link_in_an_old_mail_works_and_none_is_sent_while_an_erasure_is
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
+@pytest.mark.promise("4.1")
 async def test_on_day_29_ada_can_change_her_mind_and_on_day_30_she_is_gone(house):
     with frozen(START) as move:
         ada = await customer(ADA)
@@ -235,6 +238,7 @@ async def test_closing_may_become_erasing_now_but_not_closing_twice(ada):
     assert (await receipt_of(closing)).handle == closing.receipt
 
 
+@pytest.mark.promise("11.3")
 async def test_without_a_recent_proof_of_identity_nothing_is_planned_closed_or_erased(ada):
     stale = replace(ada, reauthenticated_at=now() - timedelta(hours=1))
     for act in (erasure.plan, erasure.close, erasure.erase_now):
@@ -250,6 +254,7 @@ def test_the_grace_never_outlives_the_earliest_statutory_deadline(asked_at):
     assert ends <= due.ccpa_due
 
 
+@pytest.mark.promise("4.1")
 def test_every_day_of_four_years_keeps_the_deadline():
     for day in range(4 * 366):
         asked_at = datetime(2026, 1, 1, 23, 59, tzinfo=UTC) + timedelta(days=day)
@@ -281,6 +286,7 @@ async def test_a_purge_that_dies_anywhere_is_finished_by_the_next_one(both, monk
         assert len(await receipts.chain(tx)) == 1
 
 
+@pytest.mark.promise("6.3")
 async def test_something_left_behind_stops_the_receipt(ada, monkeypatch):
     async with transaction() as tx:  # a bug elsewhere: personal data where the marks do not say so
         trail.write(tx, "page:viewed", account_id=None, who=ADA)
@@ -400,6 +406,7 @@ async def test_a_face_can_have_what_it_keeps_forgotten_too(ada, monkeypatch):
     assert said["elsewhere"]["open tabs"] == "3 tabs forgotten"
 
 
+@pytest.mark.promise("6.3")
 async def test_the_receipt_verifies_offline_and_a_changed_byte_does_not(ada):
     receipt = await receipt_of(await erased(ada))
     facts = receipts.verify(receipt.body, receipt.signature, receipt.public_key)

@@ -101,6 +101,7 @@ async def addresses():
     return sorted(one.email for one in await all_of(Account))
 
 
+@pytest.mark.promise("4.1", "6.3")
 async def test_a_restored_database_is_shut_until_whoever_was_erased_since_is_erased_again(ada, bob, stripe, backup):
     async with transaction() as tx:
         hers = await fill(tx, ada, other=bob.account_id)

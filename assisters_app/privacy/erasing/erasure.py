@@ -36,6 +36,7 @@ from assisters_app.privacy.registers import holds
 from assisters_app.privacy.rights import requests
 
 GRACE = timedelta(days=30)  # policy 4.1: time to change one's mind
+LATE = timedelta(hours=1)  # after its end, within which an account is erased or the promise counts as broken
 
 
 @dataclass(frozen=True, slots=True)

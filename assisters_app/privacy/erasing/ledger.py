@@ -17,7 +17,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -135,7 +135,13 @@ def told(entries: Iterable[Entry]) -> dict[str, Told]:
 
 def mark_of(id_: UUID) -> str:
     """Return what the ledger calls an account or an organization: 64 hex characters."""
-    return hmac.digest(_key(), id_.bytes, "sha256").hex()
+    return marker()(id_)
+
+
+def marker() -> Callable[[UUID], str]:
+    """Return `mark_of` for many ids at once: the key is read once."""
+    key = _key()
+    return lambda id_: hmac.digest(key, id_.bytes, "sha256").hex()
 
 
 def put_aside() -> None:

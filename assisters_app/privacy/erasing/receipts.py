@@ -116,13 +116,19 @@ def verify(body: str, signature: str, public_key: str) -> dict[str, Any]:
 
 def verify_chain(receipts: Iterable[Receipt]) -> int:
     """Verify receipts, ordered by number from the first; return how many there are."""
-    before, count = FIRST, 0
+    return verify_links(receipts, FIRST, 1)
+
+
+def verify_links(receipts: Iterable[Receipt], before: str | None = None, number: int | None = None) -> int:
+    """Verify receipts that follow each other, beginning anywhere in the chain; return how many there are."""
+    count = 0
     for receipt in receipts:
         facts = verify(receipt.body, receipt.signature, receipt.public_key)
-        count += 1
-        if facts["number"] != count or facts["previous"] != before:
+        number = facts["number"] if number is None else number
+        before = facts["previous"] if before is None else before
+        if facts["number"] != number or facts["previous"] != before:
             raise NotGenuine(f"Receipt {receipt.handle} does not follow the one before it.")
-        before = link(receipt.body)
+        before, number, count = link(receipt.body), number + 1, count + 1
     return count
 
 
@@ -147,6 +153,17 @@ async def shown(tx: Tx, receipt_handle: str) -> Receipt:
 async def chain(tx: Tx) -> tuple[Receipt, ...]:
     """Return every receipt from the first, for the check that the chain holds."""
     return tuple(_receipt(one) for one in await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number))))
+
+
+async def newest(tx: Tx, most: int) -> tuple[Receipt, ...]:
+    """Return the newest receipts, in the order of the chain."""
+    found = await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number).desc()).limit(most))
+    return tuple(reversed([_receipt(one) for one in found]))
+
+
+async def handles(tx: Tx) -> set[str]:
+    """Return the number of every receipt."""
+    return set(await tx.exec(select(ErasureReceipt.handle)))
 
 
 async def ensure_key(tx: Tx) -> None:

@@ -27,7 +27,7 @@ from assisters_app.base.db import Tx, transaction
 from assisters_app.base.ids import new_id
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject
-from assisters_app.privacy.erasing import ledger, purge, receipts, remembering, stamp
+from assisters_app.privacy.erasing import backups, ledger, purge, receipts, remembering, stamp
 from assisters_app.privacy.erasing.ledger import BEGUN, ERASED, LedgerError, Told
 from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
 from assisters_app.privacy.rights import requests
@@ -75,7 +75,8 @@ async def back(tx: Tx) -> int:
     going = {str(one.progress.get("receipt")) for one in await tx.exec(select(Erasure).where(_not_done()))}
     gone = _marks(told for handle, told in known.items() if told.receipt or handle not in going)
     ids = [*await tx.exec(select(Account.id)), *await tx.exec(select(Organization.id))] if gone else []
-    return sum(ledger.mark_of(id_) in gone for id_ in ids)
+    mark = ledger.marker()
+    return sum(mark(id_) in gone for id_ in ids)
 
 
 async def begin_anew() -> None:
@@ -104,9 +105,11 @@ async def begin_anew() -> None:
 async def _replayed(known: dict[str, Told]) -> Reopened:
     logger.warning("This database is not the one that the erasure ledger knows: it is held against it first.")
     async with transaction() as tx:
+        await tx.sql(text(f"DROP SCHEMA IF EXISTS {backups.BEFORE} CASCADE"))  # a restore that was killed at its end
         put_back = await _put_receipts_back(tx, known.values())
         await tx.sql(delete(Session))
-        accounts = {ledger.mark_of(id_): id_ for id_ in await tx.exec(select(Account.id))}
+        mark = ledger.marker()
+        accounts = {mark(id_): id_ for id_ in await tx.exec(select(Account.id))}
     taken_back = closed = erased = 0
     for told in known.values():
         if told.withdrawn:
@@ -184,9 +187,10 @@ async def _erase_pieces(gone: list[Told]) -> int:
     whose = {told.account: told for told in gone if told.account}
     whose |= {mark: told for told in gone for mark in told.organizations}
     found: dict[str, set[UUID]] = defaultdict(set)
+    mark = ledger.marker()
     async with transaction() as tx:
         for id_ in await _owners(tx):
-            told = whose.get(ledger.mark_of(id_))
+            told = whose.get(mark(id_))
             if told:
                 found[told.receipt_handle].add(id_)
     for told in gone:
