@@ -48,12 +48,12 @@ export function Until({ at, className }) {
 }
 
 // A link to a file that is handed out only soon after one has proven who one is: later it leads to where that is done.
-export function FreshLink({ href, until, otherwise, className, children }) {
+export function FreshLink({ href, until, otherwise, className, label, onClick, children }) {
   const check = (event) => {
-    if (Date.now() < new Date(until).getTime()) return;
+    if (Date.now() < new Date(until).getTime()) { onClick?.(event); return; }
     event.preventDefault();
     window.location.assign(otherwise);
   };
-  if (!until) return h("a", { className, role: "link", "aria-disabled": "true" }, children); // not known yet
-  return h("a", { href, download: "", className, onClick: check }, children);
+  if (!until) return h("a", { className, role: "link", "aria-disabled": "true", "aria-label": label }, children); // not known yet
+  return h("a", { href, download: "", className, onClick: check, "aria-label": label }, children);
 }

@@ -29,6 +29,7 @@ from assisters_app.ui.auth_routes import client, field_text, go_on, person, post
 from assisters_app.ui.cookie import clear_cookie
 from assisters_app.ui.papers import paper, text
 from assisters_app.ui.privacy.paper_copy import document
+from assisters_app.ui.privacy.pdf_copy import pdf
 
 UNSUBSCRIBING = Limit("unsubscribe", 60, timedelta(minutes=10))  # by one address on the net
 PRIVATE = {"cache-control": "no-store"}
@@ -75,6 +76,15 @@ async def read_copy(request: Request, who: Person) -> Response:  # noqa: ARG001 
     async with transaction() as tx:
         copy = await access.copy(tx, who)
     return document(copy)
+
+
+@guarded
+async def download_copy(request: Request, who: Person) -> Response:  # noqa: ARG001 (as above)
+    """Hand out the same as a PDF."""
+    async with transaction() as tx:
+        copy = await access.copy(tx, who, outcome="Downloaded as PDF")
+    named = {"content-disposition": f'attachment; filename="assisters-copy-{copy.made_at:%Y-%m-%d}.pdf"'}
+    return Response(await pdf(copy), media_type="application/pdf", headers={**PRIVATE, **named})
 
 
 @posted
@@ -186,6 +196,7 @@ async def signal(request: Request) -> Response:
 ROUTES: list[BaseRoute] = [
     Route("/download/export", download_export, methods=["GET"]),
     Route("/download/copy", read_copy, methods=["GET"]),
+    Route("/download/copy.pdf", download_copy, methods=["GET"]),
     Route("/download/consents.json", download_consents, methods=["GET"]),
     Route("/download/consents/{record:uuid}.json", download_consent, methods=["GET"]),
     Route("/download/receipts/{handle}", download_receipt, methods=["GET"]),

@@ -1,6 +1,6 @@
 """Access (policy 6.1, GDPR Art. 15): a readable copy of a person's data, with all that Art. 15 wants said beside it.
 
-    copy(tx, who) -> Copy        raises Refused (reauthenticate, too_many)
+    copy(tx, who, outcome=…) -> Copy        raises Refused (reauthenticate, too_many)
 
 The newest rows of each table are shown here; all of them are in the export.
 """
@@ -66,6 +66,7 @@ class Context:
     complaint: str
     source: str
     automated_decisions: str
+    periods: tuple[str, ...]  # how long each kind of rows stays
     withheld: tuple[str, ...]  # what is stored but not shown, and why
 
 
@@ -99,11 +100,11 @@ DECISIONS = "No decision with legal or similarly significant effect is taken by 
 CONTROLLER = f"{contact.ON_ONE_LINE}, {contact.EMAIL}"
 
 
-async def copy(tx: Tx, who: Person) -> Copy:
+async def copy(tx: Tx, who: Person, *, outcome: str = "Shown in the dashboard") -> Copy:
     """Return the copy, and enter the request, met on the spot, in the register."""
     reauthentication.require_recent(who)
     await attempt(OFTEN, str(who.account_id))
-    await requests.record(tx, "access", "dashboard", account_id=who.account_id, done="Shown in the dashboard")
+    await requests.record(tx, "access", "dashboard", account_id=who.account_id, done=outcome)
     trail.write(tx, "account:accessed", account_id=who.account_id, actor_id=who.account_id)
     subject = await subject_of(tx, who.account_id)
     sections = [await _section(tx, table, rows, subject) for table, rows in inventory.personal_tables() if rows.export]
@@ -126,7 +127,18 @@ def context() -> Context:
         complaint=COMPLAINT,
         source=SOURCE,
         automated_decisions=DECISIONS,
+        periods=periods(),
         withheld=withheld(),
+    )
+
+
+def periods() -> tuple[str, ...]:
+    """Return how long rows about people stay (Art. 15(1)(d)): a sentence for each rule, with where it is promised."""
+    return tuple(
+        f"{rule.sentence} ({'policy ' + rule.promise if rule.promise[0].isdigit() else rule.promise}): "
+        + ", ".join(entry.title for entry in about)
+        for rule, _ in inventory.kept().values()
+        if (about := [one for one in inventory.inventory() if one.personal and one.retention_id == rule.id])
     )
 
 

@@ -39,3 +39,4 @@ class FreshLink(_Part):
     href: rx.Var[str]
     until: rx.Var[str]
     otherwise: rx.Var[str]
+    label: rx.Var[str]

@@ -1,6 +1,6 @@
 """Your privacy rights: each one is a click away from here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import reflex as rx
@@ -8,8 +8,9 @@ import reflex as rx
 from assisters_app.accounts import reauthentication
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.registers import trails
-from assisters_app.privacy.rights import requests
+from assisters_app.privacy.rights import progress, requests
 from assisters_app.ui.parts import badge, card, empty, heading, link, link_button, rows, table, time
+from assisters_app.ui.parts.browser import Pulse
 from assisters_app.ui.parts.privacy import FreshLink, PrivacySignal
 from assisters_app.ui.parts.switches import switch
 from assisters_app.ui.privacy.trail import EntryRow, cells
@@ -22,6 +23,8 @@ _LINK = (
     "inline-flex items-center justify-center gap-2 rounded-lg font-medium h-9 px-3.5 text-sm border border-line bg-surface "
     "shadow-card hover:bg-raised"
 )
+EVERY = 1_000  # milliseconds between two looks at how far an export is
+PATIENCE = 15  # looks at an export of which nothing is heard
 LATELY = 5  # looks by others that this page shows; the rest has a page of its own
 IN_THE_EXPORT = (
     "Every table that holds something of yours, as JSON Lines and as CSV",
@@ -60,6 +63,51 @@ class RequestView:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """How far an export is, in words. `state` is "" when none was made within the hour."""
+
+    id: str = ""
+    state: str = ""
+    words: str = ""
+    part: int = 0  # percent of the rows that are read
+    running: bool = False
+
+    @classmethod
+    def of(cls, seen: progress.Seen | None) -> Self:
+        """Return what its person sees of an export."""
+        if seen is None:
+            return cls()
+        return cls(seen.id, seen.state, _how_far(seen), seen.part, seen.state in ("waiting", "reading", "sending"))
+
+
+NO_EXPORT = ExportView()
+
+
+def _how_far(seen: progress.Seen) -> str:
+    if seen.state == "waiting":
+        return "Your export waits for its turn …"
+    if seen.state == "reading":
+        return f"{seen.rows:,} of {seen.of:,} rows read. {_left(seen)}"
+    if seen.state == "sending":
+        return f"Everything is read. {_size(seen.sent)} of {_size(seen.made)} have reached you."
+    if seen.state == "done":
+        return f"Done: {seen.of // 2:,} rows in both forms, {_size(seen.made)}. Nothing of it stays on our side."
+    return f"The download broke off after {_size(seen.sent)}. Nothing of it stays on our side; start it again."
+
+
+def _left(seen: progress.Seen) -> str:
+    """Say how long it may still take, once that can be told."""
+    if seen.rows * 20 < seen.of or seen.seconds < 2:  # noqa: PLR2004 (a twentieth, and two seconds)
+        return "It starts at once and goes on by itself."
+    seconds = seen.seconds * (seen.of - seen.rows) / seen.rows
+    return f"About {max(1, round(seconds))} s left." if seconds < 90 else f"About {round(seconds / 60)} min left."  # noqa: PLR2004
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{max(count / 1e3, 0.1):,.1f} kB"  # noqa: PLR2004
+
+
 class RightsState(AppState):
     """What is in force, what was asked for, and who looked lately."""
 
@@ -69,18 +117,43 @@ class RightsState(AppState):
     asked: list[RequestView] = []
     looks: list[EntryRow] = []
     fresh_until: str = ""
+    export: ExportView = NO_EXPORT
+    _before: str = ""  # the export that was shown when the latest was asked for
+    _looks: int = 0
 
     @rx.event
     @access("member")
     async def load(self) -> None:
         """Read what this page shows."""
         async with loading(self) as (tx, me):
+            self.export = ExportView.of(await progress.latest(me.account_id))
             self.fresh_until = (me.reauthenticated_at + reauthentication.RECENT).isoformat()
             given = {choice.purpose.id: choice.given for choice in await consents.choices(tx, me)}
             self.marketing, self.training = given["marketing"], given["training"]
             self.asked = [RequestView.of(request) for request in await requests.mine(tx, me)]
             looked = await trails.mine(tx, me, others=True)
             self.looks = [EntryRow.of(entry) for entry in looked.entries[:LATELY]]
+
+    @rx.event
+    @access("member")
+    def began(self) -> None:
+        """Look at how far the export is from now on: its download was asked for a moment ago."""
+        self._before, self._looks = self.export.id, 0
+        self.export = replace(NO_EXPORT, state="waiting", words="Your export begins …", running=True)
+
+    @rx.event
+    @access("member")
+    async def look(self) -> Any:
+        """See how far it is. When it has ended, it stands among the requests."""
+        async with signed_in() as (_, me):
+            seen = ExportView.of(await progress.latest(me.account_id))
+        self._looks += 1
+        if seen.id in ("", self._before):  # the download has not reached the server yet, or was refused there
+            if self._looks > PATIENCE:
+                self.export = replace(NO_EXPORT, state="broken", words="The download has not begun. Start it again.")
+            return None
+        self.export = seen
+        return None if seen.running else RightsState.load
 
     @rx.event
     @access("member")
@@ -138,7 +211,11 @@ def _access() -> rx.Component:
         "Access",
         "6.1",
         "A readable copy of everything we hold about you, with why, for how long and who receives it. It prints.",
-        link_button("Read your copy", to="/download/copy"),
+        rx.el.div(
+            link_button("Read your copy", to="/download/copy"),
+            _download("PDF", "/download/copy.pdf", label="Download your copy as PDF"),
+            class_name="flex flex-wrap gap-2",
+        ),
     )
 
 
@@ -155,15 +232,54 @@ def _export() -> rx.Component:
         "Export",
         "6.4",
         "The same for machines: a ZIP that another service, or your own code, can read.",
-        FreshLink.create(
-            rx.icon("download", size=16, aria_hidden="true"),
-            "Export",
-            href="/download/export",
-            until=RightsState.fresh_until,
-            otherwise=f"/confirm?next={HERE}",
-            class_name=_LINK,
+        rx.el.div(
+            _download("Export", "/download/export", on_click=RightsState.began),
+            rx.cond(RightsState.export.state != "", _progress()),
         ),
         inside,
+    )
+
+
+def _download(text: str, href: str, label: str = "", **props: Any) -> rx.Component:
+    return FreshLink.create(
+        rx.icon("download", size=16, aria_hidden="true"),
+        text,
+        href=href,
+        until=RightsState.fresh_until,
+        otherwise=f"/confirm?next={HERE}",
+        class_name=_LINK,
+        label=label or text,
+        **props,
+    )
+
+
+def _progress() -> rx.Component:
+    export = RightsState.export
+    return rx.el.div(
+        rx.cond(export.running, Pulse.create(every=EVERY, on_beat=RightsState.look)),
+        rx.cond(
+            export.running,
+            rx.el.div(
+                rx.el.div(
+                    class_name="h-full rounded-full bg-accent transition-[width] duration-500 motion-reduce:transition-none",
+                    style={"width": export.part.to_string() + "%"},
+                ),
+                aria_label="How much of your data is read",
+                custom_attrs={
+                    "role": "progressbar",
+                    "aria-valuemin": 0,
+                    "aria-valuemax": 100,
+                    "aria-valuenow": export.part,
+                },
+                class_name="mb-2 h-1.5 rounded-full bg-line overflow-hidden",
+            ),
+        ),
+        rx.el.p(
+            export.words,
+            role="status",
+            class_name=rx.cond(export.state == "broken", "text-[0.8125rem] text-bad", "text-[0.8125rem] text-muted"),
+        ),
+        class_name="mt-3",
     )
 
 

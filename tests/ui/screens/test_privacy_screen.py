@@ -6,6 +6,7 @@ import re
 import zipfile
 from datetime import timedelta
 
+import pypdf
 import pytest
 from cast import ADA, GRACE, MALLORY
 from routes import OURS, client
@@ -149,6 +150,74 @@ async def test_ada_downloads_her_export_and_it_is_entered_as_a_request(ada, tab)
     assert [(one.kind, one.state) for one in shown["asked"]] == [("Export", "done")]
 
 
+async def test_ada_sees_her_export_go_on_and_end_among_her_requests(ada, tab):
+    page = tab(ada)
+    await page.send(RightsState.load)
+    begun = (await page.send(RightsState.began)).of(RightsState)["export"]
+    assert (begun.running, begun.words) == (True, "Your export begins …")
+    assert (await page.send(RightsState.look)).of(RightsState) == {}
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get("/download/export")
+    seen = (await page.send(RightsState.look)).of(RightsState)
+    assert (seen["export"].state, seen["export"].part, seen["export"].running) == ("done", 100, False)
+    assert f"{len(answer.content) / 1e3:,.1f} kB" in seen["export"].words
+    assert [one.kind for one in seen["asked"]] == ["Export"]
+    again = (await page.send(RightsState.began)).of(RightsState)["export"]
+    assert again.running
+    assert (await page.send(RightsState.look)).of(RightsState) == {}  # the one before is not taken for this one
+
+
+async def test_a_download_that_never_begins_is_not_waited_for(ada, tab):
+    page = tab(ada)
+    await page.send(RightsState.began)
+    for _ in range(16):
+        seen = (await page.send(RightsState.look)).of(RightsState)
+    assert seen["export"].words == "The download has not begun. Start it again."
+
+
+async def test_mallory_sees_nothing_of_adas_export(ada, mallory, tab):
+    async with client(ada.cookie, **OURS) as http:
+        await http.get("/download/export")
+    assert (await tab(mallory).send(RightsState.load)).of(RightsState)["export"].state == ""
+
+
+@pytest.mark.promise("6.1", "11.1")
+async def test_adas_copy_is_a_tagged_pdf_with_what_the_law_wants_said(ada):
+    async with client(ada.cookie, **OURS) as http:
+        answer = await http.get("/download/copy.pdf")
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["cache-control"] == "no-store"
+    copy = pypdf.PdfReader(io.BytesIO(answer.content))
+    root = copy.trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"]
+    assert root["/Lang"] == "en"
+    assert copy.metadata.title == "Your data at Assisters"
+    assert b"pdfuaid" in root["/Metadata"].get_data()
+    said = read(copy)
+    for expected in (ADA, "GDPR Art. 77", "Standard Contractual Clauses", "Provide and maintain our API", "30 days"):
+        assert expected in said
+    assert "argon2" not in said
+
+
+def read(copy):
+    """Return a PDF's text without the places at which long words may break."""
+    pages = " ".join(page.extract_text() for page in copy.pages)
+    return " ".join(pages.replace("\u200b", "").split())
+
+
+async def test_a_name_in_letters_without_a_font_still_makes_a_pdf_and_markup_stays_text(ada):
+    from assisters_app.accounts import profile
+
+    for name in ("爱达", '#read("/etc/passwd") *Ada* $x$'):
+        async with transaction() as tx:
+            await profile.correct(tx, ada.person, name, "UTC")
+        async with client(ada.cookie, **OURS) as http:
+            answer = await http.get("/download/copy.pdf")
+        copy = pypdf.PdfReader(io.BytesIO(answer.content))
+        assert ("no font of ours" in read(copy)) == (name == "爱达")
+    assert '#read("/etc/passwd") *Ada* $x$' in read(copy)
+
+
 async def test_mallory_cannot_export_adas_data(ada, mallory):
     async with client(mallory.cookie, **OURS) as http:
         answer = await http.get(f"/download/export?account_id={ada.person.account_id}")
@@ -167,14 +236,14 @@ async def test_another_site_cannot_start_an_export(ada):
         assert (await tx.exec(select(PrivacyRequest))).all() == []
 
 
-@pytest.mark.parametrize("path", ["/download/export", "/download/copy"])
+@pytest.mark.parametrize("path", ["/download/export", "/download/copy", "/download/copy.pdf"])
 async def test_who_is_not_signed_in_is_led_to_the_sign_in_page(house, path):
     async with client(**OURS) as http:
         answer = await http.get(path)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path}")
 
 
-@pytest.mark.parametrize("path", ["/download/export", "/download/copy"])
+@pytest.mark.parametrize("path", ["/download/export", "/download/copy", "/download/copy.pdf"])
 async def test_a_session_that_was_left_open_must_prove_itself_first(ada, path):
     await proved_long_ago(ada)
     async with client(ada.cookie, **OURS) as http:
