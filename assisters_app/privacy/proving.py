@@ -33,7 +33,7 @@ from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
 from assisters_app.privacy.registers import disclosures, edges, holds, suspensions, trails
-from assisters_app.privacy.rights import correction, requests
+from assisters_app.privacy.rights import correction, proofs, requests
 
 FACES = ("assisters_app.ui.storage",)  # what only a face can tell; by name, since nothing below may import one
 PROOFS = (
@@ -48,6 +48,7 @@ PROOFS = (
     metering,
     news,
     opting_out,
+    proofs,
     requests,
     suspensions,
     trails,

@@ -42,6 +42,7 @@ async def both(ada, bob):
         return await fill(tx, ada, other=bob.account_id), await fill(tx, bob, other=ada.account_id)
 
 
+@pytest.mark.promise("6.1", "6.4", "11.2")
 async def test_the_export_holds_every_exportable_marker_and_no_secret_and_nothing_of_bob(ada, both):
     hers, his = both
     archive = await download(ada)
@@ -62,6 +63,7 @@ async def test_who_else_touched_adas_data_is_not_named_in_her_export(ada, bob, b
     assert str(bob.organization_id) not in everything
 
 
+@pytest.mark.promise("6.4")
 async def test_the_manifest_counts_and_hashes_every_file(ada, both):
     archive = await download(ada)
     manifest = json.loads(archive.read("manifest.json"))
@@ -76,6 +78,7 @@ async def test_the_manifest_counts_and_hashes_every_file(ada, both):
             assert line["rows"] == len(list(csv.reader(io.StringIO(content.decode(), newline="")))) - 1
 
 
+@pytest.mark.promise("6.4")
 async def test_both_forms_hold_the_same_rows_and_the_schema_describes_them(ada, both):
     archive = await download(ada)
     for table, rows in inventory.personal_tables():
@@ -307,6 +310,7 @@ async def test_the_eleventh_export_of_a_day_is_refused(ada):
             await export.begin(tx, ada)
 
 
+@pytest.mark.promise("6.1", "11.1")
 async def test_a_copy_shows_ada_her_data_with_everything_article_15_lists(ada, both):
     hers, his = both
     async with transaction() as tx:

@@ -137,7 +137,7 @@ def _part(line: str) -> Part:
 
 def differences() -> tuple[str, ...]:
     """Return how the marks contradict the current policy, as sentences; empty when it is true as written."""
-    return (*_section_1(), *_section_2(), *_section_3(), *_section_4())
+    return (*section_1(), *_section_2(), *_section_3(), *_section_4())
 
 
 def as_json() -> dict[str, Any]:
@@ -155,7 +155,7 @@ def as_json() -> dict[str, Any]:
     }
 
 
-def _section_1() -> Iterator[str]:
+def section_1() -> Iterator[str]:
     """Everything collected has a line; every line that names stored data has a column."""
     collected = set(inventory.collected())
     for line in sorted(collected - COLLECTED_LINES):

@@ -135,7 +135,7 @@ async def _write_tables(tx: Tx, export: Export, to: _Sink) -> None:
     to.progress.state, to.progress.of = "reading", len(FORMS) * await _count(tx, exported, subject)
     for table, rows in exported:
         to.archive.put(f"schema/{table.name}.json", forms.as_json(forms.schema_of(table)))
-        await _write_rows(tx, table, _question(table, rows, subject), to)
+        await _write_rows(tx, table, question(table, rows, subject), to)
     manifest = forms.as_json(
         {
             "format": FORMAT,
@@ -147,7 +147,7 @@ async def _write_tables(tx: Tx, export: Export, to: _Sink) -> None:
         }
     )
     to.archive.put("manifest.json", manifest)
-    to.archive.put("signature.json", forms.as_json(_signed(manifest)))
+    to.archive.put("signature.json", forms.as_json(signed(manifest)))
     to.archive.close()
     _pass_on(to.archive, to.file, to.progress)
 
@@ -205,7 +205,8 @@ async def _end(export: Export, progress: Progress, file: Overtaking, writing: as
         )
 
 
-def _question(table: Table, rows: Rows, subject: Subject) -> Select[Any]:
+def question(table: Table, rows: Rows, subject: Subject) -> Select[Any]:
+    """Return the rows of a table that the person gets, in the order in which they came to be."""
     order = (table.c[rows.since], *table.primary_key.columns)
     return select(*exported_columns(table, rows, subject)).where(shown(table, rows, subject)).order_by(*order)
 
@@ -250,7 +251,8 @@ def check_signature(manifest: bytes, signature: bytes, trusted: Sequence[str] = 
         )
 
 
-def _signed(manifest: bytes) -> dict[str, str]:
+def signed(manifest: bytes) -> dict[str, str]:
+    """Return our signature over a manifest, with the key that it verifies with."""
     return {
         "algorithm": "Ed25519",
         "file": "manifest.json",
