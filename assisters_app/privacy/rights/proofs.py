@@ -38,9 +38,8 @@ THERE = text(
 @check("1.1", says="What the database holds about people is what section 1 lists: no column more, no line less.")
 async def nothing_else_is_collected(tx: Tx) -> str:
     """Compare the database's own catalogue with the marks, and the marks with section 1."""
-    found = {
-        (table, column) for table, column in await tx.sql(THERE, {"schema": SCHEMA}) if not table.startswith(OTHERS)
-    }
+    there = (await tx.sql(THERE, {"schema": SCHEMA})).all()
+    found = {(row.relname, row.attname) for row in there if not row.relname.startswith(OTHERS)}
     known = {(column.table.name, column.name): mark for column, mark in inventory.marked_columns()}
     if unmarked := sorted(found - known.keys()):
         raise Broken(f"The database holds {', '.join('.'.join(one) for one in unmarked)}, which nothing describes.")
@@ -66,7 +65,7 @@ async def passwords_are_hashed(tx: Tx) -> str:
     cost = "$" + kept + "$" + func.split_part(Account.password_hash, "$", 4) + "$"
     stored = select(cost, func.count()).where(col(Account.password_hash).is_not(None)).group_by(cost)
     least, total = passwords.hasher, 0
-    for one, count in (await tx.sql(stored)).all():
+    for one, count in (await tx.exec(stored)).all():
         told = COST.match(one)
         if told is None:
             raise Broken(f"{count} passwords are not kept as Argon2id hashes.")
