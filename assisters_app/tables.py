@@ -9,6 +9,7 @@ FEATURES = (
     "base",
     "billing",
     "gateway",
+    "gateway.content",
     "keys",
     "privacy.choices",
     "privacy.erasing",

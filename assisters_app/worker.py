@@ -9,11 +9,12 @@ from assisters_app.accounts import client, resetting, signing_up
 from assisters_app.base import jobs, log, mail, marks
 from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
+from assisters_app.gateway.content import buckets
 from assisters_app.keys import warning
 from assisters_app.privacy import proving
 from assisters_app.privacy.choices import consents, news
 from assisters_app.privacy.erasing import backups, purge, remembering, reopening
-from assisters_app.privacy.keeping import retention
+from assisters_app.privacy.keeping import alarms, retention, totals
 from assisters_app.privacy.policies import telling
 from assisters_app.privacy.registers import disclosures, holds
 from assisters_app.ui import tabs
@@ -37,10 +38,13 @@ WORK = (
     purge,
     remembering,
     retention,
+    alarms,
+    totals,
     disclosures,
     holds,
     proving,
     telling,
+    buckets,
     tabs,
     ddl,
 )

@@ -130,6 +130,9 @@ class Api:
             if not exchange.started:
                 sentence = f"Something went wrong on our side. If it stays so, tell us this: {exchange.handle}"
                 await exchange.reply(500, errors.body(sentence, "server_error", "internal_error"))
+        finally:
+            if exchange.witness is not None:
+                exchange.witness.conclude()
 
     async def _elsewhere(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         async def noting(message: Message) -> None:

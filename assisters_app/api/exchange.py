@@ -11,6 +11,7 @@ import orjson
 from assisters_app.accounts.client import Client, client_of, forwarded_for
 from assisters_app.api import browsers
 from assisters_app.api.errors import Header
+from assisters_app.api.witness import HEADER, Witness
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
@@ -44,6 +45,7 @@ class Exchange:
         self.request_id: UUID = new_id()
         self.began = time.perf_counter()
         self.received = 0  # bytes of the body
+        self.witness: Witness | None = None  # where the key wants to have kept what is said
         self.page = ""  # the origin of the page that calls, once the key was found to name its domain
         self._at = now()
         self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of several, the first
@@ -92,7 +94,30 @@ class Exchange:
             at=self._at,
             began=self.began,
         )
+        if grant.keeps_content and self.header(HEADER).lower() != "false":
+            self._have_witnessed(self.call)
         return self.call
+
+    def _have_witnessed(self, call: Call) -> None:
+        """Have all that passes from here on noted, untouched."""
+        witness = self.witness = Witness(self.gate.writer, call, self.header(b"content-type"))
+
+        def wrap(receive: Receive, send: Send) -> tuple[Receive, Send]:
+            async def taking() -> Message:
+                message = await receive()
+                witness.sent.take(message.get("body", b""))
+                return message
+
+            async def giving(message: Message) -> None:
+                await send(message)
+                if message["type"] == "http.response.start":
+                    witness.got.kind = dict(message["headers"]).get(b"content-type", b"").decode()
+                else:
+                    witness.got.take(message.get("body", b""))
+
+            return taking, giving
+
+        self.between(wrap)
 
     def _client(self) -> Client:
         peer = (self.scope.get("client") or ("", 0))[0]
@@ -118,6 +143,8 @@ class Exchange:
             raise Refused("We could not parse the JSON body of your request.", code="invalid_json") from None
         if not isinstance(body, dict):
             raise Refused("The body of your request must be a JSON object.", code="invalid_json")
+        if self.witness is not None and body.get("store") is False:
+            self.witness.declined = True
         return body
 
     async def chunks(self, most: int) -> AsyncGenerator[bytes, None]:

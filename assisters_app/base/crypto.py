@@ -11,6 +11,7 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -18,6 +19,7 @@ from assisters_app.base.settings import settings
 
 SEAL_VERSION = b"\x01"
 NONCE_BYTES = 12
+KEY_BYTES = 32
 
 
 def derived_key(purpose: str) -> bytes:
@@ -74,11 +76,34 @@ def unseal_under(key: bytes, sealed: bytes, purpose: str) -> bytes:
         raise ValueError("The sealed value does not open with this key.") from None
 
 
+def seal_to(public_key: bytes, content: bytes, purpose: str) -> bytes:
+    """Encrypt `content` so that only who holds the private key of `public_key` (X25519, RFC 7748) can open it.
+
+    The key of one sealing comes from a private key that is thrown away at once: who seals cannot open. `purpose` is
+    authenticated with it.
+    """
+    ours = X25519PrivateKey.generate()
+    own = public_key_bytes(ours.public_key())
+    return own + seal_under(_agreed(ours, public_key, own + public_key), content, purpose)
+
+
+def open_with(private_key: X25519PrivateKey, sealed: bytes, purpose: str) -> bytes:
+    """Return what `seal_to` was given; raise ValueError when it was altered or sealed for another key or purpose."""
+    own, body = sealed[:KEY_BYTES], sealed[KEY_BYTES:]
+    both = own + public_key_bytes(private_key.public_key())
+    return unseal_under(_agreed(private_key, own, both), body, purpose)
+
+
+def _agreed(private_key: X25519PrivateKey, public_key: bytes, both: bytes) -> bytes:
+    shared = private_key.exchange(X25519PublicKey.from_public_bytes(public_key))
+    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"assisters/sealed-to/" + both).derive(shared)
+
+
 def signing_key(purpose: str = "receipts") -> Ed25519PrivateKey:
     """Return the key that signs for a purpose (Ed25519, RFC 8032): "receipts" of erasures, or "request-receipts"."""
     return Ed25519PrivateKey.from_private_bytes(derived_key(purpose))
 
 
-def public_key_bytes(key: Ed25519PublicKey) -> bytes:
+def public_key_bytes(key: Ed25519PublicKey | X25519PublicKey) -> bytes:
     """Return the 32 raw bytes of a public key, as receipts and `/.well-known` publish it."""
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)

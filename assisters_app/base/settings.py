@@ -40,6 +40,7 @@ class Settings:
     database_url: str  # postgresql://…; see `base.db` for the driver
     redis_url: str  # redis:// or rediss://
     pepper: bytes  # root secret, at least 32 bytes; every other secret of ours is derived from it
+    content_keys_dir: Path  # keys of request content: in no backup, best in memory (a tmpfs)
     data_dir: Path  # spool, logs, erasure ledger: what must survive outside the database
     smtp_url: str  # smtp[s]://[user:password@]host:port
     mail_from: str
@@ -91,6 +92,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     supabase = [_optional(env, f"SUPABASE_{part}") for part in ("URL", "PUBLISHABLE_KEY", "SECRET_KEY")]
     if any(supabase) and not all(supabase):
         raise SettingsError("SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and SUPABASE_SECRET_KEY are set together or not.")
+    data_dir = Path(_optional(env, "ASSISTERS_DATA_DIR") or ROOT / ".local" / "data")
     return Settings(
         environment=environment,
         port=port,
@@ -98,7 +100,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         database_url=_required_url(env, "DATABASE_URL", ("postgresql", "postgres")),
         redis_url=_required_url(env, "REDIS_URL", ("redis", "rediss")),
         pepper=_pepper(env),
-        data_dir=Path(_optional(env, "ASSISTERS_DATA_DIR") or ROOT / ".local" / "data"),
+        content_keys_dir=Path(_optional(env, "CONTENT_KEYS_DIR") or data_dir / "content-keys"),
+        data_dir=data_dir,
         smtp_url=_required_url(env, "SMTP_URL", ("smtp", "smtps")),
         mail_from=_optional(env, "MAIL_FROM") or "Assisters <no-reply@assisters.io>",
         stripe_api_key=stripe_key,

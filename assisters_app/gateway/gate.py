@@ -27,6 +27,7 @@ from assisters_app.gateway import sandbox, tickets, tokens, wallets
 from assisters_app.gateway.admission import Unavailable
 from assisters_app.gateway.calls import CLOSED_BY_CALLER, Bound, Call, Ending, GoneError, Usage
 from assisters_app.gateway.catalog import Offer
+from assisters_app.gateway.content.writer import Writer
 from assisters_app.gateway.grants import Grant
 from assisters_app.gateway.keeper import Keeper
 from assisters_app.gateway.known import Known
@@ -60,6 +61,7 @@ class Gate:
         self.keeper = Keeper(self.scripts)
         self.known = Known(self._wallet_changed)
         self._upstream = Upstream()
+        self.writer = Writer()  # of content, for keys that want it kept
 
     async def open(self) -> None:
         """Begin to keep keys and models fresh, and read the tokenizer before a caller has to wait for it."""
@@ -72,6 +74,7 @@ class Gate:
         await self.known.close()
         await self.keeper.close()
         await self._upstream.close()
+        await self.writer.close()
 
     async def enter(self, presented: str) -> Grant:
         """Return what the presented key (or ticket for one) may do; raise Refused when it is not one that works."""

@@ -65,6 +65,7 @@ class Grant:
     digest: str
     previous_digest: str | None
     previous_until: datetime | None
+    keeps_content: bool = False  # its owner wants to read for a day what is said with it
 
     def opens_with(self, presented: str) -> bool:
         """Say whether `presented` is this key, or was until a rotation whose grace is not over."""
@@ -148,6 +149,7 @@ def _grant(key: ApiKey, organization: Organization, owner: Account) -> Grant:
         digest=key.digest,
         previous_digest=key.previous_digest,
         previous_until=key.previous_until,
+        keeps_content=key.content_kept_since is not None,
     )
 
 

@@ -72,6 +72,7 @@ class KeyView:
     last_used_at: datetime | None
     old_secret_until: datetime | None  # after a rotation, while both secrets work
     leaked_at: datetime | None  # when it was found in public, and revoked for it
+    content_kept_since: datetime | None  # None: what is said with it is not kept
     terms: Terms
 
     @classmethod
@@ -90,6 +91,7 @@ class KeyView:
             last_used_at=key.last_used_at,
             old_secret_until=waiting,
             leaked_at=key.leaked_at,
+            content_kept_since=key.content_kept_since,
             terms=Terms.of(key),
         )
 
@@ -159,6 +161,22 @@ async def restrict(tx: Tx, person: Person, handle: str, asked: Terms) -> KeyView
     await tx.flush()
     _changed(tx, key.public_id)
     _write(tx, person, "key:restricted", key)
+    return KeyView.of(key)
+
+
+async def keep_content(tx: Tx, person: Person, handle: str, *, keep: bool) -> KeyView:
+    """Have what is said with a live key kept for a day from now on, or no more; raise NotFound, Refused if it ended.
+
+    A key begins without (policy 4.3), and no other choice of its owner's turns it on.
+    """
+    key = await _own(tx, person, handle)
+    if keep:
+        _require_live(key)
+    if keep != (key.content_kept_since is not None):
+        key.content_kept_since = now() if keep else None
+        await tx.flush()
+        _changed(tx, key.public_id)
+        _write(tx, person, "key:content-kept" if keep else "key:content-not-kept", key)
     return KeyView.of(key)
 
 

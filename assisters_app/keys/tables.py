@@ -49,4 +49,5 @@ class ApiKey(SQLModel, table=True):
     networks: str = personal("user.device.ip_address", Purpose.SECURITY, collected_as="1.7", default="")
     domains: str = personal("user.content", Purpose.SECURITY, collected_as="1.4", default="")
     old_secret_warned_at: datetime | None = plain(default=None)  # when the end of the secret before was announced
+    content_kept_since: datetime | None = plain(default=None)  # since when what is said with it is kept for a day
     leaked_at: datetime | None = plain(default=None)  # when it was found in public, and revoked

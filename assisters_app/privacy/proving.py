@@ -28,7 +28,7 @@ from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.privacy import promises
 from assisters_app.privacy.choices import consents, news, opting_out
 from assisters_app.privacy.erasing import checks as endings
-from assisters_app.privacy.keeping import metering
+from assisters_app.privacy.keeping import in_time, metering
 from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
@@ -45,6 +45,7 @@ PROOFS = (
     edges,
     endings,
     holds,
+    in_time,
     metering,
     news,
     opting_out,

@@ -6,10 +6,18 @@ a page or does not exist.
 
 from starlette.routing import BaseRoute
 
-from assisters_app.ui import auth_routes, dashboard_routes, playground_routes, privacy_routes, receipt_routes
+from assisters_app.ui import (
+    auth_routes,
+    content_routes,
+    dashboard_routes,
+    playground_routes,
+    privacy_routes,
+    receipt_routes,
+)
 
 ROUTES: list[BaseRoute] = [
     *auth_routes.routes,
+    *content_routes.ROUTES,
     *dashboard_routes.ROUTES,
     *playground_routes.ROUTES,
     *privacy_routes.ROUTES,

@@ -101,6 +101,7 @@ PAGES: tuple[Page, ...] = (
         words="access export download delete erase account correct opt out gdpr ccpa rights",
     ),
     Page("/dashboard/privacy/consents", "Consents", "privacy.consents"),
+    Page("/dashboard/privacy/content", "What is said in your calls", "privacy.content"),
     Page("/dashboard/privacy/trail", "What was done with your account", "privacy.trail"),
     Page("/dashboard/privacy/delete", "Close or erase your account", "closing"),
     # Account
@@ -113,6 +114,15 @@ PAGES: tuple[Page, ...] = (
         "/staff/requests", "Privacy requests", "staff.requests", "staff", "Staff", "inbox", "queue gdpr ccpa deadlines"
     ),
     Page("/staff/news", "News", "staff.news", "staff", "Staff", "megaphone", "marketing newsletter mail unsubscribe"),
+    Page(
+        "/staff/retention",
+        "Retention",
+        "staff.retention",
+        "staff",
+        "Staff",
+        "hourglass",
+        "sweeps oldest overdue alarms",
+    ),
     Page("/staff/trail", "Audit trail", "staff.trail", "staff", "Staff", "footprints", "log who looked"),
     # What everyone may read about privacy
     Page("/privacy-policy", "Privacy policy", "policy", "public", "Legal", words="retention promises"),

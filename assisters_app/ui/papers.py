@@ -22,7 +22,8 @@ p,ul,dl{margin:.5rem 0;max-width:46rem}a{color:var(--accent);text-underline-offs
 ul{padding-left:1.1rem}.lead,dt,.small{color:var(--muted)}.small{font-size:.8125rem}
 dl>div{display:flex;gap:.25rem 1.5rem;padding:.5rem 0;border-top:1px solid var(--line)}dl>div:first-child{border:0}
 dt{flex:0 0 12rem}dd{margin:0;min-width:0}.head{display:flex;justify-content:space-between;align-items:center;gap:1rem}
-.head a{color:inherit;font-weight:600;text-decoration:none;display:inline-flex;gap:.6rem;align-items:center}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.75rem 0 0;padding:.75rem 1rem;border:1px solid var(--line);
+border-radius:.75rem;background:var(--surface);font:.8125rem/1.55 ui-monospace,monospace}.head a{color:inherit;font-weight:600;text-decoration:none;display:inline-flex;gap:.6rem;align-items:center}
 button,.button{font:inherit;font-weight:500;border:0;border-radius:.5rem;padding:.55rem .9rem;background:var(--ink);
 color:var(--inverse);cursor:pointer;text-decoration:none}
 .acts{display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;align-items:center}

@@ -13,17 +13,21 @@ from assisters_app.base.money import dollars
 from assisters_app.billing import proofs, receipts
 from assisters_app.billing.proofs import Facts
 from assisters_app.billing.receipts import Receipt
+from assisters_app.gateway.content import contents
 from assisters_app.openapi.problems import PROBLEMS
 from assisters_app.ui.parts import (
     anchor,
     badge,
+    button,
     card,
     code,
+    confirm,
     copyable,
     download_button,
     empty,
     failed,
     heading,
+    link,
     link_button,
     notice,
     number,
@@ -33,7 +37,7 @@ from assisters_app.ui.parts import (
     time,
 )
 from assisters_app.ui.requests_log import Call
-from assisters_app.ui.session import AppState, access, loading
+from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
 from assisters_app.usage import events, reports
 
@@ -86,6 +90,8 @@ class RequestState(AppState):
     meaning: str = ""
     waited: str = ""
     parts: list[Part] = []
+    content_until: str = ""  # "" where nothing is kept of what was said; what it was is in no State
+    forgetting: bool = False
     has_receipt: bool = False
     proof: Proof = Proof()
 
@@ -107,6 +113,8 @@ class RequestState(AppState):
         handle = str(self.router.url.path).rstrip("/").rpartition("/")[2]
         found = await reports.request(tx, reports.own(me), events.request_id(handle))
         self.one = Call.of(found)
+        content = await contents.kept(tx, me, found.request_id)
+        self.content_until, self.forgetting = content.until.isoformat() if content else "", False
         self.meaning = MEANINGS.get(found.error_code, "")
         self.waited = f"{max(0.0, found.duration_ms - found.overhead_ms):,.0f} ms"
         try:
@@ -116,6 +124,21 @@ class RequestState(AppState):
         facts = json.loads(receipt.facts)
         self.has_receipt, self.proof = True, Proof.of(receipt, facts)
         self.parts = [_part(**unit) for unit in facts["units"]]
+
+    @rx.event
+    @access("member")
+    def ask(self, forgetting: bool) -> None:
+        """Open the dialog that deletes what was said, or close it."""
+        self.forgetting = forgetting
+
+    @rx.event
+    @access("member")
+    async def forget(self, sent: dict[str, Any]) -> Any:  # noqa: ARG002 (a form always sends itself)
+        """Delete what was said."""
+        async with signed_in() as (tx, me):
+            await contents.forget(tx, me, events.request_id(self.one.handle))
+        self._tell("Deleted what was said in this request.")
+        return RequestState.load
 
 
 load = RequestState.load
@@ -139,7 +162,7 @@ def page() -> rx.Component:
         heading(
             "Request",
             link_button("Request log", to="/dashboard/requests"),
-            lead="Everything that is kept of one call, for 30 days. What was said in it is not kept.",
+            lead="Everything that is kept of one call, for 30 days. What was said in it only where you asked for that.",
         ),
         rx.match(
             RequestState.phase,
@@ -168,7 +191,48 @@ def _request() -> rx.Component:
             card(_times(), title="How long it took"),
             class_name="grid lg:grid-cols-2 gap-6",
         ),
+        _said(),
         rx.cond(RequestState.has_receipt, _receipt(), _no_receipt()),
+    )
+
+
+def _said() -> rx.Component:
+    until = RequestState.content_until
+    return rx.fragment(
+        card(
+            rx.cond(
+                until != "",
+                rx.fragment(
+                    rx.el.p(
+                        "Kept until ",
+                        time(until),
+                        " because its key asks for it. Only you can read it.",
+                        class_name="text-muted max-w-prose",
+                    ),
+                    rx.el.div(
+                        download_button("Read it", href="/download/request-content/" + RequestState.one.handle),
+                        button("Delete it now", kind="danger", on_click=RequestState.ask(True)),
+                        class_name="mt-3 flex flex-wrap gap-2",
+                    ),
+                ),
+                rx.el.p(
+                    "Nothing is kept of it. To find out what goes wrong, you can have what is said with a key ",
+                    link("kept for a day", to="/dashboard/privacy/content"),
+                    ".",
+                    class_name="text-muted max-w-prose",
+                ),
+            ),
+            title="What was said",
+        ),
+        confirm(
+            "What you sent and what you got in this request is deleted now. Its line in the log stays.",
+            "It cannot be brought back.",
+            open=RequestState.forgetting,
+            on_close=RequestState.ask(False),
+            on_confirm=RequestState.forget,
+            title="Delete what was said?",
+            act="Delete it now",
+        ),
     )
 
 

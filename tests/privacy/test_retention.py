@@ -1,10 +1,13 @@
 """What grows too old goes in time, not before it, and the gauges say so."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from markers import fill
 from sqlalchemy import func, insert, select
+from sqlalchemy.dialects.postgresql import insert as insert_new
 
 from assisters_app.base import jobs
 from assisters_app.base.clock import frozen, months_later
@@ -19,6 +22,7 @@ from assisters_app.privacy import inventory
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.keeping import retention
+from assisters_app.privacy.registers import holds
 from assisters_app.usage import ddl, events
 from assisters_app.usage.events import Event
 from assisters_app.usage.tables import UsageEvent
@@ -26,6 +30,8 @@ from assisters_app.usage.tables import UsageEvent
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SWEPT = {table.name: table for table in inventory.all_tables() if rows_of(table).retention.ends}
 A_MOMENT = timedelta(hours=1)
+HELD = ("usage_event", "usage_receipt", "ledger_transaction", "ledger_entry", "top_up")
+LATER = NOW + timedelta(days=90)
 
 
 async def sweep_at(at):
@@ -44,6 +50,11 @@ async def filled(ada, bob, at):
     with frozen(at):
         async with transaction() as tx:
             await ddl.ensure(tx, [at.date()])
+            for table in SWEPT.values():
+                if not (rows_of(table).account or rows_of(table).organization):
+                    values = {datetime: at, int: at.toordinal(), str: f"{at:%y%m%d}", UUID: new_id(), bytes: b"x"}
+                    row = {column.name: values[inventory.kind_of(column)] for column in table.c}
+                    await tx.sql(insert_new(table).values(row).on_conflict_do_nothing())
             return await fill(tx, ada, other=bob.account_id, at=at)
 
 
@@ -175,9 +186,38 @@ async def test_what_arrived_after_an_erasure_is_swept_as_nobodys(ada, bob):
     assert await count("usage_event") == 1
 
 
-def _fresh(person):
-    from dataclasses import replace
+@pytest.mark.promise("2.8")
+async def test_what_a_hold_names_stays_past_its_time_and_goes_with_the_first_sweep_after_it(ada, bob, grace):
+    with frozen(NOW):
+        async with transaction() as tx:
+            new = holds.NewHold(email=ada.email, tables=HELD, ground="Order 7 of a court", review_by=LATER)
+            hold = await holds.place(tx, _fresh(grace), new)
+    await filled(ada, bob, NOW)
+    await filled(bob, ada, NOW)
+    before = {name: await count(name) for name in HELD}
+    after_seven_years = NOW.replace(year=2034)
+    await sweep_at(after_seven_years)
+    assert {name: await count(name) for name in HELD} == {name: n // 2 for name, n in before.items()}
+    assert await count("usage_tally") == 0
+    with frozen(after_seven_years):
+        async with transaction() as tx:
+            assert all(gauge.kept for gauge in await retention.gauges(tx) if gauge.table in HELD)
+            await holds.release(tx, replace(grace, reauthenticated_at=after_seven_years), hold.handle, "It is over")
+    await sweep_at(after_seven_years)
+    assert {name: await count(name) for name in HELD} == dict.fromkeys(HELD, 0)
 
+
+async def test_under_a_hold_of_everyones_request_log_no_row_of_it_goes(ada, bob, grace):
+    with frozen(NOW):
+        async with transaction() as tx:
+            new = holds.NewHold(tables=("usage_event",), ground="Order 8 of a court", review_by=LATER)
+            await holds.place(tx, _fresh(grace), new)
+    await filled(ada, bob, NOW)
+    await sweep_at(NOW + timedelta(days=40))
+    assert (await count("usage_event"), await count("usage_receipt")) == (1, 0)
+
+
+def _fresh(person):
     return replace(person, reauthenticated_at=NOW)
 
 

@@ -46,6 +46,7 @@ STAFF = {
     "staff.requests.enter",
     "staff.requests.load",
     "staff.requests.widen",
+    "staff.retention.load",
     "staff.trail.load",
     "staff.trail.load_more",
     "staff.trail.narrow",

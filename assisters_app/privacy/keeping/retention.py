@@ -19,7 +19,7 @@ from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
-from assisters_app.base.marks import REQUEST_LOGS, OnErase, Retention, Rows, rows_of
+from assisters_app.base.marks import REQUEST_CONTENT, REQUEST_LOGS, OnErase, Retention, Rows, rows_of
 from assisters_app.billing import ledger
 from assisters_app.gateway import ingest
 from assisters_app.privacy import inventory
@@ -105,9 +105,8 @@ async def gauges(tx: Tx) -> tuple[Gauge, ...]:
     gauges = []
     for table in inventory.all_tables():
         if (rows := rows_of(table)).retention.ends:
-            at = (
-                oldest[table.name] if table.name in oldest else await _oldest(tx, table, rows, held)
-            )  # before the first sweep
+            swept = table.name in oldest and rows.retention is not REQUEST_CONTENT  # that goes with its keys
+            at = oldest[table.name] if swept else await _oldest(tx, table, rows, held)
             gauges.append(_gauge(table, rows, at))
     return tuple(gauges)
 
@@ -194,5 +193,6 @@ async def _end_of_first_day(tx: Tx, table: Table, rows: Rows, held: Holds) -> da
 
 def _gauge(table: Table, rows: Rows, oldest: datetime | None) -> Gauge:
     rule: Retention = rows.retention
-    kept = oldest is None or oldest >= rule.cutoff(now() - LATE)
+    late = timedelta() if rule is REQUEST_CONTENT else LATE
+    kept = oldest is None or oldest >= rule.cutoff(now() - late)
     return Gauge(rule.promise, rule.id, rule.sentence, table.name, rows.title, oldest, kept)

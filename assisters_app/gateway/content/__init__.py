@@ -1,0 +1,1 @@
+"""Request content: kept for a key that asks for it, sealed, and unreadable for everyone within 24 hours."""
