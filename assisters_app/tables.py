@@ -17,6 +17,7 @@ FEATURES = (
     "privacy.policies",
     "privacy.registers",
     "privacy.rights",
+    "support",
     "usage",
 )
 for feature in FEATURES:

@@ -83,6 +83,7 @@ ERROR_LOGS = Retention("error-logs", UNSTATED, timedelta(days=30), "30 days")
 AUDIT_TRAIL = Retention("audit-trail", UNSTATED, None, "13 months", months=13)
 REGISTER = Retention("register", UNSTATED, None, "24 months after the end", months=24)
 SUPPRESSION = Retention("suppression", UNSTATED, None, "A keyed hash only, until withdrawn")
+SUPPORT = Retention("support", UNSTATED, None, "Until account deletion + 30 days")
 SHORT_LIVED = Retention("short-lived", UNSTATED, timedelta(days=7), "7 days after it has served")
 PRODUCT = Retention("product", UNSTATED, None, "Describes the product, not a person; kept")
 

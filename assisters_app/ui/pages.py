@@ -106,6 +106,14 @@ PAGES: tuple[Page, ...] = (
     Page("/dashboard/privacy/delete", "Close or erase your account", "closing"),
     # Account
     Page("/dashboard/settings", "Settings", "settings", section="Account", icon="settings", words="profile password"),
+    Page(
+        "/dashboard/support",
+        "Support",
+        "support",
+        section="Account",
+        icon="life-buoy",
+        words="help question contact ask",
+    ),
     # Staff
     Page("/staff/usage", "Usage review", "staff.usage", "staff", "Staff", "chart-line", "all accounts movers charts"),
     Page("/staff/accounts", "Accounts", "staff.accounts", "staff", "Staff", "users", "search people suspend"),
@@ -113,6 +121,7 @@ PAGES: tuple[Page, ...] = (
     Page(
         "/staff/requests", "Privacy requests", "staff.requests", "staff", "Staff", "inbox", "queue gdpr ccpa deadlines"
     ),
+    Page("/staff/support", "Support desk", "staff.support", "staff", "Staff", "life-buoy", "questions answer help"),
     Page("/staff/news", "News", "staff.news", "staff", "Staff", "megaphone", "marketing newsletter mail unsubscribe"),
     Page(
         "/staff/retention",

@@ -89,7 +89,7 @@ def test_the_inventory_says_of_every_column_what_becomes_of_it():
 def test_only_what_is_strictly_necessary_is_stored_on_a_device_so_there_is_no_banner(house):
     assert not cookies.needs_banner()
     assert {one["identifier"] for one in cookies.as_json()["disclosures"]} == {
-        "last_compiled_theme", "link", "oauth", "react-router-scroll-positions", "reflex_last_reloaded_on_error",
+        "link", "oauth", "react-router-scroll-positions", "reflex_last_reloaded_on_error",
         "session", "theme", "token",
     }  # fmt: skip
 

@@ -27,7 +27,7 @@ SENTENCES = [part.id for section in policy.CURRENT.sections for part in section.
 
 # What is still to come: each list only ever gets shorter, and ends empty.
 STILL = """
-1.3 1.7 1.8 2.6 3.1 3.2 3.3 3.4 3.5 4.1 5.1 5.2 5.3 5.4 5.6 6.3 8.1 8.2 11.3
+1.3 1.7 1.8 3.1 3.2 3.3 3.4 3.5 4.1 5.1 5.2 5.3 5.4 5.6 6.3 8.1 8.2 11.3
 """
 STILL_UNCHECKED = set(STILL.split())
 STILL_UNTESTED = set(STILL.split())

@@ -6,6 +6,7 @@ KINDS = {
     "user.contact": "what you corrected, before and after",
     "user.contact.email": "e-mail address",
     "user.content": "names you gave to things",
+    "user.content.private": "what you and support wrote",
     "user.device": "browser or program (user agent)",
     "user.device.ip_address": "IP address",
     "user.financial": "amounts and payments",

@@ -19,10 +19,11 @@ from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
 from assisters_app.ui.staff.news import NewsState
 from assisters_app.ui.staff.requests import QueueState
+from assisters_app.ui.staff.support import DeskState
 from assisters_app.ui.staff.trail import AuditState
 from assisters_app.ui.staff.usage import ReviewState
 
-STATES = (ReviewState, AccountsState, AccountState, QueueState, NewsState, AuditState)
+STATES = (ReviewState, AccountsState, AccountState, QueueState, NewsState, DeskState, AuditState)
 HANDLERS = (
     (ReviewState.load, {"zone": "UTC"}),
     (ReviewState.again, {}),
@@ -44,6 +45,10 @@ HANDLERS = (
     (NewsState.review, {"sent": {"subject": "Hi", "text": "Hello"}}),
     (NewsState.close, {}),
     (NewsState.send, {}),
+    (DeskState.load, {}),
+    (DeskState.widen, {"everything": True}),
+    (DeskState.read, {"handle": "sup_1"}),
+    (DeskState.answer, {"sent": {"text": "x"}}),
     (AuditState.load, {}),
     (AuditState.load_more, {}),
     (AuditState.narrow, {"about": "key"}),
