@@ -6,7 +6,7 @@ import sqlmodel
 from alembic import op
 
 revision = "0018"
-down_revision = "0017"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
