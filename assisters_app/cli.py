@@ -202,7 +202,7 @@ def _promise(sentence: "Standing") -> str:
     mark = {"holds": "ok  ", "statement": "said"}.get(sentence.state, "NOT ")
     broken = [one.found for one in sentence.results if one.state != "holds"]
     found = broken or [one.found for one in sentence.results] or [sentence.why or "Nothing checks it."]
-    return f"{mark} {sentence.id:<5} {sentence.text} | {' '.join(found)}"
+    return f"{mark} {sentence.id:<5} {sentence.text} | {'; '.join(one.rstrip('.') for one in found)}."
 
 
 def _seed(_: argparse.Namespace) -> int:

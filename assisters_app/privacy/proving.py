@@ -13,10 +13,10 @@ import functools
 import importlib
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
@@ -137,6 +137,17 @@ async def standing(tx: Tx) -> tuple[Standing, ...]:
         for part in section.parts
         if part.id
     )
+
+
+def as_json(standing: tuple[Standing, ...]) -> dict[str, Any]:
+    """Return what each sentence is worth, for programs; times are ISO 8601 in UTC once written as JSON."""
+    return {
+        "true": all(sentence.true for sentence in standing),
+        "sentences": [
+            {**asdict(sentence), "true": sentence.true, "tests": [f"{one.file}::{one.name}" for one in sentence.tests]}
+            for sentence in standing
+        ],
+    }
 
 
 @functools.cache

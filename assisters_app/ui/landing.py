@@ -1,13 +1,15 @@
 """The landing page: what it is, the call that shows it, what it costs, and the promises, checked as one looks."""
 
+from typing import Any
+
 import reflex as rx
 
-from assisters_app.base.clock import now
+from assisters_app.privacy import proving
 from assisters_app.privacy.policies import policy
 from assisters_app.ui.first_call import first_call
 from assisters_app.ui.parts import card, link, link_button, time
 from assisters_app.ui.price_list import PricesState, price_list
-from assisters_app.ui.session import AppState, access
+from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
 from assisters_app.ui.words import IN_ONE_SENTENCE
 
@@ -38,16 +40,20 @@ REASONS = (
 
 
 class LandingState(AppState):
-    """What the checks of the privacy policy say at this moment."""
+    """What the checks of the privacy policy say at this moment; `untrue` counts sentences, -1 while that is not known."""
 
-    contradictions: int = -1
+    untrue: int = -1
     checked_at: str = ""
 
     @rx.event
     @access("public")
     async def check(self) -> None:
-        """Compare the policy with what the tables say of themselves."""
-        self.contradictions, self.checked_at = len(policy.differences()), now().isoformat()
+        """Read what the checks found last, and how long ago the oldest of their findings is."""
+        async with for_anyone() as tx:
+            standing = await proving.standing(tx)
+        looked = [result.looked_at for sentence in standing for result in sentence.results if result.looked_at]
+        self.untrue = sum(1 for sentence in standing if not sentence.true)
+        self.checked_at = min(looked).isoformat() if looked else ""
 
 
 load = [PricesState.load, LandingState.check]
@@ -117,7 +123,7 @@ def _promises() -> rx.Component:
     return rx.el.section(
         rx.el.h2("What we keep, and for how long", class_name="text-2xl font-semibold tracking-tight"),
         rx.el.p(
-            "Word for word from the privacy policy, and compared with the database's own description as you opened this page.",
+            "Word for word from the privacy policy, each sentence of which is checked against the running system, over and over.",
             class_name="mt-1 text-muted max-w-prose",
         ),
         rx.el.dl(
@@ -125,10 +131,17 @@ def _promises() -> rx.Component:
         ),
         rx.el.p(
             rx.match(
-                LandingState.contradictions,
+                LandingState.untrue,
                 (-1, rx.el.span("Checking …", class_name="text-muted")),
-                (0, _verdict("bg-good", "The policy is true as written. ")),
-                _verdict("bg-bad", "A sentence of the policy is not currently true. "),
+                (0, _verdict("bg-good", "Every sentence of the policy is true at the moment. ")),
+                _verdict(
+                    "bg-bad",
+                    rx.cond(
+                        LandingState.untrue == 1,
+                        "One sentence of the policy is not currently true. ",
+                        rx.fragment(LandingState.untrue, " sentences of the policy are not currently true. "),
+                    ),
+                ),
             ),
             role="status",
             class_name="mt-4 min-h-6",
@@ -149,9 +162,10 @@ def _limit(id_: str) -> str:
     return policy.CURRENT.sentence(id_).partition(": ")[2]
 
 
-def _verdict(colour: str, text: str) -> rx.Component:
+def _verdict(colour: str, text: Any) -> rx.Component:
     return rx.el.span(
         rx.el.span(class_name="inline-block size-2 rounded-full mr-2 " + colour, aria_hidden="true"),
         text,
-        rx.el.span("Checked ", time(LandingState.checked_at, "datetime"), class_name="text-muted"),
+        rx.el.span("Checked ", time(LandingState.checked_at, "ago", "never"), ". ", class_name="text-muted"),
+        link("See how", to="/privacy-policy"),
     )

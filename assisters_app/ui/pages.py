@@ -103,6 +103,7 @@ PAGES: tuple[Page, ...] = (
     Page("/dashboard/privacy/consents", "Consents", "privacy.consents"),
     Page("/dashboard/privacy/content", "What is said in your calls", "privacy.content"),
     Page("/dashboard/privacy/trail", "What was done with your account", "privacy.trail"),
+    Page("/dashboard/privacy/changes", "What changes for you", "privacy.changes"),
     Page("/dashboard/privacy/delete", "Close or erase your account", "closing"),
     # Account
     Page("/dashboard/settings", "Settings", "settings", section="Account", icon="settings", words="profile password"),
@@ -133,8 +134,12 @@ PAGES: tuple[Page, ...] = (
         "sweeps oldest overdue alarms",
     ),
     Page("/staff/trail", "Audit trail", "staff.trail", "staff", "Staff", "footprints", "log who looked"),
+    Page(
+        "/staff/policy", "Policy", "staff.policy", "staff", "Staff", "scroll-text", "versions publish transfer merger"
+    ),
     # What everyone may read about privacy
     Page("/privacy-policy", "Privacy policy", "policy", "public", "Legal", words="retention promises"),
+    Page("/privacy/history", "Versions of the policy", "policy_history", "public"),
     Page("/cookies", "Cookies", "cookies", "public", "Legal", words="storage gpc signal"),
     Page("/processors", "Processors", "processors", "public", "Legal", words="sub-processors companies"),
     Page("/receipts/[receipt_number]", "Receipt of an erasure", "receipt", "public"),

@@ -19,10 +19,10 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import inventory, processors
+from assisters_app.privacy import inventory, processors, proving
 from assisters_app.privacy.choices import consent_receipts, cookies, gpc, opting_out
 from assisters_app.privacy.erasing import erasure, receipts
-from assisters_app.privacy.policies import policy
+from assisters_app.privacy.policies import policy, versions
 from assisters_app.privacy.rights import access, export
 from assisters_app.ui import signals
 from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
@@ -33,6 +33,7 @@ from assisters_app.ui.privacy.pdf_copy import pdf
 
 UNSUBSCRIBING = Limit("unsubscribe", 60, timedelta(minutes=10))  # by one address on the net
 PRIVATE = {"cache-control": "no-store"}
+BRIEFLY = {"cache-control": "public, max-age=60"}
 CLOSING_PAGE = "/dashboard/privacy/delete"
 
 Answer = Callable[[Request, Person], Awaitable[Response]]
@@ -184,6 +185,20 @@ def published(value: Callable[[], Any]) -> Callable[[Request], Awaitable[Respons
     return route
 
 
+async def policy_in_force(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
+    """Return the version of the policy that counts now."""
+    async with transaction() as tx:
+        said = policy.as_json(await versions.in_force(tx))
+    return JSONResponse(said, headers=BRIEFLY)
+
+
+async def promises_now(request: Request) -> Response:  # noqa: ARG001 (as above)
+    """Return what each sentence of the policy is worth now: its checks, what they found, and the tests that prove it."""
+    async with transaction() as tx:
+        said = proving.as_json(await proving.standing(tx))
+    return Response(orjson.dumps(said), media_type="application/json", headers=BRIEFLY)
+
+
 async def signal(request: Request) -> Response:
     """Say whether this browser sends Global Privacy Control, as the server reads it, and whether an account heeds it."""
     who = await person(request)
@@ -206,7 +221,8 @@ ROUTES: list[BaseRoute] = [
     Route("/download/cookies.json", published(cookies.as_json), methods=["GET"]),
     Route("/download/storage.json", published(cookies.listed), methods=["GET"]),
     Route("/download/processors.json", published(processors.as_json), methods=["GET"]),
-    Route("/download/policy.json", published(policy.as_json), methods=["GET"]),
+    Route("/download/policy.json", policy_in_force, methods=["GET"]),
+    Route("/download/promises.json", promises_now, methods=["GET"]),
     Route("/download/gpc.json", signal, methods=["GET"]),
     Route("/.well-known/export-key.json", published(export.published_key), methods=["GET"]),
     Route("/.well-known/gpc.json", published(gpc.well_known), methods=["GET"]),

@@ -13,6 +13,7 @@ from reflex_components_core.react_router.dom import ReactRouterLink
 from assisters_app.ui.pages import PAGES, Page
 from assisters_app.ui.parts import anchor, link_button, post_form
 from assisters_app.ui.parts.browser import Drawer, Message, NavItem, Palette
+from assisters_app.ui.policy_news import policy_banner
 from assisters_app.ui.session import AppState
 from assisters_app.ui.undoing import closing_banner
 from assisters_app.ui.words import COMPANY, NAME
@@ -33,6 +34,7 @@ def shell(*children: Any, wide: bool = False) -> rx.Component:
         rx.el.div(
             _header(),
             closing_banner(),
+            policy_banner(),
             rx.el.main(
                 *children,
                 id="main",

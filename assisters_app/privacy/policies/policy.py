@@ -140,15 +140,15 @@ def differences() -> tuple[str, ...]:
     return (*section_1(), *_section_2(), *_section_3(), *_section_4())
 
 
-def as_json() -> dict[str, Any]:
-    """Return the current version ready for JSON."""
+def as_json(which: Policy) -> dict[str, Any]:
+    """Return a version ready for JSON."""
     return {
-        "version": CURRENT.version,
-        "effective_at": CURRENT.effective_at.isoformat(),
-        "sha256": CURRENT.sha256,
+        "version": which.version,
+        "effective_at": which.effective_at.isoformat(),
+        "sha256": which.sha256,
         "sentences": [
             {"id": part.id, "section": section.number, "text": part.text}
-            for section in CURRENT.sections
+            for section in which.sections
             for part in section.parts
             if part.id
         ],

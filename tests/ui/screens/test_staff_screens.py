@@ -18,12 +18,13 @@ from assisters_app.privacy.rights.tables import PrivacyRequest
 from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
 from assisters_app.ui.staff.news import NewsState
+from assisters_app.ui.staff.policy import PolicyDeskState
 from assisters_app.ui.staff.requests import QueueState
 from assisters_app.ui.staff.support import DeskState
 from assisters_app.ui.staff.trail import AuditState
 from assisters_app.ui.staff.usage import ReviewState
 
-STATES = (ReviewState, AccountsState, AccountState, QueueState, NewsState, DeskState, AuditState)
+STATES = (ReviewState, AccountsState, AccountState, QueueState, NewsState, DeskState, AuditState, PolicyDeskState)
 HANDLERS = (
     (ReviewState.load, {"zone": "UTC"}),
     (ReviewState.again, {}),
@@ -49,6 +50,11 @@ HANDLERS = (
     (DeskState.widen, {"everything": True}),
     (DeskState.read, {"handle": "sup_1"}),
     (DeskState.answer, {"sent": {"text": "x"}}),
+    (PolicyDeskState.load, {}),
+    (PolicyDeskState.ask, {"dialog": "publish", "about": "2027-01"}),
+    (PolicyDeskState.publish, {"sent": {"effective_on": "2099-06-01"}}),
+    (PolicyDeskState.announce, {"sent": {"acquirer": "A", "contact": "b", "transfers_on": "2099-06-01"}}),
+    (PolicyDeskState.call_off, {"sent": {}}),
     (AuditState.load, {}),
     (AuditState.load_more, {}),
     (AuditState.narrow, {"about": "key"}),

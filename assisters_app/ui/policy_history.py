@@ -1,0 +1,154 @@
+"""Every version of the privacy policy, and what each changed in the one before: published versions never change."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import reflex as rx
+
+from assisters_app.privacy.policies import versions
+from assisters_app.privacy.policies.policy import Change
+from assisters_app.ui.parts import badge, card, failed, heading, rows, skeleton
+from assisters_app.ui.session import AppState, access, for_anyone
+from assisters_app.ui.shell import public
+from assisters_app.ui.words import day
+
+TONES = {"in force": "good", "announced": "warn", "superseded": "plain", "draft": "plain"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One sentence that a version changes. `kind` is changed, new, or gone."""
+
+    id: str
+    kind: str
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, change: Change) -> Self:
+        """Return what everyone sees of a change."""
+        kind = "new" if not change.before else "gone" if not change.after else "changed"
+        return cls(change.id, kind, change.before, change.after)
+
+
+@dataclass(frozen=True, slots=True)
+class EditionView:
+    """One published version; its days are those of UTC, in words."""
+
+    version: str
+    state: str
+    tone: str
+    material: bool
+    summary: str
+    published_on: str
+    effective_on: str
+    sha256: str
+    changes: list[ChangeView]
+
+    @classmethod
+    def of(cls, edition: versions.Edition) -> Self:
+        """Return what everyone sees of a version."""
+        return cls(
+            version=edition.policy.version,
+            state=edition.state,
+            tone=TONES[edition.state],
+            material=edition.policy.material,
+            summary=edition.policy.summary,
+            published_on=day(edition.published_at),
+            effective_on=day(edition.effective_at),
+            sha256=edition.policy.sha256,
+            changes=[ChangeView.of(change) for change in edition.changes],
+        )
+
+
+class PolicyHistoryState(AppState):
+    """The published versions, the newest first."""
+
+    phase: str = "loading"
+    editions: list[EditionView] = []
+
+    @rx.event
+    @access("public")
+    async def load(self) -> None:
+        """Read which versions were published; drafts are nobody's business yet."""
+        try:
+            async with for_anyone() as tx:
+                found = await versions.editions(tx)
+        except Exception:
+            self.phase = "failed"
+            raise
+        self.editions = [EditionView.of(one) for one in found if one.state != "draft"]
+        self.phase = "ready"
+
+
+load = PolicyHistoryState.load
+
+
+def page() -> rx.Component:
+    """Draw the page."""
+    return public(
+        rx.el.div(
+            heading(
+                "Versions of the privacy policy",
+                lead="A published version never changes; its fingerprint is kept where it can be compared. Material changes are "
+                "told to everybody 30 days ahead.",
+            ),
+            rx.match(
+                PolicyHistoryState.phase,
+                ("failed", failed(PolicyHistoryState.load)),
+                ("ready", rx.foreach(PolicyHistoryState.editions, _edition)),
+                card(skeleton("h-4 w-64 max-w-full")),
+            ),
+            class_name="max-w-3xl mx-auto px-4 sm:px-6 py-8 sm:py-12 space-y-6",
+        )
+    )
+
+
+def changed(change: Any) -> rx.Component:
+    """Return one changed sentence: its number, what it said, and what it says now."""
+    return rx.el.div(
+        rx.el.p(
+            change.id,
+            rx.match(
+                change.kind,
+                ("new", rx.el.span(" · new", class_name="text-good")),
+                ("gone", rx.el.span(" · no longer there", class_name="text-bad")),
+                rx.fragment(),
+            ),
+            class_name="text-xs text-faint tabular-nums",
+        ),
+        rx.cond(
+            change.before != "",
+            rx.el.p(rx.el.del_(change.before), class_name="rounded bg-bad-soft px-2 py-1 text-ink"),
+        ),
+        rx.cond(
+            change.after != "",
+            rx.el.p(rx.el.ins(change.after, class_name="no-underline"), class_name="rounded bg-good-soft px-2 py-1"),
+        ),
+        class_name="space-y-1",
+    )
+
+
+def _edition(edition: Any) -> rx.Component:
+    return card(
+        rows(
+            ("In force since", edition.effective_on),
+            ("Published", edition.published_on),
+            ("SHA-256 of the text", rx.el.code(edition.sha256, class_name="text-xs break-all")),
+        ),
+        rx.cond(
+            edition.changes.length() > 0,
+            rx.el.div(
+                rx.el.h3("What changed", class_name="font-medium"),
+                rx.foreach(edition.changes, changed),
+                class_name="mt-4 space-y-4",
+            ),
+        ),
+        title=edition.version,
+        lead=edition.summary,
+        action=rx.el.div(
+            rx.cond(edition.material, badge("material", tone="warn")),
+            badge(edition.state, tone=edition.tone),
+            class_name="flex gap-2",
+        ),
+    )
