@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from assisters_app.base import log
+from assisters_app.base import log, memory
 from assisters_app.base.settings import settings
 from assisters_app.doors import Application, Doors, Message, Receive, Scope, Send
 
@@ -45,6 +45,7 @@ def create() -> Application:
         else:
             await served(scope, receive, send)
 
+    memory.settle()
     return Doors(product)
 
 
@@ -53,6 +54,7 @@ def api_alone() -> Application:
     log.configure()
     from assisters_app.api.app import app
 
+    memory.settle()
     return Doors(app)
 
 

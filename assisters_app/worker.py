@@ -6,7 +6,7 @@ import signal
 
 from assisters_app import doors, tables
 from assisters_app.accounts import client, resetting, signing_up
-from assisters_app.base import jobs, log, mail, marks
+from assisters_app.base import jobs, log, mail, marks, memory
 from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
 from assisters_app.gateway.content import buckets
@@ -59,6 +59,7 @@ async def work() -> None:
     against it before the work goes on.
     """
     marks.check()
+    memory.settle()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):

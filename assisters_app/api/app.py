@@ -35,7 +35,8 @@ from assisters_app.api import (
     wallet,
     webhooks,
 )
-from assisters_app.api.exchange import Exchange, Message, Receive, Scope, Send
+from assisters_app.api.bodies import Message, Receive
+from assisters_app.api.exchange import Exchange, Scope, Send
 from assisters_app.api.metered import cost_header
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import admission

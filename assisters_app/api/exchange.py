@@ -9,25 +9,23 @@ from uuid import UUID
 import orjson
 
 from assisters_app.accounts.client import Client, client_of, forwarded_for
-from assisters_app.api import browsers
+from assisters_app.api import bodies, browsers
+from assisters_app.api.bodies import Body, Message, Receive
 from assisters_app.api.errors import Header
 from assisters_app.api.witness import HEADER, Witness
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
-from assisters_app.gateway.calls import Call, GoneError, Standing
+from assisters_app.gateway.calls import Call, Standing
 from assisters_app.gateway.gate import Gate
 from assisters_app.gateway.grants import Grant
 from assisters_app.keys import terms
 from assisters_app.usage.events import handle
 
-Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 LARGEST_BODY = 20 * 2**20  # bytes; room for a few images
-ARRIVES_WITHIN = 120.0  # seconds for a body; who sends a byte now and then would hold its place for ever
 UNCACHED = b"no-store"
 WINDOW = b"60"  # seconds after which, with no further request, a limit is whole again
 JSON = (b"content-type", b"application/json")
@@ -128,15 +126,9 @@ class Exchange:
         return ",".join(value.decode("latin-1") for found, value in self.scope["headers"] if found == name)
 
     async def json(self) -> dict[str, Any]:
-        """Return the body as a JSON object; raise Refused (400, 413) when it is not one, or GoneError.
-
-        A body must arrive within ARRIVES_WITHIN seconds (408).
-        """
-        try:
-            async with asyncio.timeout(ARRIVES_WITHIN):
-                sent = await self._body()
-        except TimeoutError:
-            raise _too_slow() from None
+        """Return the body as a JSON object; raise Refused (400, 408, 413) when it is not one, or GoneError."""
+        sent = await bodies.whole(self._receive, LARGEST_BODY, self.header(b"content-length"))
+        self.received = len(sent)
         try:
             body = orjson.loads(sent)
         except orjson.JSONDecodeError:
@@ -149,44 +141,13 @@ class Exchange:
 
     async def chunks(self, most: int) -> AsyncGenerator[bytes, None]:
         """Yield the body as it comes; raise Refused (408, 413) when it is too slow or too large, or GoneError."""
-        announced, size, more = self.header(b"content-length"), 0, True
-        if announced.isdigit() and int(announced) > most:
-            raise _too_large(most)
-        deadline = asyncio.get_running_loop().time() + ARRIVES_WITHIN
-        while more:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await self._receive()
-            except TimeoutError:
-                raise _too_slow() from None
-            if message["type"] == "http.disconnect":
-                raise GoneError
-            piece, more = message.get("body", b""), message.get("more_body", False)
-            size += len(piece)
-            if size > most:
-                raise _too_large(most)
-            yield piece
+        body = Body(self._receive, most, self.header(b"content-length"))
+        while body.more:
+            yield await body.piece()
 
     def between(self, wrap: Callable[[Receive, Send], tuple[Receive, Send]]) -> None:
         """Put something between this exchange and its caller, which sees what they send and get."""
         self._receive, self._send = wrap(self._receive, self._send)
-
-    async def _body(self) -> bytes:
-        announced = self.header(b"content-length")
-        if announced.isdigit() and int(announced) > LARGEST_BODY:
-            raise _too_large(LARGEST_BODY)
-        parts, size, more = [], 0, True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise GoneError
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > LARGEST_BODY:
-                raise _too_large(LARGEST_BODY)
-            more = message.get("more_body", False)
-        self.received = size
-        return b"".join(parts)
 
     async def until_gone(self) -> None:
         """Return when the caller has hung up; the whole body must have been read."""
@@ -270,11 +231,3 @@ async def watched(exchange: Exchange, call: Call, work: Awaitable[Any]) -> Any: 
         return await work
     finally:
         watch.cancel()
-
-
-def _too_large(most: int) -> Refused:
-    return Refused(f"The body of your request is larger than {most // 2**20} MB.", code="body_too_large", status=413)
-
-
-def _too_slow() -> Refused:
-    return Refused("Your request took too long to arrive.", code="request_timeout", status=408)

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 
 import redis
 
-from assisters_app.api.exchange import ARRIVES_WITHIN, Exchange, Message, Receive, Send
+from assisters_app.api import bodies
+from assisters_app.api.bodies import Message, Receive
+from assisters_app.api.exchange import Exchange, Send
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import replays
-from assisters_app.gateway.calls import GoneError
 from assisters_app.gateway.replays import Attempt, Kept
 from assisters_app.openapi.operations import operation
 
@@ -78,21 +79,7 @@ class _Between:
 
     async def take_in(self) -> bytes:
         """Return the body; raise Refused (408, 413) when it does not come or is larger than anything we take."""
-        parts, size, more = [], 0, True
-        try:
-            async with asyncio.timeout(ARRIVES_WITHIN):
-                while more:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        raise GoneError
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > LARGEST_REQUEST:
-                        raise Refused("The body of your request is too large.", code="body_too_large", status=413)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise Refused("Your request took too long to arrive.", code="request_timeout", status=408) from None
-        self._body = b"".join(parts)
+        self._body = await bodies.whole(self._receive, LARGEST_REQUEST, self._exchange.header(b"content-length"))
         return self._body
 
     async def _hand_over(self) -> Message:

@@ -1,17 +1,16 @@
 """What others tell us, read raw and with their signature checked: Stripe of payments, GitHub of leaked keys."""
 
-import asyncio
 import hashlib
 from datetime import timedelta
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from assisters_app.accounts.client import client_of, forwarded_for
 from assisters_app.accounts.throttling import Limit, attempt
+from assisters_app.api import bodies
 from assisters_app.base.db import transaction
-from assisters_app.base.errors import Refused
 from assisters_app.billing import inbox
 from assisters_app.keys import leaks, reporters
 
@@ -55,20 +54,7 @@ async def leaked(request: Request) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(ARRIVES_WITHIN):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > LARGEST:
-                    raise Refused(
-                        "The message is larger than any that is sent here.", code="body_too_large", status=413
-                    )
-    except TimeoutError:
-        raise Refused("The message took too long to arrive.", code="request_timeout", status=408) from None
-    except ClientDisconnect:
-        raise Refused("The message did not arrive whole.", code="incomplete") from None
-    return bytes(body)
+    return await bodies.whole(request.receive, LARGEST, request.headers.get("content-length", ""), ARRIVES_WITHIN)
 
 
 ROUTES: list[BaseRoute] = [

@@ -3,6 +3,7 @@
     admit(scripts, call, tokens, hold_nano)         raises Limited or Unavailable; afterwards the call must be settled
     settle(scripts, call, ending) -> int            the record is durable when this returns; nano-USD charged
     record(scripts, event) -> bool                  the same with a record that is written already
+    sent(scripts, event) -> Future                  the same, on its way at once
     refuse(call, status, code)                      the record of a call that was not admitted; costs nothing
     used(scripts, organization_id) -> (int, int, int) requests and tokens of the last minute, seconds to wait
     standing(scripts, grant) -> (Standing, seconds) what is left now, without counting anything
@@ -271,14 +272,25 @@ async def record(scripts: Scripts, event: Event, *, whose: Literal["own", "reape
 
     The record of its own process is handed on all the same, and the books sort out what is there already.
     """
+    keys, args = _settlement(event, whose)
+    return bool(await _run(scripts, SETTLE, keys, *args))
+
+
+def sent(scripts: Scripts, event: Event) -> asyncio.Future[Any]:
+    """Send what `record` sends, without a task; the answer raises redis.RedisError, also for a script not known yet."""
+    keys, args = _settlement(event, "own")
+    return scripts.send(SETTLE, keys, *args)
+
+
+def _settlement(event: Event, whose: Literal["own", "reaper"]) -> tuple[tuple[str, ...], tuple[str | int, ...]]:
+    """Return SETTLE's keys and arguments."""
     keys, own, request_id = Keys.of(event.organization_id), Keys.of(event.key_id), ids.text(event.request_id)
     names = (keys.limits, keys.wallet, keys.holds, OPEN, COUNTS, keys.unposted, RECORDS)
     member, tokens = open_name(event.organization_id, event.request_id), event.input_tokens + event.output_tokens
     told = (request_id, member, event.cost_nano, tokens, event.to_json(), whose)
     windows = meters.windows(event.at)
     counted = (f"{event.cost_nano}:{event.key_id}:{windows['day'][1:]}", *windows.values())
-    metered = (own.limits, own.spent, keys.spent)
-    return bool(await _run(scripts, SETTLE, (*names, *metered), *told, *counted))
+    return (*names, own.limits, own.spent, keys.spent), (*told, *counted)
 
 
 async def refuse(call: Call, status: int, code: str) -> None:

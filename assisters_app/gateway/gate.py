@@ -5,7 +5,7 @@ await gate.enter(presented_key) -> Grant                     raises Refused (401
 gate.offer(name, family) -> Offer                            raises Refused (404, 400)
 await gate.admit(call, offer, bound)                         raises Refused (429, 503); then it must be settled
 async with gate.settled(call) as conclusion                  one record, whatever happens in the block
-await gate.ask(call, offer, path, body) -> Reply             the upstream, or the sandbox
+await gate.ask(call, offer, path, body, …) -> Reply          the upstream, or the sandbox
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from assisters_app.gateway.keeper import Keeper
 from assisters_app.gateway.known import Known
 from assisters_app.gateway.scripts import Scripts
 from assisters_app.gateway.upload import Upload
-from assisters_app.gateway.upstream import Reply, Upstream
+from assisters_app.gateway.upstream import AHEAD, Reply, Upstream
 from assisters_app.keys import secret
 
 UPLOADS_ARE_ASKED_FOR = "verbose_json"  # the form of a transcript that says how long the recording is
@@ -136,16 +136,22 @@ class Gate:
         call.unit, call.bound = offer.unit, bound
         await self.keeper.admit(call, bound.counted, call.most())
 
-    async def ask(self, call: Call, offer: Offer, path: str, body: dict[str, Any] | Upload) -> Reply:
-        """Send `body` where it belongs: to the sandbox for test keys and without an upstream, else to the upstream."""
-        asked = time.perf_counter()
+    async def ask(
+        self, call: Call, offer: Offer, path: str, body: dict[str, Any] | Upload, *, whole: bool = False
+    ) -> Reply:
+        """Send `body` where it belongs: to the sandbox for test keys and without an upstream, else to the upstream.
+
+        With `whole`, the answer is of use only as a whole; without, each piece of it as it comes.
+        """
+        asked, ahead = time.perf_counter(), AHEAD if whole else 0
         try:
             if in_sandbox(call):
                 return await sandbox.ANSWERS[path](body, offer)
             if isinstance(body, Upload):
                 form = body.form(offer.upstream_model, UPLOADS_ARE_ASKED_FOR)
-                return await self._upstream.send(path, form.content, form.content_type)
-            return await self._upstream.send(path, orjson.dumps({**body, "model": offer.upstream_model}))
+                return await self._upstream.send(path, form.content, form.content_type, ahead=ahead)
+            sent = orjson.dumps({**body, "model": offer.upstream_model})
+            return await self._upstream.send(path, sent, ahead=ahead)
         finally:
             call.waited += time.perf_counter() - asked
 

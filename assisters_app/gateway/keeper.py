@@ -14,10 +14,13 @@ and the books see of all this, and which test shows it.
 import asyncio
 import logging
 import math
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import redis
+from redis.exceptions import NoScriptError
 
 from assisters_app.base.clock import now
 from assisters_app.base.valkey import valkey
@@ -47,6 +50,7 @@ class Keeper:
         self._open: dict[UUID, Call] = {}
         self._unwritten: dict[UUID, Event] = {}  # what neither Valkey nor the disk has taken yet
         self._looking: asyncio.Task[None] | None = None
+        self._unattended: set[asyncio.Task[None]] = set()  # ends of calls whose own task was cancelled meanwhile
 
     async def open(self) -> None:
         """Begin to renew leases and to deliver what waits on this host's disk."""
@@ -58,6 +62,7 @@ class Keeper:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         self._looking = None
+        await asyncio.gather(*self._unattended, return_exceptions=True)
         with suppress(Unavailable):
             await self._deliver()
         self._spool.close()
@@ -88,7 +93,18 @@ class Keeper:
         of them does.
         """
         event = call.event(ending)
-        await asyncio.shield(self._settle(call, event))
+        self._open.pop(call.request_id, None)
+        self._fallback.settle(call, event.cost_nano)
+        taken = False
+        if not self.away:
+            answer = admission.sent(self._scripts, event)  # on its way, whether or not we are still here for the answer
+            try:
+                taken = await self._taken(event, answer)
+            except asyncio.CancelledError:
+                self._see_to(self._finish(event, answer))
+                raise
+        if not taken:
+            await asyncio.shield(self._settle(event))
         return event.cost_nano
 
     async def refuse(self, call: Call, status: int, code: str) -> None:
@@ -112,16 +128,36 @@ class Keeper:
             raise
         call.admitted = True
 
-    async def _settle(self, call: Call, event: Event) -> None:
-        self._open.pop(call.request_id, None)
-        self._fallback.settle(call, event.cost_nano)
+    async def _taken(self, event: Event, answer: asyncio.Future[Any]) -> bool:
+        """Wait for Valkey's answer to a record; say whether it has it."""
+        try:
+            await asyncio.shield(answer)
+        except NoScriptError:  # it was restarted; `_settle` tells it the script anew
+            return False
+        except redis.RedisError:
+            self._lose()
+            return False
+        self._spool.forget(event.request_id)
+        return True
+
+    async def _finish(self, event: Event, answer: asyncio.Future[Any]) -> None:
+        if not await self._taken(event, answer):
+            await self._settle(event)
+
+    def _see_to(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done of which nobody waits for the end any more."""
+        doing = asyncio.create_task(work)
+        self._unattended.add(doing)
+        doing.add_done_callback(self._unattended.discard)
+
+    async def _settle(self, event: Event) -> None:
         if not self.away:
             try:
                 await admission.record(self._scripts, event)
             except ValkeyAway:
                 self._lose()
             else:
-                self._spool.forget(call.request_id)
+                self._spool.forget(event.request_id)
                 return
         try:
             await self._spool.end(event)

@@ -20,6 +20,7 @@ held`; amounts are nano-USD and exact below 2⁵³ (nine million dollars). Secon
 theirs by NTP.
 """
 
+import asyncio
 import functools
 import hashlib
 from collections.abc import Sequence
@@ -327,12 +328,15 @@ class Scripts:
 
     async def run(self, script: str, keys: Sequence[str], *args: str | int) -> Any:  # noqa: ANN401 (what Lua returns)
         """Run `script`; raise redis.RedisError when Valkey refuses or does not answer in time (`base.line`)."""
-        line, command = valkey.line(), ("EVALSHA", _sha(script), len(keys), *keys, *args)
         try:
-            return await line.ask(*command)
+            return await self.send(script, keys, *args)
         except NoScriptError:
-            await line.ask("SCRIPT", "LOAD", script)
-            return await line.ask(*command)
+            await valkey.line().ask("SCRIPT", "LOAD", script)
+            return await self.send(script, keys, *args)
+
+    def send(self, script: str, keys: Sequence[str], *args: str | int) -> asyncio.Future[Any]:
+        """Send `script` on its way at once, and return its answer; it says so (NoScriptError) when Valkey lacks it."""
+        return valkey.line().ask("EVALSHA", _sha(script), len(keys), *keys, *args)
 
 
 _shas: dict[str, str] = {}

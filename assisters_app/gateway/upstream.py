@@ -25,6 +25,7 @@ SILENCE = timedelta(seconds=120)  # how long an upstream may say nothing
 WHOLE = timedelta(seconds=600)  # for one request altogether; shorter than a hold
 KEPT = timedelta(seconds=60)  # how long a connection waits for the next request
 LARGEST_ANSWER = 64 * 2**20  # bytes
+AHEAD = 2**18  # bytes of a whole answer that are waited for together: one wake-up of ours, not one for each piece
 ENDING = 0.05  # seconds in which an answer that is not wanted further may still end, so that its connection is kept
 
 
@@ -49,12 +50,17 @@ class Upstream:
             await self._client.close()
         self._client = None
 
-    async def send(self, path: str, body: bytes | AsyncIterator[bytes], kind: str = "application/json") -> Reply:
-        """POST `body` to `path` below the upstream's base address and return its answer, whatever its status."""
+    async def send(
+        self, path: str, body: bytes | AsyncIterator[bytes], kind: str = "application/json", *, ahead: int = 0
+    ) -> Reply:
+        """POST `body` to `path` below the upstream's base address and return its answer, whatever its status.
+
+        It returns when up to `ahead` bytes of the answer's body are here; with 0 as soon as its head is.
+        """
         base, key = settings().upstream_base_url, settings().upstream_api_key
         asked = self._pool().post(f"{base}{path}").headers(_headers(kind, key))
         asked = asked.body_bytes(body) if isinstance(body, bytes) else asked.body_stream(body)
-        request = asked.streamed_read_buffer_limit(0).build_streamed()  # hand on what comes, as it comes
+        request = asked.streamed_read_buffer_limit(ahead).build_streamed()
         try:
             answer = await request.__aenter__()
         except RequestError as problem:

@@ -8,7 +8,7 @@ import pytest
 from customers import key_of
 from sqlalchemy import text
 
-from assisters_app.api import exchange
+from assisters_app.api import bodies
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.gateway.calls import Call, GoneError
@@ -132,7 +132,7 @@ async def test_a_caller_who_stops_reading_pays_for_what_was_produced(stuck, reco
 
 
 async def test_a_body_that_never_ends_is_not_waited_for(api, ada, monkeypatch):
-    monkeypatch.setattr(exchange, "ARRIVES_WITHIN", 0.05)
+    monkeypatch.setattr(bodies, "ARRIVES_WITHIN", 0.05)
     key, host = (await key_of(ada))[2], api.removeprefix("http://")
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Length: 99"
     reader, writer = await asyncio.open_connection(*host.split(":"))

@@ -90,6 +90,39 @@ async def test_a_call_that_ends_while_valkey_is_away_is_charged_once_when_it_is_
     assert spool.waiting() == spool.Waiting(0, 0)
 
 
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_call_whose_server_stops_in_the_middle_of_its_settlement_is_charged_once(
+    ada, calls, keeper, line, away
+):
+    call = calls()
+    await keeper.admit(call, 100, HOLD)
+    if away:
+        await line.cut()
+    settling = asyncio.create_task(keeper.settle(call, DONE))
+    await asyncio.sleep(0)  # it has asked, and waits
+    settling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await settling
+    await keeper.close()
+    assert spool.waiting() == spool.Waiting(int(away), 0)
+    if away:
+        await line.mend()
+        await spool.deliver_orphans(keeper._take)
+    await ingest.run_once()
+    assert await books() == [("completed", COST)]
+    assert await left(ada.organization_id) == from_dollars("1") - COST
+
+
+async def test_a_call_ends_in_a_valkey_that_was_restarted_and_knows_no_script(ada, calls, keeper):
+    call = calls()
+    await keeper.admit(call, 100, HOLD)
+    await valkey().script_flush()
+    assert await keeper.settle(call, DONE) == COST
+    assert not keeper.away
+    await ingest.run_once()
+    assert await books() == [("completed", COST)]
+
+
 async def test_who_was_let_in_without_valkey_is_charged_once_when_it_is_back(ada, calls, keeper, line):
     first, second, third = calls(), calls(), calls()
     await keeper.admit(first, 100, HOLD)

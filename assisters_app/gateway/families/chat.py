@@ -72,7 +72,7 @@ async def complete(gate: Gate, call: Call, offer: Offer, chat: Chat) -> Answer:
     """Answer as a whole. The record is durable when this returns; a caller who hung up meanwhile is still charged."""
     await gate.admit(call, offer, chat.bound)
     async with gate.settled(call) as conclusion:
-        reply = await gate.ask(call, offer, PATH, chat.body)
+        reply = await gate.ask(call, offer, PATH, chat.body, whole=True)
         started = time.perf_counter()
         answer = await answers.whole(reply, call.model)
         call.waited += time.perf_counter() - started

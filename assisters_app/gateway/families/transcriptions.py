@@ -45,7 +45,7 @@ async def answer(gate: Gate, call: Call, offer: Offer, upload: Upload, announced
 
 async def _told(gate: Gate, call: Call, offer: Offer, upload: Upload) -> Told:
     try:
-        reply = await gate.ask(call, offer, PATH, upload)
+        reply = await gate.ask(call, offer, PATH, upload, whole=True)
     except Refused:
         if upload.problem is not None:  # the caller's end of the line broke, not the upstream's
             raise upload.problem from None

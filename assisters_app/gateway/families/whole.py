@@ -29,7 +29,7 @@ async def complete(gate: Gate, call: Call, offer: Offer, ask: Ask) -> Answer:
     """Answer. The record is durable when this returns; a caller who hung up meanwhile is still charged."""
     await gate.admit(call, offer, ask.bound)
     async with gate.settled(call) as conclusion:
-        reply = await gate.ask(call, offer, ask.path, ask.body)
+        reply = await gate.ask(call, offer, ask.path, ask.body, whole=True)
         started = time.perf_counter()
         answer = await answers.whole(reply, call.model)
         call.waited += time.perf_counter() - started
