@@ -17,6 +17,7 @@ from sqlalchemy import JSON, Column, Table, TypeDecorator
 from assisters_app import tables
 from assisters_app.base import marks
 from assisters_app.base.marks import Mark, OnErase, Retention, Rows
+from assisters_app.privacy import taxonomy
 
 PURPOSES = {
     marks.Purpose.SERVICE: "Provide and maintain our API services",
@@ -89,12 +90,16 @@ class TableEntry:
 def inventory() -> tuple[TableEntry, ...]:
     """Return every table in the order in which rows refer to each other; personal ones are marked as such."""
     marks.check()
+    kinds = {mark.category for _, mark in marked_columns() if mark.category}
+    if strangers := taxonomy.strangers(kinds, FIDESLANG_USES.values()):
+        raise LookupError(f"Fideslang has no {', '.join(strangers)}: see assisters_app/privacy/fideslang.json.")
     return tuple(_table_entry(table) for table in all_tables())
 
 
 def as_json() -> dict[str, Any]:
     """Return the inventory ready for JSON, with what purposes mean in words and in fideslang."""
     return {
+        "taxonomy": {"name": "fideslang", "version": taxonomy.VERSION, "from": taxonomy.SOURCE},
         "purposes": [
             {"id": str(purpose), "title": title, "fideslang": FIDESLANG_USES[purpose]}
             for purpose, title in PURPOSES.items()

@@ -19,7 +19,7 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import inventory, processors, proving
+from assisters_app.privacy import activities, inventory, processors, proving
 from assisters_app.privacy.choices import consent_receipts, cookies, gpc, opting_out
 from assisters_app.privacy.erasing import erasure, receipts
 from assisters_app.privacy.policies import policy, versions
@@ -28,6 +28,7 @@ from assisters_app.ui import signals
 from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
 from assisters_app.ui.cookie import clear_cookie
 from assisters_app.ui.papers import paper, text
+from assisters_app.ui.privacy import public_papers
 from assisters_app.ui.privacy.paper_copy import document
 from assisters_app.ui.privacy.pdf_copy import pdf
 
@@ -197,6 +198,13 @@ async def promises_now(request: Request) -> Response:  # noqa: ARG001 (as above)
     async with transaction() as tx:
         said = proving.as_json(await proving.standing(tx))
     return Response(orjson.dumps(said), media_type="application/json", headers=BRIEFLY)
+def printed(document: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Make a public route of a document that is the same for everyone."""
+
+    async def route(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
+        return document()
+
+    return route
 
 
 async def signal(request: Request) -> Response:
@@ -217,6 +225,9 @@ ROUTES: list[BaseRoute] = [
     Route("/download/receipts/{handle}", download_receipt, methods=["GET"]),
     Route("/privacy/close", close_account, methods=["POST"]),
     Route(opting_out.PATH + "{token}", unsubscribe, methods=["GET", "POST"]),
+    Route("/download/inventory", printed(public_papers.stored), methods=["GET"]),
+    Route("/download/record", printed(public_papers.record), methods=["GET"]),
+    Route("/download/record.json", published(activities.as_json), methods=["GET"]),
     Route("/download/inventory.json", published(inventory.as_json), methods=["GET"]),
     Route("/download/cookies.json", published(cookies.as_json), methods=["GET"]),
     Route("/download/storage.json", published(cookies.listed), methods=["GET"]),

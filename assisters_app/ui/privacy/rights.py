@@ -9,7 +9,7 @@ from assisters_app.accounts import reauthentication
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.registers import trails
 from assisters_app.privacy.rights import progress, requests
-from assisters_app.ui.parts import badge, card, empty, heading, link, link_button, rows, table, time
+from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, link_button, rows, table, time
 from assisters_app.ui.parts.browser import Pulse
 from assisters_app.ui.parts.privacy import FreshLink, PrivacySignal
 from assisters_app.ui.parts.switches import switch
@@ -23,6 +23,7 @@ _LINK = (
     "inline-flex items-center justify-center gap-2 rounded-lg font-medium h-9 px-3.5 text-sm border border-line bg-surface "
     "shadow-card hover:bg-raised"
 )
+_A = "text-accent underline underline-offset-2"
 EVERY = 1_000  # milliseconds between two looks at how far an export is
 PATIENCE = 15  # looks at an export of which nothing is heard
 LATELY = 5  # looks by others that this page shows; the rest has a page of its own
@@ -381,6 +382,14 @@ def _cookies() -> rx.Component:
             (
                 "On your device",
                 rx.el.span("Only what is needed to serve you. ", link("See each thing, and clear it", to="/cookies")),
+            ),
+            (
+                "On our servers",
+                rx.el.span(
+                    anchor("Every column that is stored", href="/download/inventory", class_name=_A),
+                    ", and the ",
+                    anchor("record of what is done with it", href="/download/record", class_name=_A),
+                ),
             ),
             ("Companies that work for us", link("Who, what for, and where", to="/processors")),
         ),

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from routes import client
 
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
@@ -116,3 +117,28 @@ async def test_every_processor_of_the_policy_is_on_the_page(house):
     for processor in processors.processors.PROCESSORS:
         assert processor.name in drawn
         assert processor.safeguard in drawn
+
+
+async def test_anyone_reads_what_is_stored_column_by_column(house):
+    async with client() as http:
+        page = (await http.get("/download/inventory")).text
+        told = (await http.get("/download/inventory.json")).json()
+    for entry in told["tables"]:
+        assert entry["name"] in page
+        for column in entry["columns"] if entry["personal"] else ():
+            assert f">{column['name']}</div>" in page
+            assert (column["category"] or "") in page
+    assert 'href="/privacy-policy#4.2"' in page
+    assert "not stated in the policy" in page
+
+
+async def test_anyone_reads_the_record_of_processing_activities(house):
+    async with client() as http:
+        page = (await http.get("/download/record")).text
+        told = (await http.get("/download/record.json")).json()
+    assert len(told["activities"]) >= 6
+    for activity in told["activities"]:
+        assert activity["purpose"].replace("&", "&amp;") in page
+        assert activity["data_use"] in page
+    for processor in ("Supabase", "Stripe", "Vercel", "Upstash"):
+        assert processor in page
