@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from sqlalchemy import Connection, text
 
 from assisters_app import front_end, tables
-from assisters_app.base import db, log, marks
+from assisters_app.base import db, marks, redaction
 from assisters_app.base.settings import ROOT, settings
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import invariants as money
@@ -49,7 +49,7 @@ async def _line(name: str, check: Check) -> bool:
     except Exception as problem:  # noqa: BLE001 (whatever keeps a check from passing is the finding)
         kind = "" if isinstance(problem, IllError) else f"{type(problem).__name__}: "
         first_line = next(iter(str(problem).splitlines()), "")  # the others may quote what was asked
-        finding, well = log.redact(kind + first_line), False
+        finding, well = redaction.redact(kind + first_line), False
     took = (time.monotonic() - began) * 1000
     print(f"{'ok ' if well else 'ILL'} {name:<11} {finding} ({took:.0f} ms)")
     return well

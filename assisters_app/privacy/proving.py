@@ -22,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import select
 
-from assisters_app.base import jobs, log
+from assisters_app.base import jobs, redaction
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.privacy import promises
@@ -185,7 +185,7 @@ async def _look(check: Check) -> Result:
     except Exception as problem:
         logger.exception("The check %s failed.", check.name)
         found = f"The check itself failed ({type(problem).__name__})."  # its message may quote what it read
-    return Result(check.name, check.says, state, log.redact(found)[:LONGEST], now(), now())
+    return Result(check.name, check.says, state, redaction.redact(found)[:LONGEST], now(), now())
 
 
 async def _keep(tx: Tx, result: Result) -> None:
