@@ -198,6 +198,8 @@ async def promises_now(request: Request) -> Response:  # noqa: ARG001 (as above)
     async with transaction() as tx:
         said = proving.as_json(await proving.standing(tx))
     return Response(orjson.dumps(said), media_type="application/json", headers=BRIEFLY)
+
+
 def printed(document: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
     """Make a public route of a document that is the same for everyone."""
 
