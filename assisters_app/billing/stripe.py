@@ -3,9 +3,10 @@
 Each block of calls has a client of its own, closed at its end: there are few of them, and none is on a hot path.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from assisters_app.base.errors import Refused
@@ -15,6 +16,10 @@ TIMEOUT = 15  # seconds for one answer
 RETRIES = 2  # of a call that got no answer, with the same idempotency key
 CURRENCY = "usd"
 PRODUCT = "Assisters API credit"
+KEPT = timedelta(days=90)  # for which Stripe cannot redact a payment
+REDACTION = "/v1/privacy/redaction_jobs"
+REDACTED_AT_ONCE = 10  # objects in one job
+PREVIEW = "2026-06-24.preview"  # redaction is in public preview, and answers to no other version
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,14 @@ class Notice:
     object_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What Stripe keeps of a deleted customer: (kind, id) of each object, and when they last paid."""
+
+    objects: tuple[tuple[str, str], ...]
+    last_paid_at: datetime | None
+
+
 class ForgottenError(Exception):
     """Stripe does not know what was named (any more); `param` says which of our parameters named it."""
 
@@ -87,6 +100,13 @@ def switched_on() -> bool:
 
 @asynccontextmanager
 async def _client() -> AsyncIterator[Any]:
+    async with _whole_client() as client:
+        yield client.v1
+
+
+@asynccontextmanager
+async def _whole_client() -> AsyncIterator[Any]:
+    """Yield the client itself, for what has no types yet: Stripe's previews."""
     key = settings().stripe_api_key
     if key is None:
         raise Refused("Top-ups are switched off: no payment provider is set up.", code="payments_off", status=503)
@@ -99,7 +119,7 @@ async def _client() -> AsyncIterator[Any]:
     try:
         yield stripe.StripeClient(
             key, http_client=http, max_network_retries=RETRIES, base_addresses={"api": base} if base else None
-        ).v1
+        )
     except stripe.InvalidRequestError as wrong:
         if wrong.code == "resource_missing":
             raise ForgottenError(wrong.param) from None
@@ -133,19 +153,68 @@ async def correct_customer(customer: str, *, email: str, name: str) -> None:
         return
 
 
-async def forget_customer(customer: str) -> None:
-    """Delete a customer at Stripe with their saved cards; one already deleted stays so.
+async def forget_customer(customer: str) -> Left:
+    """Delete a customer with their saved cards, and return what Stripe keeps of them; one already deleted stays so.
 
-    What they have left unpaid can no longer be paid then: nobody would be there to credit.
+    What they have left unpaid can no longer be paid then, and no plan is renewed: nobody would be there to credit.
     """
-    try:
+    left = Left((("customers", customer),), None)
+    with suppress(ForgottenError):
         async with _client() as v1:
-            unpaid = await v1.checkout.sessions.list_async({"customer": customer, "status": "open"})
-            async for session in unpaid.auto_paging_iter():
-                await v1.checkout.sessions.expire_async(session.id)
+            left = await _left(v1, customer)
+    with suppress(ForgottenError):
+        async with _client() as v1:
+            await _end_what_runs(v1, customer)
+    with suppress(ForgottenError):
+        async with _client() as v1:
             await v1.customers.delete_async(customer)
-    except ForgottenError:
-        return
+    return left
+
+
+async def _end_what_runs(v1: Any, customer: str) -> None:  # noqa: ANN401 (Stripe's client)
+    unpaid = await v1.checkout.sessions.list_async({"customer": customer, "status": "open"})
+    async for session in unpaid.auto_paging_iter():
+        await v1.checkout.sessions.expire_async(session.id)
+    plans = await v1.subscriptions.list_async({"customer": customer})
+    async for plan in plans.auto_paging_iter():
+        await v1.subscriptions.cancel_async(plan.id)
+
+
+async def _left(v1: Any, customer: str) -> Left:  # noqa: ANN401 (Stripe's client)
+    """Return what of a customer outlives their deletion; a customer brings along what is not listed here."""
+    payments = await v1.payment_intents.list_async({"customer": customer, "limit": 100})
+    intents = [intent async for intent in payments.auto_paging_iter()]
+    sessions = await v1.checkout.sessions.list_async({"customer": customer, "limit": 100})
+    visits = [session async for session in sessions.auto_paging_iter()]
+    objects = [("customers", customer), *(("payment_intents", one.id) for one in intents)]
+    objects += [("checkout_sessions", one.id) for one in visits]
+    paid = [one.created for one in intents if one.amount_received]
+    return Left(tuple(objects), datetime.fromtimestamp(max(paid), UTC) if paid else None)
+
+
+async def begin_redaction(objects: Iterable[tuple[str, str]]) -> str:
+    """Have Stripe look whether these (kind, id) can be redacted, ten at most; return the name of the job.
+
+    Raises ForgottenError when Stripe does not know one of them any more.
+    """
+    named: dict[str, list[str]] = {}
+    for kind, name in objects:
+        named.setdefault(kind, []).append(name)
+    return str((await _preview("post", REDACTION, objects=named, validation_behavior="fix")).id)
+
+
+async def redaction(job: str) -> str:
+    """Return how far a redaction is, and set it going once Stripe has found that it may: Stripe's own words."""
+    status = str((await _preview("get", f"{REDACTION}/{job}")).status)
+    if status == "ready":
+        status = str((await _preview("post", f"{REDACTION}/{job}/run")).status)
+    return status
+
+
+async def _preview(method: str, path: str, **params: Any) -> Any:  # noqa: ANN401 (a StripeObject)
+    async with _whole_client() as client:
+        answer = await client.raw_request_async(method, path, stripe_version=PREVIEW, **params)
+        return client.deserialize(answer, api_mode="V1")
 
 
 async def open_checkout(order: str, customer: str, amount_cents: int, *, success_url: str, cancel_url: str) -> Checkout:

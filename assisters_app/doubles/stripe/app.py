@@ -10,14 +10,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from assisters_app.doubles.stripe import catalog, checkout, customers, pages, payments, plans, portal
+from assisters_app.doubles.stripe import catalog, checkout, customers, pages, payments, plans, portal, redaction
 from assisters_app.doubles.stripe.books import API_VERSION, Books, new_id, seen, timestamp
 from assisters_app.doubles.stripe.calls import Call
 from assisters_app.doubles.stripe.control import obey
 from assisters_app.doubles.stripe.courier import Courier
 from assisters_app.doubles.stripe.wire import Thing, WrongError, parameters
 
-CALLS = (*customers.CALLS, *catalog.CALLS, *checkout.CALLS, *payments.CALLS, *plans.CALLS, *portal.CALLS)
+CALLS = (
+    *customers.CALLS,
+    *catalog.CALLS,
+    *checkout.CALLS,
+    *payments.CALLS,
+    *plans.CALLS,
+    *portal.CALLS,
+    *redaction.CALLS,
+)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 

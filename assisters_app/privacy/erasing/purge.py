@@ -44,11 +44,10 @@ from assisters_app.base.db import Tx, transaction
 from assisters_app.base.mail import Message
 from assisters_app.base.marks import Mark, OnErase, Rows, mark_of, rows_of
 from assisters_app.base.settings import settings
-from assisters_app.billing import stripe
 from assisters_app.keys import keys
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import EMAIL, Subject, subject_of, theirs
-from assisters_app.privacy.erasing import receipts, remains, remembering
+from assisters_app.privacy.erasing import errands, receipts, remains, remembering
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.registers import holds
 from assisters_app.privacy.registers.holds import Holds
@@ -149,9 +148,15 @@ def _steps() -> dict[str, Reach]:
 
 
 async def _forget_at_stripe(subject: Subject) -> str:
-    for customer in subject.customer_ids:
-        await stripe.forget_customer(customer)
-    return f"{len(subject.customer_ids)} customers deleted"
+    """Begin what has to be done at Stripe: it goes on by itself, and nobody's erasure waits for another company."""
+    async with transaction() as tx:
+        theirs_ = select_model(Erasure).where(
+            Erasure.account_id == subject.account_id,
+            col(Erasure.carried_out_at).is_(None),
+            col(Erasure.withdrawn_at).is_(None),
+        )
+        receipt = str((await tx.exec(theirs_)).one().progress["receipt"])
+    return await errands.at_stripe(receipt, subject.customer_ids)
 
 
 async def _forget_sign_in(subject: Subject) -> str:

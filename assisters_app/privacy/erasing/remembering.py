@@ -44,8 +44,8 @@ async def note(tx: Tx) -> None:
         told = known.get(str(erasure.progress.get("receipt")))
         if erasure.carried_out_at is None and not (told and (told.withdrawn or told.final)):
             await _note_asked(erasure, told)
-    carried_out = [handle for handle, told in known.items() if told.receipt is None]
-    receipts = select(ErasureReceipt).where(col(ErasureReceipt.handle).in_(carried_out))
+    written = [handle for handle, told in known.items() if told.receipt]
+    receipts = select(ErasureReceipt).where(col(ErasureReceipt.handle).not_in(written))
     for receipt in (await tx.exec(receipts.order_by(col(ErasureReceipt.number)))).all():
         await _append(
             ERASED,
