@@ -7,7 +7,20 @@ import reflex as rx
 
 from assisters_app.base.errors import Refused
 from assisters_app.support import messages
-from assisters_app.ui.parts import area, badge, button, card, empty, failed, form, heading, link, time
+from assisters_app.ui.parts import (
+    area,
+    badge,
+    button,
+    card,
+    dialog_actions,
+    empty,
+    failed,
+    form,
+    heading,
+    link,
+    modal,
+    time,
+)
 from assisters_app.ui.parts import field as text_field
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
@@ -80,7 +93,7 @@ class SupportState(AppState):
         """Ask something new."""
         try:
             async with signed_in() as (tx, me):
-                await messages.begin(tx, me, str(sent.get("subject", "")), str(sent.get("text", "")))
+                await messages.begin(tx, me, str(sent.get("subject") or ""), str(sent.get("text") or ""))
         except Refused as refused:
             self.problem = str(refused)
             return None
@@ -94,7 +107,7 @@ class SupportState(AppState):
         """Add a message to the conversation one is writing in."""
         try:
             async with signed_in() as (tx, me):
-                await messages.write(tx, me, self.writing, str(sent.get("text", "")))
+                await messages.write(tx, me, self.writing, str(sent.get("more") or ""))
         except Refused as refused:
             self.problem = str(refused)
             return None
@@ -123,7 +136,6 @@ def page() -> rx.Component:
             button("Ask something", on_click=SupportState.write_in("new")),
             lead="People answer here. What you write is kept with your account, is in your export, and goes with it.",
         ),
-        rx.cond(SupportState.writing == "new", _new()),
         rx.match(
             SupportState.phase,
             ("failed", card(failed(SupportState.load))),
@@ -150,6 +162,8 @@ def page() -> rx.Component:
             ".",
             class_name="text-[0.8125rem] text-faint",
         ),
+        _asking(),
+        _adding(),
     )
 
 
@@ -176,18 +190,32 @@ def lines(of: Any, us: str) -> rx.Component:
 _ASKS = "Question"
 
 
-def _new() -> rx.Component:
-    return card(
+def _asking() -> rx.Component:
+    """Return the dialog of a new question. Fields of one page have names of their own: a form reads them by these."""
+    return modal(
         form(
-            text_field(
-                "What is it about?", "subject", required=True, max_length=messages.LONGEST_SUBJECT, auto_focus=True
-            ),
-            _message(),
-            _buttons("Send"),
+            text_field("What is it about?", "subject", required=True, max_length=messages.LONGEST_SUBJECT),
+            _message("text"),
+            dialog_actions(button("Send", type="submit"), on_close=SupportState.write_in("")),
             on_submit=SupportState.begin,
-            class_name="max-w-2xl",
         ),
+        open=SupportState.writing == "new",
+        on_close=SupportState.write_in(""),
         title="Ask something",
+    )
+
+
+def _adding() -> rx.Component:
+    """Return the dialog in which one writes more in the conversation that was chosen."""
+    return modal(
+        form(
+            _message("more"),
+            dialog_actions(button("Send", type="submit"), on_close=SupportState.write_in("")),
+            on_submit=SupportState.add,
+        ),
+        open=(SupportState.writing != "") & (SupportState.writing != "new"),
+        on_close=SupportState.write_in(""),
+        title="Write more",
     )
 
 
@@ -207,14 +235,7 @@ def _talk(talk: Any) -> rx.Component:
     )
     return card(
         lines(talk.lines, "Our answer"),
-        rx.el.div(
-            rx.cond(
-                SupportState.writing == talk.handle,
-                form(_message(), _buttons("Send"), on_submit=SupportState.add, class_name="max-w-2xl"),
-                acts,
-            ),
-            class_name="mt-5",
-        ),
+        rx.el.div(acts, class_name="mt-5"),
         title=talk.subject,
         lead=rx.fragment(rx.el.span(talk.handle, class_name="font-mono text-xs"), " · ", time(talk.at)),
         action=state,
@@ -222,13 +243,5 @@ def _talk(talk: Any) -> rx.Component:
     )
 
 
-def _message() -> rx.Component:
-    return area("Message", "text", required=True, rows="6", max_length=messages.LONGEST, error=SupportState.problem)
-
-
-def _buttons(label: str) -> rx.Component:
-    return rx.el.div(
-        button(label, type="submit"),
-        button("Cancel", kind="ghost", on_click=SupportState.write_in("")),
-        class_name="flex gap-2",
-    )
+def _message(name: str) -> rx.Component:
+    return area("Message", name, required=True, rows="6", max_length=messages.LONGEST, error=SupportState.problem)

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from cast import GRACE
 from entering import enter
 from playwright.sync_api import Browser, BrowserContext, expect
-from product import Product
+from product import Product, until
 
 from assisters_app.ui.pages import PAGES
 
@@ -109,7 +109,7 @@ def test_a_browser_holds_exactly_what_the_cookie_page_lists(storing: Visit):
     for route in ("/verify?token=" + "a" * 32, "/dashboard", "/cookies", *(_one_of(page.route) for page in PARTS)):
         storing.page.goto(route)
         expect(storing.page.locator("h1").first).to_be_visible()
-        storing.page.wait_for_function("sessionStorage.getItem('token') !== null")  # the page has begun to live
+        until(lambda: storing.page.evaluate("sessionStorage.getItem('token')"), "the page's beginning to live")
         assert storing.undeclared() == set(), route
     published = storing.published()
     assert storing.held == set(published) - RARE

@@ -151,11 +151,18 @@ def page() -> rx.Component:
                 lambda row: (
                     rx.el.div(
                         rx.el.p(row.title, class_name="font-medium"),
-                        rx.el.p("“", row.text, "”", class_name="text-[0.8125rem] text-muted max-w-prose"),
+                        rx.el.details(
+                            rx.el.summary(
+                                "In these words",
+                                class_name="w-fit text-[0.8125rem] text-accent",
+                                aria_label="In these words: " + row.title,
+                            ),
+                            rx.el.p("“", row.text, "”", class_name="mt-1 text-[0.8125rem] text-muted max-w-prose"),
+                        ),
                     ),
                     rx.cond(row.given, badge(row.state, tone="good"), badge(row.state)),
                     time(row.at),
-                    time(row.ended, otherwise="in force"),
+                    time(row.ended, otherwise="stands"),
                     rx.el.div(
                         row.source,
                         rx.el.span("Policy ", row.policy_version, class_name="block text-xs text-faint"),
@@ -170,7 +177,7 @@ def page() -> rx.Component:
                     ),
                 ),
                 label="Every choice you made",
-                columns=("For, in the words you saw", "Choice", "Made", "Ended", "How", "Receipt"),
+                columns=("For what", "Choice", "Made", "Ended", "How", "Receipt"),
                 phase=ConsentsState.phase,
                 retry=ConsentsState.load,
                 key=lambda row: row.id,
@@ -193,8 +200,8 @@ def _choice(choice: Any) -> rx.Component:
             label=choice.title,
         ),
         rx.el.div(
-            rx.cond(choice.given, "Given", "Not given"),
-            rx.cond(choice.since != "", rx.fragment(" since ", time(choice.since, "date")), ", never chosen"),
+            rx.cond(choice.given, "Given on ", rx.cond(choice.since != "", "Not given; you last chose on ", "")),
+            rx.cond(choice.since != "", time(choice.since, "date"), "Not given: you have not chosen"),
             rx.cond(choice.until != "", rx.fragment(". Ends by itself on ", time(choice.until, "date"))),
             ".",
             rx.cond(

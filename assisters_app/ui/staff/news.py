@@ -108,7 +108,7 @@ load = NewsState.load
 def page() -> rx.Component:
     """Draw the page."""
     return shell(
-        heading("News", lead="Mail to those who asked for news, and to nobody else. Each copy ends with one click."),
+        heading("News", lead="Mail to those who asked for news, and to nobody else. One click in any copy ends it."),
         card(
             form(
                 field(

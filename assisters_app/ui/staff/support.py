@@ -67,7 +67,7 @@ class DeskState(AppState):
         """Answer the open conversation."""
         try:
             async with signed_in() as (tx, me):
-                await messages.answer(tx, me, self.talk.handle, str(sent.get("text", "")))
+                await messages.answer(tx, me, self.talk.handle, str(sent.get("text") or ""))
         except Refused as refused:
             self.problem = str(refused)
             return None

@@ -31,13 +31,13 @@ async def test_a_question_goes_to_the_desk_and_its_answer_comes_back(ada, grace,
     (talk,) = (await page.send(SupportState.load)).of(SupportState)["talks"]
     assert [(line.from_us, line.text) for line in talk.lines][1:] == [(True, "Its budget was used up.")]
     await page.send(SupportState.write_in, where=talk.handle)
-    await page.send(SupportState.add, sent={"text": "Thank you."})
+    await page.send(SupportState.add, sent={"more": "Thank you."})
     closed = await page.send(SupportState.close, handle=talk.handle)
     assert closed.of(SupportState)["talks"][0].closed
 
 
 async def test_a_question_without_words_is_refused_beside_its_form(ada, tab):
-    shown = (await tab(ada).send(SupportState.begin, sent={"subject": "A refusal"})).of(SupportState)
+    shown = (await tab(ada).send(SupportState.begin, sent={"subject": "A refusal", "text": None})).of(SupportState)
     assert shown["problem"].startswith("Write something")
 
 
@@ -45,6 +45,6 @@ async def test_mallory_adds_nothing_to_adas_conversation(ada, mallory, tab):
     (talk,) = (await tab(ada).send(SupportState.begin, sent=ASKED)).of(SupportState)["talks"]
     page = tab(mallory)
     await page.send(SupportState.write_in, where=talk.handle)
-    assert (await page.send(SupportState.add, sent={"text": "Me"})).of(SupportState)["problem"].endswith("not exist.")
+    assert (await page.send(SupportState.add, sent={"more": "Me"})).of(SupportState)["problem"].endswith("not exist.")
     assert (await page.send(SupportState.close, handle=talk.handle)).said() == "That conversation does not exist."
     assert (await page.send(SupportState.load)).of(SupportState).get("talks", []) == []
