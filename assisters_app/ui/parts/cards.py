@@ -47,9 +47,9 @@ def stat(
     note: Any = "",
     *,
     ready: rx.Var[bool] | bool = True,
-    tone: Tone = "plain",
+    tone: Tone | rx.Var[str] = "plain",
 ) -> rx.Component:
-    """Return one figure with its name; while `ready` is false a skeleton keeps its place."""
+    """Return one figure with its name; while `ready` is false a skeleton keeps its place. `tone` may be a Var."""
     colour = {
         "plain": "text-muted",
         "accent": "text-accent",
@@ -57,13 +57,15 @@ def stat(
         "warn": "text-warn",
         "bad": "text-bad",
     }
+    colour = {name: "mt-0.5 min-h-5 text-xs " + shade for name, shade in colour.items()}
+    look = colour[tone] if isinstance(tone, str) else rx.match(tone, *colour.items(), colour["plain"])
     return rx.el.div(
         rx.el.dt(label, class_name="text-[0.8125rem] text-muted"),
         rx.el.dd(
             rx.cond(ready, rx.el.span(value), skeleton("h-7 w-24")),
             class_name="mt-1.5 h-8 text-xl sm:text-2xl leading-8 font-semibold tracking-tight tabular-nums truncate",
         ),
-        rx.el.dd(note, class_name="mt-0.5 min-h-5 text-xs " + colour[tone]),
+        rx.el.dd(note, class_name=look),
         class_name="rounded-xl border border-line bg-surface shadow-card p-4 sm:p-5 min-w-0",
     )
 
