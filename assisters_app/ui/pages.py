@@ -102,6 +102,7 @@ PAGES: tuple[Page, ...] = (
     ),
     Page("/dashboard/privacy/consents", "Consents", "privacy.consents"),
     Page("/dashboard/privacy/content", "What is said in your calls", "privacy.content"),
+    Page("/dashboard/privacy/requests", "Your requests", "privacy.requests"),
     Page("/dashboard/privacy/trail", "What was done with your account", "privacy.trail"),
     Page("/dashboard/privacy/changes", "What changes for you", "privacy.changes"),
     Page("/dashboard/privacy/delete", "Close or erase your account", "closing"),
@@ -122,6 +123,7 @@ PAGES: tuple[Page, ...] = (
     Page(
         "/staff/requests", "Privacy requests", "staff.requests", "staff", "Staff", "inbox", "queue gdpr ccpa deadlines"
     ),
+    Page("/staff/requests/[request_number]", "Privacy request", "staff.request", "staff"),
     Page("/staff/support", "Support desk", "staff.support", "staff", "Staff", "life-buoy", "questions answer help"),
     Page("/staff/news", "News", "staff.news", "staff", "Staff", "megaphone", "marketing newsletter mail unsubscribe"),
     Page(
@@ -133,6 +135,18 @@ PAGES: tuple[Page, ...] = (
         "hourglass",
         "sweeps oldest overdue alarms",
     ),
+    Page(
+        "/staff/holds", "Legal holds", "staff.holds", "staff", "Staff", "scale", "court order keep preserve litigation"
+    ),
+    Page(
+        "/staff/disclosures",
+        "Demands of authorities",
+        "staff.disclosures",
+        "staff",
+        "Staff",
+        "landmark",
+        "subpoena warrant disclosure police court",
+    ),
     Page("/staff/trail", "Audit trail", "staff.trail", "staff", "Staff", "footprints", "log who looked"),
     Page(
         "/staff/policy", "Policy", "staff.policy", "staff", "Staff", "scroll-text", "versions publish transfer merger"
@@ -142,6 +156,14 @@ PAGES: tuple[Page, ...] = (
     Page("/privacy/history", "Versions of the policy", "policy_history", "public"),
     Page("/cookies", "Cookies", "cookies", "public", "Legal", words="storage gpc signal"),
     Page("/processors", "Processors", "processors", "public", "Legal", words="sub-processors companies"),
+    Page(
+        "/disclosures",
+        "Disclosures",
+        "disclosures",
+        "public",
+        "Legal",
+        words="transparency subpoena warrant",
+    ),
     Page("/receipts/[receipt_number]", "Receipt of an erasure", "receipt", "public"),
     Page("/closed", "Your account is closed", "closed", "public"),
 )

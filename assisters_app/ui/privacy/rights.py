@@ -372,6 +372,7 @@ def _requests() -> rx.Component:
         ),
         title="Your requests",
         lead=f"Made here or by mail to {CONTACT}. Kept for 24 months as proof that they were met.",
+        action=link_button("All of them, or ask for something", to=f"{HERE}/requests", size="small"),
     )
 
 

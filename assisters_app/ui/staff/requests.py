@@ -1,9 +1,9 @@
-"""The queue of privacy requests: two clocks each, the most urgent first; requests by mail are entered here."""
+"""The queue of privacy requests: the earlier of two clocks, the most urgent first; requests by mail are entered here."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import reflex as rx
 
@@ -11,7 +11,6 @@ from assisters_app.accounts import emails
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.rights import requests
 from assisters_app.ui.parts import (
-    area,
     badge,
     button,
     card,
@@ -20,8 +19,8 @@ from assisters_app.ui.parts import (
     field,
     form,
     heading,
+    link,
     modal,
-    notice,
     select,
     table,
     time,
@@ -30,65 +29,91 @@ from assisters_app.ui.parts.privacy import Until
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
 
-Dialog = Literal["", "enter", "answer"]
 KINDS = {
     "access": "Access: a copy",
     "export": "Portability: an export",
     "correction": "Correction",
     "deletion": "Deletion",
     "opt-out": "Opting out of marketing",
+    "restriction": "Restriction: stop using it for now",
+    "objection": "Objection: stop using it",
+    "appeal": "Appeal: against a decision of ours",
+    "question": "Something else",
 }
+
+
+def iso(at: datetime | None) -> str:
+    """Return a moment as a view holds it: ISO 8601 in UTC, "" for none."""
+    return at.isoformat() if at else ""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
     """One request in the queue. Times are ISO 8601 in UTC, "" for none."""
 
-    handle: str
-    kind: str
-    channel: str
-    state: str
-    tone: str
-    email: str
-    received: str
-    confirm_by: str
-    gdpr_due: str
-    ccpa_due: str
-    due: str
-    overdue: bool
-    answered: str
-    outcome: str
+    handle: str = ""
+    kind: str = ""
+    channel: str = ""
+    state: str = ""
+    tone: str = "plain"
+    email: str = ""
+    words: str = ""
+    received: str = ""
+    confirm_by: str = ""
+    acknowledged: str = ""
+    gdpr_due: str = ""
+    ccpa_due: str = ""
+    due: str = ""
+    first: str = ""  # which of the two clocks ends first
+    overdue: bool = False
+    paused: bool = False
+    identity_asked: str = ""
+    identity_answered: str = ""
+    extended: str = ""
+    extension_reason: str = ""
+    assigned: str = ""
+    answered: str = ""
+    outcome: str = ""
 
     @classmethod
     def of(cls, request: requests.RequestRow) -> Self:
         """Return what staff sees of a request."""
         tones = {"open": "bad" if request.overdue else "accent", "done": "good", "refused": "warn"}
+        state = "waiting for identity" if request.paused else request.state
         return cls(
             handle=request.handle,
-            kind=request.kind.capitalize(),
+            kind=KINDS.get(request.kind, request.kind).partition(":")[0],
             channel="by mail" if request.channel == "email" else "in the dashboard",
-            state="overdue" if request.overdue else request.state,
+            state="overdue" if request.overdue else state,
             tone=tones.get(request.state, "plain"),
             email=request.email,
-            received=request.received_at.isoformat(),
-            confirm_by=request.confirm_by.isoformat(),
-            gdpr_due=request.gdpr_due.isoformat(),
-            ccpa_due=request.ccpa_due.isoformat(),
-            due=request.due.isoformat(),
+            words=request.words,
+            received=iso(request.received_at),
+            confirm_by=iso(request.confirm_by),
+            acknowledged=iso(request.acknowledged_at),
+            gdpr_due=iso(request.gdpr_due),
+            ccpa_due=iso(request.ccpa_due),
+            due=iso(request.due),
+            first="GDPR" if request.due == request.gdpr_due else "CCPA",
             overdue=request.overdue,
-            answered=request.answered_at.isoformat() if request.answered_at else "",
+            paused=request.paused,
+            identity_asked=iso(request.identity_asked_at),
+            identity_answered=iso(request.identity_answered_at),
+            extended=iso(request.extended_at),
+            extension_reason=request.extension_reason,
+            assigned=request.assigned,
+            answered=iso(request.answered_at),
             outcome=request.outcome,
         )
 
 
 class QueueState(AppState):
-    """The queue, and the one dialog that may be open."""
+    """The queue, and whether a request by mail is being entered."""
 
     phase: str = "loading"
     rows: list[RequestLine] = []
     everything: bool = False
-    dialog: str = ""
-    handle: str = ""
+    entering: bool = False
     problem: str = ""
 
     @rx.event
@@ -108,9 +133,9 @@ class QueueState(AppState):
 
     @rx.event
     @access("staff")
-    async def ask(self, dialog: Dialog, handle: str) -> None:
-        """Open a dialog, about one request or ("") none yet; "" closes it."""
-        self.dialog, self.handle, self.problem = dialog, handle[:32], ""
+    async def ask(self, entering: bool) -> None:
+        """Open or close the dialog in which a request by mail is entered."""
+        self.entering, self.problem = entering, ""
 
     @rx.event
     @access("staff")
@@ -123,23 +148,8 @@ class QueueState(AppState):
         except Refused as refused:
             self.problem = str(refused)
             return None
-        self.dialog = ""
-        self._tell(f"Entered as {entered.handle}, to be answered by {entered.due:%d %B %Y}.")
-        return QueueState.load
-
-    @rx.event
-    @access("staff")
-    async def answer(self, sent: dict[str, Any]) -> Any:
-        """Close the request that the dialog is about."""
-        state: requests.Answer = "refused" if sent.get("state") == "refused" else "done"
-        try:
-            async with signed_in() as (tx, me):
-                await requests.answer(tx, me, self.handle, state, str(sent.get("outcome", ""))[:500])
-        except Refused as refused:
-            self.problem = str(refused)
-            return None
-        self.dialog = ""
-        self._tell("Answered. The person reads it under their requests.")
+        self.entering = False
+        self._tell(f"Entered as {entered.handle} and confirmed by mail; to be answered by {entered.due:%d %B %Y}.")
         return QueueState.load
 
 
@@ -150,11 +160,19 @@ def _entered(sent: dict[str, Any]) -> tuple[requests.Kind, str, datetime]:
     kind = next((one for one in get_args(requests.Kind) if one == sent.get("kind")), None)
     if kind is None:
         raise Refused("Choose what was asked for.", code="bad_kind", field="kind")
+    return (
+        kind,
+        emails.normalized(str(sent.get("email", ""))),
+        day_of(sent, "received", "Give the day on which it came."),
+    )
+
+
+def day_of(sent: dict[str, Any], name: str, sentence: str) -> datetime:
+    """Return the beginning of the day (UTC) that a form names; raise Refused with `sentence` when it names none."""
     try:
-        day = date.fromisoformat(str(sent.get("received", "")))
+        return datetime.combine(date.fromisoformat(str(sent.get(name, ""))), clock_time(), UTC)
     except ValueError:
-        raise Refused("Give the day on which it came.", code="bad_date", field="received") from None
-    return kind, emails.normalized(str(sent.get("email", ""))), datetime.combine(day, clock_time(), UTC)
+        raise Refused(sentence, code="bad_date", field=name) from None
 
 
 def page() -> rx.Component:
@@ -165,7 +183,7 @@ def page() -> rx.Component:
             button(
                 rx.icon("plus", size=16, aria_hidden="true"),
                 "Enter a request by mail",
-                on_click=QueueState.ask("enter", ""),
+                on_click=QueueState.ask(True),
             ),
             lead="What is not answered by the software itself. The earlier of the two clocks counts for everyone.",
         ),
@@ -184,20 +202,19 @@ def page() -> rx.Component:
                 QueueState.rows,
                 _cells,
                 label="Privacy requests",
-                columns=("Request", "From", "Received", "Confirm by", "GDPR, a month", "CCPA, 45 days", "State", ""),
+                columns=("Request", "From", "Received", "Answer by", "Whose", "State"),
                 phase=QueueState.phase,
                 retry=QueueState.load,
                 key=lambda row: row.handle,
                 empty=empty(
                     "Nothing is waiting",
                     "Requests in the dashboard are met at once. One that comes by mail is entered with its true date.",
-                    button("Enter a request by mail", kind="secondary", on_click=QueueState.ask("enter", "")),
+                    button("Enter a request by mail", kind="secondary", on_click=QueueState.ask(True)),
                     icon="inbox",
                 ),
             ),
         ),
         _enter(),
-        _answer(),
         wide=True,
     )
 
@@ -205,7 +222,7 @@ def page() -> rx.Component:
 def _cells(row: Any) -> tuple[Any, ...]:
     return (
         rx.el.div(
-            rx.el.span(row.kind, class_name="font-medium"),
+            link(row.kind, to="/staff/requests/" + row.handle, class_name="font-medium"),
             rx.el.span(row.handle, class_name="block text-xs text-faint font-mono"),
         ),
         rx.el.div(
@@ -214,25 +231,28 @@ def _cells(row: Any) -> tuple[Any, ...]:
             class_name="break-all min-w-36",
         ),
         time(row.received, "date"),
-        time(row.confirm_by, "date"),
-        time(row.gdpr_due, "date"),
-        time(row.ccpa_due, "date"),
-        rx.el.div(
-            badge(row.state, tone=row.tone),
-            rx.cond(
-                row.answered == "",
-                rx.cond(
-                    row.overdue,
-                    rx.fragment(),
-                    Until.create(at=row.due, class_name="block mt-1 text-xs text-muted whitespace-nowrap"),
-                ),
-                rx.el.span(row.outcome, class_name="block mt-1 text-xs text-muted"),
-            ),
-        ),
         rx.cond(
             row.answered == "",
-            button("Answer", kind="secondary", size="small", on_click=QueueState.ask("answer", row.handle)),
+            rx.el.div(
+                time(row.due, "date"),
+                rx.el.span(
+                    row.first,
+                    rx.cond(
+                        row.overdue | row.paused,
+                        rx.fragment(),
+                        rx.fragment(", in ", Until.create(at=row.due, class_name="inline")),
+                    ),
+                    class_name="block text-xs text-muted whitespace-nowrap",
+                ),
+            ),
+            rx.el.span("answered ", time(row.answered, "date"), class_name="text-muted"),
         ),
+        rx.cond(
+            row.assigned != "",
+            rx.el.span(row.assigned, class_name="break-all"),
+            rx.el.span("nobody's", class_name="text-faint"),
+        ),
+        badge(row.state, tone=row.tone),
     )
 
 
@@ -246,35 +266,13 @@ def _enter() -> rx.Component:
                 "received",
                 type="date",
                 required=True,
-                hint="The day it reached us (UTC), not today's: both clocks count from it.",
+                hint="The day it reached us (UTC), not today's: both clocks count from it. The receipt is confirmed by mail.",
                 error=QueueState.problem,
             ),
-            dialog_actions(button("Enter request", type="submit"), on_close=QueueState.ask("", "")),
+            dialog_actions(button("Enter request", type="submit"), on_close=QueueState.ask(False)),
             on_submit=QueueState.enter,
         ),
-        open=QueueState.dialog == "enter",
-        on_close=QueueState.ask("", ""),
+        open=QueueState.entering,
+        on_close=QueueState.ask(False),
         title="A request that came by mail",
-    )
-
-
-def _answer() -> rx.Component:
-    return modal(
-        form(
-            select("Answer", "state", [("done", "Done"), ("refused", "Refused, with the reason")]),
-            area(
-                "What was done, or why not",
-                "outcome",
-                error=QueueState.problem,
-                required=True,
-                max_length=500,
-                hint="The person reads this. A refusal says how to complain (GDPR Art. 12(4)).",
-            ),
-            notice("Answer the person by mail first; this closes the entry in the register.", tone="warn"),
-            dialog_actions(button("Close request", type="submit"), on_close=QueueState.ask("", "")),
-            on_submit=QueueState.answer,
-        ),
-        open=QueueState.dialog == "answer",
-        on_close=QueueState.ask("", ""),
-        title="Answer " + QueueState.handle,
     )

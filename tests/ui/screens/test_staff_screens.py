@@ -4,27 +4,39 @@ from datetime import timedelta
 
 import pytest
 from cast import ADA, BOB, GRACE
-from sqlmodel import select
+from reflex.state import State
+from sqlmodel import delete, select
 from uses import calls, has_key
 
+import assisters_app.assisters_app  # noqa: F401 (registers every State)
 from assisters_app.accounts import sessions
-from assisters_app.accounts.tables import Account
+from assisters_app.accounts.tables import Account, Organization, Session
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.registers.tables import Disclosure, LegalHold
 from assisters_app.privacy.rights import requests
 from assisters_app.privacy.rights.tables import PrivacyRequest
+from assisters_app.ui.disclosures import YearsState
+from assisters_app.ui.privacy.requests import OwnRequestsState
 from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
+from assisters_app.ui.staff.disclosures import DemandsState
+from assisters_app.ui.staff.holds import HoldsState
 from assisters_app.ui.staff.news import NewsState
 from assisters_app.ui.staff.policy import PolicyDeskState
+from assisters_app.ui.staff.request import AskedState
 from assisters_app.ui.staff.requests import QueueState
+from assisters_app.ui.staff.retention import RetentionState
 from assisters_app.ui.staff.support import DeskState
 from assisters_app.ui.staff.trail import AuditState
 from assisters_app.ui.staff.usage import ReviewState
 
-STATES = (ReviewState, AccountsState, AccountState, QueueState, NewsState, DeskState, AuditState, PolicyDeskState)
+EVERY = {sub for state in State.get_substates() for sub in (state, *state.get_substates())}
+STATES = sorted(
+    (state for state in EVERY if state.__module__.startswith("assisters_app.ui.staff.")), key=lambda one: one.__name__
+)
 HANDLERS = (
     (ReviewState.load, {"zone": "UTC"}),
     (ReviewState.again, {}),
@@ -39,13 +51,33 @@ HANDLERS = (
     (AccountState.unsuspend, {}),
     (QueueState.load, {}),
     (QueueState.widen, {"everything": True}),
-    (QueueState.ask, {"dialog": "enter", "handle": ""}),
+    (QueueState.ask, {"entering": True}),
     (QueueState.enter, {"sent": {"kind": "access", "email": "x@example.com", "received": "2026-01-01"}}),
-    (QueueState.answer, {"sent": {"state": "done", "outcome": "done"}}),
+    (AskedState.load, {}),
+    (AskedState.again, {}),
+    (AskedState.ask, {"dialog": "answer"}),
+    (AskedState.acknowledge, {}),
+    (AskedState.assign, {"email": GRACE}),
+    (AskedState.ask_identity, {"sent": {"what": "doubt"}}),
+    (AskedState.identified, {}),
+    (AskedState.extend, {"sent": {"reason": "because"}}),
+    (AskedState.answer, {"sent": {"state": "done", "outcome": "done"}}),
+    (HoldsState.load, {}),
+    (HoldsState.ask, {"dialog": "place", "handle": ""}),
+    (HoldsState.place, {"sent": {"email": BOB, "ground": "an order", "review_by": "2026-12-31"}}),
+    (HoldsState.renew, {"sent": {"reason": "because", "review_by": "2026-12-31"}}),
+    (HoldsState.release, {"sent": {"reason": "because"}}),
+    (HoldsState.tell, {}),
+    (DemandsState.load, {}),
+    (DemandsState.ask, {"dialog": "enter", "handle": ""}),
+    (DemandsState.enter, {"sent": {"authority": "x", "kind": "order", "received": "2026-01-01", "scope": "y"}}),
+    (DemandsState.answer, {"sent": {"outcome": "none", "what": "z"}}),
+    (DemandsState.tell, {}),
     (NewsState.load, {}),
     (NewsState.review, {"sent": {"subject": "Hi", "text": "Hello"}}),
     (NewsState.close, {}),
     (NewsState.send, {}),
+    (RetentionState.load, {}),
     (DeskState.load, {}),
     (DeskState.widen, {"everything": True}),
     (DeskState.read, {"handle": "sup_1"}),
@@ -102,12 +134,38 @@ async def test_every_staff_handler_is_tried_by_a_member():
     assert written == {handler.fn.__qualname__ for handler, _ in HANDLERS}
 
 
+@pytest.mark.promise("5.5")
+async def test_nothing_of_staff_shows_ada_without_a_look_in_her_trail(ada, grace, tab):
+    await calls(ada, await has_key(ada), 2)
+    async with transaction() as tx:
+        handle = (await requests.ask(tx, ada.person, "question", "What do you hold?")).handle
+        organization = (await tx.exec(select(Organization).where(Organization.owner_id == ada.person.account_id))).one()
+    page, seen = tab(grace), set()
+    for handler, payload in HANDLERS:
+        if "sent" in payload and handler is not AccountsState.find:
+            continue  # what staff does is written down as what it is; here it is about what they see
+        async with transaction() as tx:
+            await tx.sql(delete(TrailEntry).where(TrailEntry.actor_id == grace.person.account_id))
+        asked = f"/staff/requests/{handle}" if handler.fn.__module__.endswith(".request") else page_of(ada)
+        brought = await page.send(handler, path=asked, **payload)
+        shown = repr([brought.of(state) for state in STATES])
+        if any(name in shown for name in (ADA, "a…@example.com", organization.handle, str(ada.person.account_id))):
+            seen.add(handler.fn.__qualname__)
+            async with transaction() as tx:
+                look = (TrailEntry.account_id == ada.person.account_id, TrailEntry.actor_id == grace.person.account_id)
+                assert (await tx.exec(select(TrailEntry).where(*look))).all(), handler.fn.__qualname__
+    assert len(seen) >= 7
+
+
 async def test_the_domain_refuses_a_member_whom_the_screen_let_through(ada, tab, monkeypatch):
     monkeypatch.setattr("assisters_app.ui.session.level_of", lambda _: "member")
     assert (await tab(ada).send(ReviewState.load, zone="UTC")).of(ReviewState)["phase"] == "failed"
     assert (await tab(ada).send(AccountsState.load)).of(AccountsState)["phase"] == "failed"
     assert (await tab(ada).send(AccountState.load, path=page_of(ada))).of(AccountState)["phase"] == "failed"
     assert (await tab(ada).send(QueueState.load)).of(QueueState)["phase"] == "failed"
+    assert (await tab(ada).send(AskedState.load, path="/staff/requests/req_X")).of(AskedState)["phase"] == "failed"
+    assert (await tab(ada).send(HoldsState.load)).of(HoldsState)["phase"] == "failed"
+    assert (await tab(ada).send(DemandsState.load)).of(DemandsState)["phase"] == "failed"
     assert (await tab(ada).send(AuditState.load)).of(AuditState)["phase"] == "failed"
 
 
@@ -199,15 +257,109 @@ async def test_grace_answers_a_request_once_and_only_with_an_outcome(grace, tab)
     page = tab(grace)
     sent = {"kind": "access", "email": "stranger@example.com", "received": now().date().isoformat()}
     line = (await page.send(QueueState.enter, sent=sent)).of(QueueState)["rows"][0]
-    await page.send(QueueState.ask, dialog="answer", handle=line.handle)
-    silent = (await page.send(QueueState.answer, sent={"state": "refused", "outcome": " "})).of(QueueState)
-    assert "why it was refused" in silent["problem"]
-    shown = (await page.send(QueueState.answer, sent={"state": "done", "outcome": "Sent a copy"})).of(QueueState)
-    assert shown["rows"] == []
-    again = (await page.send(QueueState.answer, sent={"state": "done", "outcome": "Again"})).of(QueueState)
-    assert "answered already" in again["problem"]
+    here = f"/staff/requests/{line.handle}"
+    shown = (await page.send(AskedState.load, path=here)).of(AskedState)
+    assert (shown["phase"], shown["one"].email) == ("ready", "stranger@example.com")
+    await page.send(AskedState.ask, path=here, dialog="answer")
+    silent = await page.send(AskedState.answer, path=here, sent={"state": "refused", "outcome": " "})
+    assert "why it was refused" in silent.of(AskedState)["problem"]
+    shown = await page.send(AskedState.answer, path=here, sent={"state": "done", "outcome": "Sent a copy"})
+    assert (shown.of(AskedState)["one"].state, shown.of(AskedState)["dialog"]) == ("done", "")
+    assert [step.words for step in shown.of(AskedState)["steps"]] == ["Request entered", "Request answered"]
+    assert (await page.send(AskedState.acknowledge, path=here)).said() == "That request has been answered already."
     everything = (await page.send(QueueState.widen, everything=True)).of(QueueState)
     assert [(one.state, one.outcome) for one in everything["rows"]] == [("done", "Sent a copy")]
+
+
+async def test_grace_assigns_doubts_and_extends_a_request_of_ada(ada, grace, tab):
+    page = tab(grace)
+    sent = {"kind": "access", "email": ADA, "received": now().date().isoformat()}
+    line = (await page.send(QueueState.enter, sent=sent)).of(QueueState)["rows"][0]
+    here = f"/staff/requests/{line.handle}"
+    await page.send(AskedState.load, path=here)
+    assert (await page.send(AskedState.assign, path=here, email=GRACE)).of(AskedState)["one"].assigned == GRACE
+    await page.send(AskedState.ask, path=here, dialog="identity")
+    doubted = (await page.send(AskedState.ask_identity, path=here, sent={"what": "Another address"})).of(AskedState)
+    assert (doubted["one"].paused, doubted["one"].state) == (True, "waiting for identity")
+    hers = tab(ada)
+    (own,) = (await hers.send(OwnRequestsState.load)).of(OwnRequestsState)["rows"]
+    assert own.doubted
+    (own,) = (await hers.send(OwnRequestsState.confirm, handle=own.handle)).of(OwnRequestsState)["rows"]
+    assert not own.doubted
+    await page.send(AskedState.ask, path=here, dialog="extend")
+    longer = (await page.send(AskedState.extend, path=here, sent={"reason": "Four archives"})).of(AskedState)
+    assert (longer["one"].extension_reason, longer["one"].paused) == ("Four archives", False)
+    missing = await page.send(AskedState.load, path="/staff/requests/req_NOBODY")
+    assert missing.of(AskedState)["phase"] == "none"
+
+
+async def test_ada_asks_and_reads_holds_and_demands_that_she_may_know_of(ada, bob, grace, tab):
+    hers, page = tab(ada), tab(grace)
+    empty = (await hers.send(OwnRequestsState.ask, sent={"kind": "objection", "words": " "})).of(OwnRequestsState)
+    assert empty["problem"] == "Say what you ask for."
+    await hers.send(OwnRequestsState.ask, sent={"kind": "objection", "words": "Stop that"})
+    day = (now() + timedelta(days=30)).date().isoformat()
+    gag = {"secrecy": "The same order", "secret_until": day}
+    held = {"email": ADA, "ground": "An order", "review_by": day, "table-session": "on"}
+    placed = (await page.send(HoldsState.place, sent=held)).of(HoldsState)
+    assert [(row.whose, row.what, row.told) for row in placed["rows"]] == [(ADA, "Your sign-in sessions", True)]
+    await page.send(HoldsState.place, sent={**held, **gag})
+    demand = {
+        "authority": "A court",
+        "kind": "order",
+        "received": "2026-01-01",
+        "scope": "Times",
+        "addresses": f"{ADA}, {BOB}",
+    }
+    assert (await page.send(DemandsState.enter, sent=demand)).said().startswith("Entered as dis_")
+    shown = (await hers.send(OwnRequestsState.load)).of(OwnRequestsState)
+    assert [(one.words, one.state) for one in shown["rows"]] == [("Stop that", "open")]
+    assert [(one.ground, one.state) for one in shown["holds"]] == [("An order", "in force")]
+    assert [(one.authority, one.disclosed) for one in shown["demands"]] == [("A court", "Not answered yet")]
+    theirs = (await tab(bob).send(OwnRequestsState.load)).of(OwnRequestsState)
+    assert (theirs.get("rows", []), theirs.get("holds", []), len(theirs["demands"])) == ([], [], 1)
+    public = (await tab().send(YearsState.load)).of(YearsState)
+    assert public["rows"][0].demands == 1
+    assert ADA not in repr(public)
+
+
+async def test_grace_renews_releases_and_answers_from_the_page(ada, grace, tab):
+    page = tab(grace)
+    day = (now() + timedelta(days=30)).date().isoformat()
+    gag = {"secrecy": "The same order", "secret_until": day}
+    hold = (await page.send(HoldsState.place, sent={"email": ADA, "ground": "An order", "review_by": day, **gag})).of(
+        HoldsState
+    )
+    await page.send(HoldsState.ask, dialog="renew", handle=hold["rows"][0].handle)
+    refused = (await page.send(HoldsState.renew, sent={"reason": " ", "review_by": day})).of(HoldsState)
+    assert refused["problem"] == "Give the reason."
+    await page.send(HoldsState.renew, sent={"reason": "It goes on", "review_by": day})
+    await page.send(HoldsState.tell)
+    released = (await page.send(HoldsState.release, sent={"reason": "The case is closed"})).of(HoldsState)
+    assert [(row.state, row.told, row.reason) for row in released["rows"]] == [("released", True, "The case is closed")]
+    demand = {"authority": "A court", "kind": "order", "received": "2026-01-01", "scope": "Times", "addresses": ADA}
+    secret = {"not_told_why": "The same order", "secret_until": day}
+    made = (await page.send(DemandsState.enter, sent={**demand, **secret})).of(DemandsState)
+    assert made["rows"][0].untold == 1
+    await page.send(DemandsState.ask, dialog="answer", handle=made["rows"][0].handle)
+    answered = (await page.send(DemandsState.answer, sent={"outcome": "part", "what": "Times"})).of(DemandsState)
+    assert answered["rows"][0].outcome == "a part of it"
+    assert (await page.send(DemandsState.tell)).of(DemandsState)["rows"][0].untold == 0
+
+
+async def test_whoever_has_not_just_proven_who_they_are_is_led_there_first(ada, grace, tab):
+    async with transaction() as tx:
+        session = (await tx.exec(select(Session).where(Session.account_id == grace.person.account_id))).one()
+        session.reauthenticated_at = now() - timedelta(hours=1)
+    sessions._known.clear()
+    day = (now() + timedelta(days=30)).date().isoformat()
+    await tab(grace).send(HoldsState.place, sent={"email": ADA, "ground": "An order", "review_by": day})
+    await tab(grace).send(
+        DemandsState.enter, sent={"authority": "A court", "kind": "order", "received": "2026-01-01", "scope": "Times"}
+    )
+    async with transaction() as tx:
+        assert (await tx.exec(select(LegalHold))).all() == []
+        assert (await tx.exec(select(Disclosure))).all() == []
 
 
 async def test_reading_the_audit_trail_is_in_the_audit_trail(ada, grace, tab):

@@ -1,0 +1,406 @@
+"""One privacy request: its clocks, what was done with it, and what may be done next. Its person reads that you looked."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import reflex as rx
+
+from assisters_app.accounts.sessions import Person
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound, Refused
+from assisters_app.privacy.registers import trails
+from assisters_app.privacy.rights import requests
+from assisters_app.ui.parts import (
+    area,
+    badge,
+    button,
+    card,
+    dialog_actions,
+    empty,
+    failed,
+    form,
+    heading,
+    link_button,
+    modal,
+    notice,
+    rows,
+    select,
+    skeleton,
+    table,
+    time,
+)
+from assisters_app.ui.parts.privacy import Until
+from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.requests import RequestLine
+
+Dialog = Literal["", "answer", "extend", "identity"]
+Verb = Callable[[Tx, Person, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One thing that was done. `at` is ISO 8601 in UTC."""
+
+    at: str
+    words: str
+    by: str
+
+    @classmethod
+    def of(cls, step: requests.Step) -> Self:
+        """Return what staff sees of a step."""
+        return cls(step.at.isoformat(), trails.in_words(step.action), step.by or "the person, or our software")
+
+
+class AskedState(AppState):
+    """The request that the address names, and the one dialog that may be open. `phase` "none": there is no such one."""
+
+    phase: str = "loading"
+    one: RequestLine = RequestLine()
+    steps: list[StepRow] = []
+    members: list[dict[str, str]] = []
+    dialog: str = ""
+    problem: str = ""
+
+    @rx.event
+    @access("staff")
+    async def load(self) -> None:
+        """Look at the request."""
+        self.phase, self.one, self.dialog = "loading", RequestLine(), ""
+        await self._read()
+
+    @rx.event
+    @access("staff")
+    async def again(self) -> None:
+        """Look once more."""
+        await self._read()
+
+    @rx.event
+    @access("staff")
+    async def ask(self, dialog: Dialog) -> None:
+        """Open a dialog; "" closes it."""
+        self.dialog, self.problem = dialog, ""
+
+    @rx.event
+    @access("staff")
+    async def acknowledge(self) -> Any:
+        """Confirm the receipt by mail."""
+        return await self._do(requests.acknowledge, "Confirmed by mail.")
+
+    @rx.event
+    @access("staff")
+    async def assign(self, email: str) -> Any:
+        """Give the request to somebody, or ("") to nobody."""
+        return await self._do(lambda tx, me, handle: requests.assign(tx, me, handle, email[:254]), "Assigned.")
+
+    @rx.event
+    @access("staff")
+    async def ask_identity(self, sent: dict[str, Any]) -> Any:
+        """Ask who it is, with what makes us doubt."""
+        what = str(sent.get("what", ""))
+        return await self._do(
+            lambda tx, me, handle: requests.ask_identity(tx, me, handle, what),
+            "Asked by mail. The GDPR's clock stands still until the answer.",
+        )
+
+    @rx.event
+    @access("staff")
+    async def identified(self) -> Any:
+        """Note that the answer came by mail."""
+        return await self._do(requests.identity_confirmed, "Noted. The GDPR's clock goes on.")
+
+    @rx.event
+    @access("staff")
+    async def extend(self, sent: dict[str, Any]) -> Any:
+        """Take more time, with the reason."""
+        reason = str(sent.get("reason", ""))
+        return await self._do(
+            lambda tx, me, handle: requests.extend(tx, me, handle, reason),
+            "Extended. The person was mailed the reason.",
+        )
+
+    @rx.event
+    @access("staff")
+    async def answer(self, sent: dict[str, Any]) -> Any:
+        """Close the request and mail the answer."""
+        state: requests.Answer = "refused" if sent.get("state") == "refused" else "done"
+        outcome = str(sent.get("outcome", ""))[:500]
+        return await self._do(
+            lambda tx, me, handle: requests.answer(tx, me, handle, state, outcome), "Answered, by mail and here."
+        )
+
+    async def _do(self, verb: Verb, done: str) -> Any:
+        try:
+            async with signed_in() as (tx, me):
+                await verb(tx, me, self._handle())
+        except Refused as refused:
+            if not self.dialog:
+                raise
+            self.problem = str(refused)
+            return None
+        self.dialog = ""
+        self._tell(done)
+        return AskedState.again
+
+    async def _read(self) -> None:
+        missing = False
+        async with loading(self) as (tx, me):
+            try:
+                found, steps = await requests.view(tx, me, self._handle())
+            except NotFound:
+                missing = me.role == "staff"
+                if not missing:
+                    raise
+            else:
+                self.one, self.steps = RequestLine.of(found), [StepRow.of(step) for step in steps]
+                names = (await requests.members(tx, me)).values()
+                self.members = [{"value": "", "text": "Nobody"}, *({"value": name, "text": name} for name in names)]
+        if missing:
+            self.phase = "none"
+
+    def _handle(self) -> str:
+        return str(self.router.url.path).rstrip("/").rpartition("/")[2][:32]
+
+
+load = AskedState.load
+
+
+def page() -> rx.Component:
+    """Draw the page."""
+    return shell(
+        heading(
+            "Privacy request",
+            link_button("All requests", to="/staff/requests"),
+            lead="That you looked is written down; the person who asked can read it.",
+        ),
+        rx.match(
+            AskedState.phase,
+            ("failed", card(failed(AskedState.again))),
+            ("ready", _request()),
+            (
+                "none",
+                card(
+                    empty("No such request", "It may have been swept: requests are kept for 24 months.", icon="inbox")
+                ),
+            ),
+            card(skeleton("h-5 w-48"), skeleton("h-32 w-full mt-4"), aria_busy="true"),
+        ),
+        _answer(),
+        _extend(),
+        _identity(),
+    )
+
+
+def _request() -> rx.Component:
+    return rx.fragment(_next(), _facts(), _clocks(), _done())
+
+
+def _next() -> rx.Component:
+    one = AskedState.one
+    return rx.cond(
+        one.answered == "",
+        rx.el.div(
+            button("Answer", on_click=AskedState.ask("answer")),
+            rx.cond(
+                one.acknowledged == "",
+                button("Confirm receipt", kind="secondary", on_click=AskedState.acknowledge),
+            ),
+            rx.cond(one.extended == "", button("Take more time", kind="secondary", on_click=AskedState.ask("extend"))),
+            rx.cond(
+                one.identity_asked == "",
+                button("Ask who it is", kind="secondary", on_click=AskedState.ask("identity")),
+            ),
+            rx.cond(one.paused, button("Identity confirmed", kind="secondary", on_click=AskedState.identified)),
+            class_name="flex flex-wrap gap-2",
+        ),
+        notice(
+            rx.el.strong(rx.cond(one.state == "refused", "Refused. ", "Answered. ")),
+            one.outcome,
+            tone="accent",
+        ),
+    )
+
+
+def _facts() -> rx.Component:
+    one = AskedState.one
+    return card(
+        rx.cond(
+            one.words != "",
+            rx.el.blockquote(
+                one.words, class_name="mb-4 pl-3 border-l-2 border-strong whitespace-pre-wrap break-words max-w-prose"
+            ),
+        ),
+        rows(
+            ("Number", rx.el.span(one.handle, class_name="font-mono text-[0.8125rem]")),
+            ("From", rx.cond(one.email != "", rx.el.span(one.email, class_name="break-all"), "erased")),
+            ("Came", rx.fragment(time(one.received, "date"), ", ", one.channel)),
+            (
+                "Confirmed",
+                rx.cond(
+                    one.acknowledged != "",
+                    time(one.acknowledged),
+                    rx.fragment("not yet; due by ", time(one.confirm_by, "date")),
+                ),
+            ),
+        ),
+        rx.cond(
+            one.answered == "",
+            rx.el.div(
+                select(
+                    "Whose it is to answer",
+                    "assigned",
+                    AskedState.members,
+                    value=one.assigned,
+                    on_change=AskedState.assign,
+                ),
+                class_name="mt-4 max-w-xs",
+            ),
+        ),
+        title=one.kind,
+        action=badge(one.state, tone=one.tone),
+    )
+
+
+def _clocks() -> rx.Component:
+    one = AskedState.one
+    return card(
+        rows(
+            (
+                "GDPR, Art. 12(3)",
+                _clock(one.gdpr_due, "GDPR", rx.cond(one.paused, "stands still until they say who they are", "")),
+            ),
+            ("CCPA, section 7021", _clock(one.ccpa_due, "CCPA", rx.cond(one.paused, "goes on", ""))),
+            (
+                "More time",
+                rx.cond(
+                    one.extended != "",
+                    rx.fragment("taken ", time(one.extended, "date"), ": ", one.extension_reason),
+                    "not taken",
+                ),
+            ),
+            (
+                "Identity",
+                rx.cond(
+                    one.identity_asked != "",
+                    rx.fragment(
+                        "asked ",
+                        time(one.identity_asked, "date"),
+                        ", ",
+                        rx.cond(
+                            one.identity_answered != "",
+                            rx.fragment("confirmed ", time(one.identity_answered, "date")),
+                            "not answered yet",
+                        ),
+                    ),
+                    "no doubt so far",
+                ),
+            ),
+        ),
+        title="Two clocks",
+        lead="The same rights for everyone, so the earlier date counts.",
+    )
+
+
+def _clock(due: Any, name: str, note: Any) -> rx.Component:
+    one = AskedState.one
+    return rx.el.div(
+        time(due, "date"),
+        rx.cond((one.first == name) & (one.answered == ""), badge("counts", tone=one.tone)),
+        rx.cond(
+            (one.first == name) & (one.answered == "") & ~one.overdue & ~(one.paused & (name == "GDPR")),
+            rx.el.span("in ", Until.create(at=due, class_name="inline"), class_name="text-muted"),
+        ),
+        rx.cond(note != "", rx.el.span(note, class_name="text-muted")),
+        class_name="flex flex-wrap items-center gap-2",
+    )
+
+
+def _done() -> rx.Component:
+    return card(
+        table(
+            AskedState.steps,
+            lambda row: (
+                rx.el.div(
+                    rx.el.span(row.words, class_name="font-medium"),
+                    rx.el.span(row.by, class_name="block text-[0.8125rem] text-muted break-all"),
+                ),
+                time(row.at),
+            ),
+            label="What was done with this request",
+            columns=("What, and by whom", "When"),
+            phase=AskedState.phase,
+            retry=AskedState.again,
+            key=lambda row: row.at,
+            empty=empty("Nothing yet", "It was met by the software itself, or nobody has done anything so far."),
+        ),
+        title="What was done",
+    )
+
+
+def _answer() -> rx.Component:
+    return modal(
+        form(
+            select("Answer", "state", [("done", "Done"), ("refused", "Refused, with the reason")]),
+            area(
+                "What was done, or why not",
+                "outcome",
+                error=AskedState.problem,
+                required=True,
+                max_length=500,
+                hint="Mailed to the person as it stands. A refusal adds how to appeal and where to complain.",
+            ),
+            dialog_actions(button("Send the answer", type="submit"), on_close=AskedState.ask("")),
+            on_submit=AskedState.answer,
+        ),
+        open=AskedState.dialog == "answer",
+        on_close=AskedState.ask(""),
+        title="Answer this request",
+    )
+
+
+def _extend() -> rx.Component:
+    return modal(
+        form(
+            rx.el.p(
+                "Two more months under the GDPR, 45 more days under the CCPA; once, and only before the first date."
+            ),
+            area(
+                "Reason",
+                "reason",
+                error=AskedState.problem,
+                required=True,
+                max_length=500,
+                hint="Mailed to the person.",
+            ),
+            dialog_actions(button("Take more time", type="submit"), on_close=AskedState.ask("")),
+            on_submit=AskedState.extend,
+        ),
+        open=AskedState.dialog == "extend",
+        on_close=AskedState.ask(""),
+        title="Take more time?",
+    )
+
+
+def _identity() -> rx.Component:
+    return modal(
+        form(
+            rx.el.p(
+                "Only where there is reasonable doubt, and once. They sign in and press a button; never ask for papers. "
+                "The GDPR's clock stands still until they answer, the CCPA's does not."
+            ),
+            area(
+                "What makes you doubt",
+                "what",
+                error=AskedState.problem,
+                required=True,
+                max_length=500,
+                hint="They read it.",
+            ),
+            dialog_actions(button("Ask them", type="submit"), on_close=AskedState.ask("")),
+            on_submit=AskedState.ask_identity,
+        ),
+        open=AskedState.dialog == "identity",
+        on_close=AskedState.ask(""),
+        title="Ask who it is",
+    )
