@@ -225,8 +225,8 @@ def _said() -> rx.Component:
             title="What was said",
         ),
         confirm(
-            "What you sent and what you got in this request is deleted now. Its line in the log stays.",
-            "It cannot be brought back.",
+            rx.el.p("What you sent and what you got in this request is deleted now. Its line in the log stays."),
+            rx.el.p("It cannot be brought back."),
             open=RequestState.forgetting,
             on_close=RequestState.ask(False),
             on_confirm=RequestState.forget,

@@ -28,7 +28,7 @@ Kind = Literal["sentence", "item", "heading", "address"]
 KINDS: dict[str, Kind] = {"": "sentence", "- ": "item", "## ": "heading", "> ": "address"}  # as a line begins
 COLLECTED_LINES = {"1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"}
 FIRST = "The first version."
-NOT_IN_TABLES = {"1.8", "1.9"}  # error reports go to logs and Sentry, redacted; request content is not kept
+NOT_IN_TABLES = {"1.8"}  # error reports go to logs and Sentry, redacted
 
 
 @dataclass(frozen=True, slots=True)

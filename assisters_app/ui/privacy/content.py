@@ -100,7 +100,7 @@ def page() -> rx.Component:
                 ContentState.rows,
                 _cells,
                 label="Keys, and whether what is said with them is kept",
-                columns=("Key", "Prompts and answers", ""),
+                columns=("Name", "Key", "Kept", ""),
                 phase=ContentState.phase,
                 retry=ContentState.load,
                 key=lambda row: row.handle,
@@ -112,6 +112,7 @@ def page() -> rx.Component:
                 ),
             ),
             title="For each key",
+            lead="What you send and what you get, from the moment you turn it on.",
         ),
         card(
             rx.el.ul(
@@ -141,8 +142,8 @@ def page() -> rx.Component:
             ),
         ),
         confirm(
-            "What was said in all your requests is deleted now. The requests stay in your log, without it.",
-            "It cannot be brought back.",
+            rx.el.p("What was said in all your requests is deleted now. The requests stay in your log, without it."),
+            rx.el.p("It cannot be brought back."),
             open=ContentState.deleting,
             on_close=ContentState.ask(False),
             on_confirm=ContentState.delete,
@@ -154,14 +155,15 @@ def page() -> rx.Component:
 
 def _cells(row: Any) -> tuple[Any, ...]:
     return (
-        rx.el.div(
-            rx.el.span(row.name, class_name="font-medium break-words"),
-            rx.el.code(row.prefix, "…", class_name="block font-mono text-[0.8125rem] text-muted"),
-        ),
+        rx.el.span(row.name, class_name="font-medium break-words"),
+        rx.el.code(row.prefix, "…", class_name="font-mono text-[0.8125rem]"),
         rx.cond(
             row.since != "",
-            rx.el.span(badge("kept for 24 hours", tone="warn"), " since ", time(row.since)),
-            rx.el.span("not kept", class_name="text-muted"),
+            rx.el.span(
+                badge("for 24 hours", tone="warn"),
+                rx.el.span(" since ", time(row.since), class_name="text-[0.8125rem] text-muted"),
+            ),
+            rx.el.span("no", class_name="text-muted"),
         ),
         rx.cond(
             row.since != "",

@@ -385,6 +385,10 @@ def _cookies() -> rx.Component:
                 rx.el.span("Only what is needed to serve you. ", link("See each thing, and clear it", to="/cookies")),
             ),
             (
+                "What is said in your calls",
+                link("Not kept, unless you turn it on for a key", to=f"{HERE}/content"),
+            ),
+            (
                 "On our servers",
                 rx.el.span(
                     anchor("Every column that is stored", href="/download/inventory", class_name=_A),

@@ -133,12 +133,10 @@ def page() -> rx.Component:
                 tone=rx.cond(RetentionState.overdue > 0, "bad", "good"),
             ),
             stat("On hold", number(RetentionState.held), "tables of which a legal hold keeps rows", ready=ready),
-            stat(
-                "Last sweep",
-                time(RetentionState.swept, "ago", "never"),
-                "they run a minute after each half hour",
-                ready=ready,
-            ),
+        ),
+        rx.cond(
+            RetentionState.overdue > 0,
+            notice("Something is kept for longer than promised: the policy's page says so to everyone.", tone="bad"),
         ),
         rx.cond(
             RetentionState.chain != "",
@@ -156,7 +154,11 @@ def page() -> rx.Component:
                 empty=empty("No rules", "No table has a rule that ends.", icon="hourglass"),
             ),
             title="Oldest row per promise",
-            lead="Rows under a legal hold do not count: they stay until it is released.",
+            lead=rx.fragment(
+                "As the last sweep left it, ",
+                time(RetentionState.swept, "ago", "which is still to come"),
+                ". Rows under a legal hold do not count: they stay until it is released.",
+            ),
         ),
         _lists(),
         wide=True,
