@@ -55,6 +55,7 @@ from assisters_app.privacy.rights import requests
 
 AT_ONCE = 10_000  # rows deleted in one transaction
 LAST = ("organization", "account")  # everything is found through these two: they go in the last transaction
+NOTHING = {"before": 0, "removed": 0}
 BY_ITSELF = ("erasure", "legal_hold", "privacy_request")  # what finishes a waiting erasure is found by these
 SAID = ("user.name", "user.workplace", "user.location", "user.authorization.password")  # not needed to finish it
 TAKES_AWAY = ("stripe", "sign-in")  # steps that destroy what a hold of the whole account wants kept
@@ -206,7 +207,8 @@ def _doomed(table: Table, rows: Rows, subject: Subject) -> ColumnElement[bool]:
 
 def _count(erasure: Erasure, table_name: str, removed: int) -> None:
     counts = {name: dict(line) for name, line in erasure.progress["counts"].items()}
-    counts[table_name]["removed"] += removed
+    counted = counts.setdefault(table_name, dict(NOTHING))  # a table that is younger than a long wait for a hold
+    counted["removed"] += removed
     erasure.progress = {**erasure.progress, "counts": counts}
 
 
@@ -409,7 +411,7 @@ async def _hand_out_receipt(tx: Tx, erasure: Erasure, kept: list[Line], address:
         "subject": receipts.subject_hash(salt, address),
         "requested_at": erasure.requested_at.isoformat(),
         "carried_out_at": now().isoformat(),
-        "tables": [_receipt_line(line, counts[line.table]) for line in kept],
+        "tables": [_receipt_line(line, counts.get(line.table, NOTHING)) for line in kept],
         "elsewhere": {name: done["outcome"] for name, done in erasure.progress["elsewhere"].items()},
         "found_by_scan": 0,
     }

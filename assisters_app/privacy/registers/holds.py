@@ -39,6 +39,7 @@ from assisters_app.privacy.registers.tables import LegalHold
 
 LOCK = 7_236_003  # advisory: shared by whoever destroys, alone for whoever places a hold
 LONGEST = 12  # months until somebody must have looked at a hold again, and that an order of secrecy is taken to last
+NEVER = ("request_content",)  # its keys end within 24 hours whatever is asked (policy 4.3): there is nothing to keep
 ALWAYS_LAST = ("account", "organization")  # a purge keeps these anyway while something of the person waits
 
 
@@ -55,7 +56,7 @@ class Hold:
 
     def names(self, table_name: str) -> bool:
         """Return whether the hold names this table, or one whose rows hang on its rows."""
-        return not self.tables or table_name in self.tables
+        return table_name not in NEVER and (not self.tables or table_name in self.tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ async def mine(tx: Tx, who: Person) -> tuple[HoldRow, ...]:
 
 def tables() -> tuple[tuple[str, str], ...]:
     """Return the name and the title of each table that a hold may name."""
-    return tuple((table.name, rows.title) for table, rows in inventory.personal_tables())
+    return tuple((table.name, rows.title) for table, rows in inventory.personal_tables() if table.name not in NEVER)
 
 
 @jobs.job("privacy.tell-of-holds", every="37 * * * *")
