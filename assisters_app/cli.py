@@ -74,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     add("build", _build, "Build the front end, if its inputs changed since it was last built.")
     add("doctor", _doctor, "Check every dependency, the migrations and the invariants; exit code 1 if one is ill.")
     add("promises", _promises, "Check every sentence of the privacy policy; exit code 0 only when all are true.")
+    passing = add(
+        "hand-over", _hand_over, "Write everybody's export for an announced transfer; refused before its day."
+    )
+    passing.add_argument("transfer", metavar="TRANSFER", help="its handle, tra_…, from the staff page")
+    passing.add_argument("directory", metavar="DIRECTORY", type=Path)
     add("seed", _seed, "Fill a development database with Ada, Bob, Mallory, Grace and thirteen months of usage.")
     account = add("create-account", _create_account, "Create an account and print the link that opens it.")
     account.add_argument("email", metavar="EMAIL")
@@ -195,6 +200,20 @@ def _promises(_: argparse.Namespace) -> int:
 
     _use_what_runs()
     return _in_the_house(look())
+
+
+def _hand_over(chosen: argparse.Namespace) -> int:
+    from assisters_app.privacy.policies import handing_over
+
+    async def pass_on() -> int:
+        exports = await handing_over.hand_over(chosen.transfer, chosen.directory)
+        print(
+            f"{_count(exports, 'export')} in {chosen.directory}. Whoever closed or erased their account is not there."
+        )
+        return 0
+
+    _use_what_runs()
+    return _in_the_house(pass_on())
 
 
 def _promise(sentence: "Standing") -> str:

@@ -126,6 +126,7 @@ async def look(only: str | None = None) -> tuple[Result, ...]:
 
 async def standing(tx: Tx) -> tuple[Standing, ...]:
     """Return each sentence of the policy in its order, with what is known of it."""
+    current = await versions.in_force(tx)
     kept = {one.name: one for one in (await tx.exec(select(PromiseResult))).all()}
     by_sentence: dict[str, list[Result]] = defaultdict(list)
     for check in promises.checks():
@@ -133,7 +134,7 @@ async def standing(tx: Tx) -> tuple[Standing, ...]:
             by_sentence[sentence].append(_as_kept(check, kept.get(check.name)))
     return tuple(
         _standing(part.id, part.text, tuple(by_sentence[part.id]))
-        for section in policy.CURRENT.sections
+        for section in current.sections
         for part in section.parts
         if part.id
     )

@@ -41,6 +41,7 @@ COMMANDS = (
     "import-export",
     "doctor",
     "promises",
+    "hand-over",
     "backup",
     "restore",
     "begin-ledger",

@@ -1,5 +1,6 @@
 """Versions of the policy never change, come into force when everybody was told, and each person sees what is theirs."""
 
+import zipfile
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,11 +16,12 @@ from assisters_app.base import jobs
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound, Refused
-from assisters_app.base.tables import OutgoingMail
+from assisters_app.base.tables import OutgoingMail, TrailEntry
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy import proving
 from assisters_app.privacy.choices import consents
-from assisters_app.privacy.policies import policy, telling, transfers, versions
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.policies import handing_over, policy, telling, transfers, versions
 from assisters_app.privacy.policies.tables import PolicyTold, PolicyVersion
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -287,6 +289,32 @@ async def test_nothing_passes_to_another_company_before_everybody_was_told_and_t
             move(THEN)
             await transfers.require_due(tx, announced.handle)
             assert await telling.news(tx, ada) is None
+
+
+@pytest.mark.promise("3.7")
+async def test_who_stays_is_handed_over_on_the_day_and_who_closed_their_account_is_not(grace, tmp_path):
+    ada, bob = await people()
+    acting = replace(grace, reauthenticated_at=NOW)
+    with frozen(NOW) as move:
+        async with transaction() as tx:
+            announced = await transfers.announce(tx, acting, "Acme Corp.", "privacy@acme.example", SOON)
+        with pytest.raises(Refused, match="Nothing may pass on before"):
+            await handing_over.hand_over(announced.handle, tmp_path / "early")
+        assert not (tmp_path / "early").exists()
+        move(THEN - timedelta(days=1))
+        async with transaction() as tx:
+            await erasure.close(tx, replace(bob, reauthenticated_at=THEN - timedelta(days=1)))
+        move(THEN)
+        for _ in range(2):
+            assert await handing_over.hand_over(announced.handle, tmp_path / "passed") == 2
+    passed = {path.name: path for path in (tmp_path / "passed").iterdir()}
+    assert set(passed) == {f"{who.account_id}.zip" for who in (ada, grace)}
+    with zipfile.ZipFile(passed[f"{ada.account_id}.zip"]) as archive:
+        assert ADA in archive.read("data/account.jsonl").decode()
+    async with transaction() as tx:
+        entries = await tx.exec(select(TrailEntry).where(TrailEntry.account_id == ada.account_id))
+        seen = {(entry.action, entry.actor_id) for entry in entries}
+    assert {("transfer:handed-over", None), ("export:sent", None)} <= seen
 
 
 @pytest.mark.promise("3.7")

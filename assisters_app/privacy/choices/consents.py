@@ -27,7 +27,7 @@ from assisters_app.base.errors import NotFound, Refused
 from assisters_app.privacy import promises
 from assisters_app.privacy.choices import suppressions
 from assisters_app.privacy.choices.tables import Consent
-from assisters_app.privacy.policies import policy
+from assisters_app.privacy.policies import versions
 
 RENEWABLE = timedelta(days=60)  # how long before its end consent can be given once more
 PERSONS_OWN = ("settings", "renewal")  # how consent is given: by the person, in their settings, and in no other way
@@ -235,7 +235,7 @@ async def _append(tx: Tx, account_id: UUID, purpose: Purpose, *, given: bool, so
             purpose=purpose.id,
             given=given,
             text=purpose.text,
-            policy_version=policy.CURRENT.version,
+            policy_version=(await versions.in_force(tx)).version,
             source=source,
             created_at=now(),
             expires_at=months_later(now(), purpose.months) if given else None,

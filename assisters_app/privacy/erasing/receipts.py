@@ -31,7 +31,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
 from assisters_app.privacy.erasing.tables import ErasureKey, ErasureReceipt
-from assisters_app.privacy.policies import policy
+from assisters_app.privacy.policies import versions
 
 KIND = "assisters-erasure-receipt/1"
 FIRST = "0" * 64  # what the first receipt names as the one before it
@@ -67,6 +67,7 @@ async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureRe
     await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
     last = (await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number).desc()).limit(1))).first()
     number, at = last.number + 1 if last else 1, now()
+    current = await versions.in_force(tx)
     body = _canonical(
         {
             "kind": KIND,
@@ -74,7 +75,7 @@ async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureRe
             "number": number,
             "previous": link(last.body) if last else FIRST,
             "issued_at": at.isoformat(),
-            "policy": {"version": policy.CURRENT.version, "sha256": policy.CURRENT.sha256},
+            "policy": {"version": current.version, "sha256": current.sha256},
             **facts,
         }
     )

@@ -21,7 +21,7 @@ from assisters_app.base.db import Tx
 from assisters_app.base.marks import Rows, mark_of
 from assisters_app.privacy import inventory, processors
 from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
-from assisters_app.privacy.policies import policy
+from assisters_app.privacy.policies import versions
 from assisters_app.privacy.rights import requests
 
 SHOWN = 50  # rows of each table; a page that lists a million calls is read by nobody
@@ -108,7 +108,7 @@ async def copy(tx: Tx, who: Person, *, outcome: str = "Shown in the dashboard") 
     trail.write(tx, "account:accessed", account_id=who.account_id, actor_id=who.account_id)
     subject = await subject_of(tx, who.account_id)
     sections = [await _section(tx, table, rows, subject) for table, rows in inventory.personal_tables() if rows.export]
-    return Copy(who.email, now(), policy.CURRENT.version, tuple(sections), context())
+    return Copy(who.email, now(), (await versions.in_force(tx)).version, tuple(sections), context())
 
 
 def context() -> Context:

@@ -39,7 +39,7 @@ from assisters_app.base.marks import Rows
 from assisters_app.base.settings import settings
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
-from assisters_app.privacy.policies import policy
+from assisters_app.privacy.policies import versions
 from assisters_app.privacy.rights import forms, requests, totals
 from assisters_app.privacy.rights.archive import Archive, append
 from assisters_app.privacy.rights.forms import Row
@@ -75,6 +75,7 @@ class Export:
     account_id: UUID
     made_at: datetime
     file_name: str
+    by_us: bool = False  # handed over in a transfer that was announced (policy 3.7), not asked for by the person
 
 
 async def begin(tx: Tx, who: Person) -> Export:
@@ -141,7 +142,7 @@ async def _write_tables(tx: Tx, export: Export, to: _Sink) -> None:
             "format": FORMAT,
             "made_at": export.made_at.isoformat(),
             "account_id": str(export.account_id),
-            "policy_version": policy.CURRENT.version,
+            "policy_version": (await versions.in_force(tx)).version,
             "totals": await totals.of(tx, subject.organization_ids),
             "files": to.archive.lines(),
         }
@@ -199,7 +200,7 @@ async def _end(export: Export, progress: Progress, file: Overtaking, writing: as
             tx,
             "export:sent" if progress.state == "done" else "export:broken-off",
             account_id=export.account_id,
-            actor_id=export.account_id,
+            actor_id=None if export.by_us else export.account_id,
             rows=progress.rows // len(FORMS),
             bytes=progress.sent,
         )
