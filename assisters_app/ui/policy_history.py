@@ -132,7 +132,7 @@ def changed(change: Any) -> rx.Component:
 def _edition(edition: Any) -> rx.Component:
     return card(
         rows(
-            ("In force since", edition.effective_on),
+            ("In force from", edition.effective_on),
             ("Published", edition.published_on),
             ("SHA-256 of the text", rx.el.code(edition.sha256, class_name="text-xs break-all")),
         ),
