@@ -50,10 +50,29 @@ CAST = (
     Character("Grace", "grace@assisters.example", "Assisters", "America/New_York", 0, 0, staff=True),
 )
 
-MODELS = (  # name, endpoint, share, usual input and output tokens
-    ("assisters-chat-v1", "/v1/chat/completions", 0.7, 900, 350),
-    ("assisters-vision-v1", "/v1/chat/completions", 0.1, 1_600, 250),
-    ("assisters-embed-v1", "/v1/embeddings", 0.2, 400, 0),
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """One kind of call: its share of all, its usual tokens, and how many units (of what its family counts) it uses."""
+
+    model: str
+    endpoint: str
+    share: float
+    given: int = 0
+    made: int = 0
+    unit: str = ""
+    units: int = 0
+
+
+HABITS = (
+    Habit("assisters-chat-v1", "/v1/chat/completions", 0.60, 900, 350),
+    Habit("assisters-vision-v1", "/v1/chat/completions", 0.10, 1_600, 250),
+    Habit("assisters-embed-v1", "/v1/embeddings", 0.16, 400),
+    Habit("assisters-moderation-v1", "/v1/moderations", 0.04, 120),
+    Habit("assisters-rerank-v1", "/v1/rerank", 0.03, 2_400, 0, "document", 12),
+    Habit("assisters-whisper-v1", "/v1/audio/transcriptions", 0.03, 0, 0, "second", 75),
+    Habit("assisters-tts-v1", "/v1/audio/speech", 0.02, 0, 0, "character", 420),
+    Habit("assisters-image-v1", "/v1/images/generations", 0.02, 0, 0, "image", 1),
 )
 FAILURES = ((400, "invalid_request_error"), (429, "rate_limit_exceeded"), (502, "upstream_error"))
 
@@ -156,10 +175,10 @@ def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:
         at = datetime.combine(day, time(), UTC) + timedelta(hours=hour, microseconds=chance.randrange(10**6))
         if at > life.today:
             continue
-        model, endpoint, _, usual_in, usual_out = chance.choices(MODELS, [row[2] for row in MODELS])[0]
+        habit = chance.choices(HABITS, [one.share for one in HABITS])[0]
         failed = chance.random() < 0.03  # noqa: PLR2004 (three in a hundred)
         status, code = chance.choice(FAILURES) if failed else (200, "")
-        stream = endpoint.endswith("completions") and chance.random() < 0.6  # noqa: PLR2004 (six in ten)
+        stream = habit.endpoint.endswith("completions") and chance.random() < 0.6  # noqa: PLR2004 (six in ten)
         took = round(600 * math.exp(chance.gauss(0, 0.6)))
         yield Event(
             request_id=ids.new_id(),
@@ -167,13 +186,15 @@ def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:
             organization_id=life.person.organization_id,
             key_id=chance.choices(life.key_ids, [3, 1])[0],
             mode="live",
-            endpoint=endpoint,
-            model=model,
+            endpoint=habit.endpoint,
+            model=habit.model,
             status=status,
             outcome="failed" if failed else "completed",
             error_code=code,
-            input_tokens=0 if failed else round(usual_in * math.exp(chance.gauss(0, 0.5))),
-            output_tokens=0 if failed else round(usual_out * math.exp(chance.gauss(0, 0.5))),
+            input_tokens=0 if failed else _about(habit.given, chance),
+            output_tokens=0 if failed else _about(habit.made, chance),
+            units=0 if failed else _about(habit.units, chance),
+            unit=habit.unit,
             stream=stream,
             duration_ms=took,
             first_token_ms=round(took * chance.uniform(0.2, 0.4)) if stream and not failed else None,
@@ -183,7 +204,12 @@ def _day(day: date, life: Life, chance: random.Random) -> Iterator[Event]:
         )
 
 
+def _about(usual: int, chance: random.Random) -> int:
+    """Return a number that is usually about `usual`, at least 1 unless that is 0."""
+    return max(1, round(usual * math.exp(chance.gauss(0, 0.5)))) if usual else 0
+
+
 def _priced(call: Event, prices: dict[str, rating.PriceVersion]) -> Event:
     price = prices[call.model]
-    nano = rating.cost(price, call.input_tokens, call.cached_tokens, call.output_tokens)
+    nano = rating.cost(price, call.input_tokens, call.cached_tokens, call.output_tokens, call.units)
     return dataclasses.replace(call, cost_nano=nano, price_version=price.version)

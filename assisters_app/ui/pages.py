@@ -89,7 +89,12 @@ PAGES: tuple[Page, ...] = (
         words="chat try model prompt",
     ),
     Page(
-        "/dashboard/billing", "Billing", "billing", section="Build", icon="wallet", words="balance top-up invoice plan"
+        "/dashboard/billing",
+        "Billing",
+        "billing.screen",
+        section="Build",
+        icon="wallet",
+        words="balance top-up invoice plan",
     ),
     # Your data
     Page(

@@ -9,7 +9,7 @@ from assisters_app.base import clock, settings
 from assisters_app.base.db import transaction
 from assisters_app.billing import topups
 from assisters_app.doubles.stripe.serving import served
-from assisters_app.ui.billing import BillingState
+from assisters_app.ui.billing.state import BillingState
 
 
 @pytest.fixture(scope="module")
