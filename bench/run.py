@@ -40,6 +40,7 @@ INTERVAL = 100.0  # ms between two events of a stream
 STALL = INTERVAL + 200.0  # ms; a longer gap between two events is a stall
 LADDER = (1, 32, 128, 500, 1_000)  # concurrent streams, until one stalls
 TOKENS = 20  # events of a stream
+WORKERS = (1, 2, 4)  # of which the cost of a request is compared, all on the server's one core
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def main() -> int:
         bench = Bench(QUICK if chosen.quick else USUAL, ends)
         bench.open(place, chosen.latency_ms, set(filter(None, chosen.only.split(","))))
         bench.measure()
+        if bench.ours():
+            bench.compare_workers()
         bench.ingest = ingesting.measure() if bench.ours() else None
     report(bench, time.monotonic() - began)
     return int(any(found.failed for found in bench.found.values()))
@@ -100,6 +103,7 @@ class Bench:
         self.running: list[Running] = []
         self.missing: list[tuple[Subject, str]] = []
         self.ingest: ingesting.Ingest | None = None
+        self.by_workers: dict[int, list[float]] = {}  # µs of CPU for a request, one figure a round
         self._ends = ends
 
     def open(self, place: Path, latency_ms: float, only: set[str]) -> None:
@@ -110,7 +114,7 @@ class Bench:
             self._ends.callback(self.mock.child.end)
             url = f"http://127.0.0.1:{self.mock.port}/v1"
             self.postgres, self.cache = self._ends.enter_context(house.open_house(place, url))
-            keys = house.customers()
+            keys = self.keys = house.customers()
         for subject in (
             subjects.ours("ours", "Assisters, API alone", "api_alone", keys, 1),
             subjects.ours("mounted", "Assisters, with the pages", "create", keys, 1),
@@ -162,6 +166,34 @@ class Bench:
         for running in self.running:
             tree = _tree(running.child.mark.pid)
             self.found[running.subject.name].memory = sum(one.memory_info().rss for one in tree) / 2**20
+
+    def compare_workers(self) -> None:
+        """Have one, two and four workers share one core, to see whether a request is dearer among many.
+
+        More cores would show more requests; what one costs shows on a single core already whether there is anything
+        that workers do twice, or wait for each other for. Each has as many callers as the one has: with fewer, a worker
+        finds less to do at each wake-up, and a request is dearer for a reason of its own.
+        """
+        print("Workers …", flush=True)
+        running = []
+        for count in WORKERS:
+            subject = subjects.ours(f"workers{count}", f"{count} workers on one core", "api_alone", self.keys, count)
+            running.append(subjects.start(subject, SERVER))
+            self._ends.callback(running[-1].child.end)
+            self._load(running[-1], "closed", connections=8 * count, seconds=1.0)  # warm, each of them
+        for number in range(self.length.rounds):
+            for one in running if number % 2 else reversed(running):
+                self._cost(one)
+        for one in running:
+            one.child.end()
+
+    def _cost(self, running: Running) -> None:
+        before = _cpu(running.child.mark.pid)
+        callers = CONNECTIONS * running.subject.workers
+        full = self._load(running, "closed", connections=callers, seconds=self.length.full)
+        cost = (_cpu(running.child.mark.pid) - before) / max(full["answered"], 1) * 1e6
+        self.by_workers.setdefault(running.subject.workers, []).append(cost)
+        self.found.setdefault(running.subject.name, Found()).failed += full["failed"] + full["unanswered"]
 
     def _round(self, running: Running) -> None:
         found = self.found[running.subject.name]
@@ -266,10 +298,22 @@ def report(bench: Bench, seconds: float) -> None:
     for running in bench.running:
         failed = bench.found[running.subject.name].failed
         print(f"  {running.subject.title:38}{running.subject.switched_on}" + (f"  ({failed} FAILED)" if failed else ""))
+    if bench.by_workers:
+        print(f"\n{_by_workers(bench.by_workers)}")
     if bench.ingest is not None:
         print(f"\n{bench.ingest.sentence(bench.rate('ours'))}")
     _ratios(bench)
     _last_line(bench)
+
+
+def _by_workers(measured: dict[int, list[float]]) -> str:
+    costs = {count: statistics.median(values) for count, values in measured.items()}
+    alone = costs[min(costs)]
+    told = [
+        f"{count}: {cost:.0f} µs" + ("" if cost == alone else f" (x {cost / alone:.2f})")
+        for count, cost in sorted(costs.items())
+    ]
+    return f"CPU for a request by so many workers on that one core: {', '.join(told)}."
 
 
 def _ratios(bench: Bench) -> None:
