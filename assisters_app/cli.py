@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     passing.add_argument("transfer", metavar="TRANSFER", help="its handle, tra_…, from the staff page")
     passing.add_argument("directory", metavar="DIRECTORY", type=Path)
+    purpose = "Print what may be used to train models now: of people who agreed, said since then. A JSON line each."
+    add("training-export", _training_export, purpose)
     add("seed", _seed, "Fill a development database with Ada, Bob, Mallory, Grace and thirteen months of usage.")
     account = add("create-account", _create_account, "Create an account and print the link that opens it.")
     account.add_argument("email", metavar="EMAIL")
@@ -214,6 +216,23 @@ def _hand_over(chosen: argparse.Namespace) -> int:
 
     _use_what_runs()
     return _in_the_house(pass_on())
+
+
+def _training_export(_: argparse.Namespace) -> int:
+    from assisters_app.base.db import transaction
+    from assisters_app.privacy.keeping.training import training_export
+
+    async def export() -> int:
+        count = 0
+        async with transaction() as tx:
+            async for sample in training_export(tx):
+                print(json.dumps({"sent": sample.sent, "got": sample.got}, ensure_ascii=False))
+                count += 1
+        print(f"{count} samples. Ask again for the next run: who has withdrawn is not in it.", file=sys.stderr)
+        return 0
+
+    _use_what_runs()
+    return _in_the_house(export())
 
 
 def _promise(sentence: "Standing") -> str:

@@ -21,7 +21,9 @@ from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
 from assisters_app.billing import ledger, months, rating
 from assisters_app.billing import receipts as request_receipts
+from assisters_app.gateway.content import buckets, contents
 from assisters_app.keys.tables import ApiKey
+from assisters_app.privacy.choices import consents
 from assisters_app.privacy.erasing import erasure, purge, receipts
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.rights import export
@@ -41,6 +43,7 @@ COMMANDS = (
     "import-export",
     "doctor",
     "promises",
+    "training-export",
     "hand-over",
     "backup",
     "restore",
@@ -246,6 +249,21 @@ async def test_an_export_is_read_in_by_a_command_that_says_what_it_comes_to(type
     assert f"of {ADA} were read in, and the totals are those of the export" in done.stdout
     async with transaction() as tx:
         assert (await tx.get(Account, person.account_id)).email == ADA
+
+
+@pytest.mark.promise("1.10")
+async def test_training_gets_a_line_for_what_somebody_agreed_to_and_none_for_anybody_else(typed):
+    ada, bob = await customer(ADA), await customer(BOB)
+    async with transaction() as tx:
+        await consents.choose(tx, ada, "training", given=True)
+    async with transaction() as tx:
+        await buckets.ahead(tx)
+        side = contents.Side("text/plain", "hello", 5)
+        said = [contents.Said(new_id(), one.organization_id, now(), side, side) for one in (ada, bob)]
+        assert await contents.keep(tx, said) == 2
+    done = typed("training-export")
+    assert (done.returncode, done.stdout) == (0, '{"sent": "hello", "got": "hello"}\n'), done.stderr
+    assert done.stderr.startswith("1 samples.")
 
 
 async def test_a_backup_is_made_and_restored_from_the_command_line_and_ada_stays_erased(typed):
