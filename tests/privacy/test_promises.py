@@ -27,7 +27,7 @@ SENTENCES = [part.id for section in policy.CURRENT.sections for part in section.
 
 # What is still to come: each list only ever gets shorter, and ends empty.
 STILL = """
-1.3 1.7 1.8 3.1 3.2 3.3 3.4 3.5 4.1 5.1 5.2 5.3 5.4 5.6 6.3 8.1 8.2 11.3
+1.3 1.7 5.2 5.3 5.4 5.6
 """
 STILL_UNCHECKED = set(STILL.split())
 STILL_UNTESTED = set(STILL.split())
@@ -252,6 +252,14 @@ async def test_these_checks_hold(house):
     ):
         (result,) = await proving.look(name)
         assert result.state == "holds", result.found
+
+
+@pytest.mark.promise("0.1")
+async def test_in_a_house_that_has_just_opened_every_sentence_is_true(house):
+    await proving.look()
+    untrue = {one.id: [result.found for result in one.results] for one in (await standing()).values() if not one.true}
+    assert {id_: found for id_, found in untrue.items() if id_ not in STILL_UNCHECKED | {"0.1"}} == {}
+    assert bool(untrue) == bool(STILL_UNCHECKED)
 
 
 @pytest.mark.promise("10.1", "10.2")
