@@ -375,7 +375,11 @@ def _changing() -> rx.Component:
 
 
 def _prove(what_for: str) -> rx.Component:
-    return rx.el.div(link_button("Confirm that it is you ", what_for, to=CONFIRM), class_name="mt-4")
+    return rx.el.div(
+        rx.el.p("Show that it is you ", what_for, ".", class_name="mb-3 text-muted"),
+        link_button("Confirm that it is you", to=CONFIRM),
+        class_name="mt-4",
+    )
 
 
 def _signing_in() -> rx.Component:
