@@ -53,6 +53,13 @@ IDEMPOTENCY = Parameter(
     {"type": "string", "maxLength": 255, "pattern": "^[ -~]+$", "examples": ["9c6f2a1e-invoice-42"]},
     "header",
 )
+STORING = Parameter(
+    "X-Store-Content",
+    "`false` leaves this call out of what a key keeps of its content for a day; no key keeps any unless its owner turns "
+    'that on. `"store": false` in a JSON body does the same.',
+    {"type": "string", "enum": ["true", "false"]},
+    "header",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,8 @@ class Operation:
     @property
     def takes_beside_its_body(self) -> tuple[Parameter, ...]:
         """Return every parameter in the path, the query and the headers."""
-        return (*self.parameters, IDEMPOTENCY) if self.repeatable else self.parameters
+        storing = (STORING,) if self.metered else ()
+        return (*self.parameters, *storing, IDEMPOTENCY) if self.repeatable else self.parameters
 
 
 OPERATIONS = (
