@@ -169,6 +169,7 @@ PAGES: tuple[Page, ...] = (
         "Legal",
         words="transparency subpoena warrant",
     ),
+    Page("/receipts", "Check a receipt", "check_receipt", "public", "Legal", words="verify erasure signature proof"),
     Page("/receipts/[receipt_number]", "Receipt of an erasure", "receipt", "public"),
     Page("/closed", "Your account is closed", "closed", "public"),
 )

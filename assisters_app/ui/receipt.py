@@ -2,17 +2,39 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import reflex as rx
 
 from assisters_app.base.errors import NotFound
-from assisters_app.privacy.erasing import receipts
-from assisters_app.ui.parts import anchor, card, copyable, empty, heading, notice, number, rows, skeleton, table, time
+from assisters_app.privacy.erasing import erasure, errands, receipts
+from assisters_app.ui.parts import (
+    anchor,
+    badge,
+    card,
+    copyable,
+    empty,
+    heading,
+    link,
+    notice,
+    number,
+    rows,
+    skeleton,
+    table,
+    time,
+)
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
 
+STEPS = {
+    "calls": "Calls under way",
+    "sign-in": "Sign-in",
+    "stripe": "Stripe",
+    "valkey": "Counters and caches",
+    "open tabs": "Open tabs",
+}
 LOOKS = (0.5, 1, 1, 2, 2, 3, 5, 5, 10, 15, 15)  # seconds between looks, while a worker carries the erasure out
 
 
@@ -33,6 +55,22 @@ class LineView:
         return cls(line["table"], line["title"], line["goes"], line["stays"], line["ground"] or "", line["until"] or "")
 
 
+@dataclass(frozen=True, slots=True)
+class LaterView:
+    """What had still to be done at another company. `finished` is ISO 8601 in UTC, "" while it is not done."""
+
+    processor: str
+    outcome: str
+    promised: str
+    finished: str
+
+    @classmethod
+    def of(cls, state: errands.State) -> Self:
+        """Return how far one errand is."""
+        finished = state.finished_at.isoformat() if state.finished_at else ""
+        return cls(state.processor.capitalize(), _sentence(state.outcome), state.promised_for.isoformat(), finished)
+
+
 class ReceiptState(AppState):
     """What one receipt says. `phase` is "waiting" while there is none yet, "none" when it was waited for in vain."""
 
@@ -49,6 +87,9 @@ class ReceiptState(AppState):
     gone: list[LineView] = []
     kept: list[LineView] = []
     elsewhere: list[list[str]] = []
+    later: list[LaterView] = []
+    so_far: list[list[str]] = []
+    completes: str = ""
 
     @rx.event(background=True)
     @access("public")
@@ -67,6 +108,8 @@ class ReceiptState(AppState):
     async def _looked(self, asked: str) -> bool:
         try:
             async with for_anyone() as tx:
+                so_far = await erasure.so_far(tx, asked)
+                later = await errands.of(tx, asked)
                 receipt = await receipts.shown(tx, asked)
         except NotFound:
             receipt = None
@@ -75,7 +118,9 @@ class ReceiptState(AppState):
                 return True
             if receipt is None:
                 self.phase = "waiting"
+                self.so_far = _steps(so_far)
                 return False
+            self.later = [LaterView.of(one) for one in later]
             self._show(receipt)
         return True
 
@@ -85,7 +130,8 @@ class ReceiptState(AppState):
         lines = [LineView.of(line) for line in facts["tables"]]
         self.gone = [line for line in lines if line.goes]
         self.kept = [line for line in lines if line.stays]
-        self.elsewhere = [[name, outcome] for name, outcome in facts["elsewhere"].items()]
+        self.elsewhere = _steps(facts["elsewhere"].items())
+        self.completes = facts.get("completes", "")
         self.number, self.subject, self.previous = receipt.number, facts["subject"], facts["previous"]
         self.requested, self.carried_out = facts["requested_at"], facts["carried_out_at"]
         self.signature, self.public_key = receipt.signature, receipt.public_key
@@ -93,6 +139,14 @@ class ReceiptState(AppState):
 
 
 load = ReceiptState.load
+
+
+def _steps(done: Iterable[tuple[str, str]]) -> list[list[str]]:
+    return [[STEPS.get(name, name.capitalize()), _sentence(outcome)] for name, outcome in done]
+
+
+def _sentence(outcome: str) -> str:
+    return outcome[:1].upper() + outcome[1:]
 
 
 def _genuine(receipt: receipts.Receipt) -> bool:
@@ -132,6 +186,7 @@ def _waiting() -> rx.Component:
             rx.el.p("Number ", rx.el.code(ReceiptState.handle), class_name="mt-3 text-muted"),
             role="status",
         ),
+        rx.cond(ReceiptState.so_far.length() > 0, rx.el.div(_done(ReceiptState.so_far), class_name="mt-4")),
         aria_busy="true",
     )
 
@@ -173,6 +228,22 @@ def _receipt() -> rx.Component:
                 class_name="mt-4",
             ),
         ),
+        rx.cond(
+            ReceiptState.completes != "",
+            notice(
+                "This receipt completes another: ",
+                link("see what was erased before", to="/receipts/" + ReceiptState.completes),
+                ".",
+            ),
+            rx.fragment(_tables(), _later()),
+        ),
+        card(_done(ReceiptState.elsewhere), title="Outside the tables"),
+        _proof(),
+    )
+
+
+def _tables() -> rx.Component:
+    return rx.fragment(
         card(
             _lines(
                 ReceiptState.gone, ("What", "Table", "Rows"), lambda line: (line.title, _table(line), number(line.goes))
@@ -193,20 +264,47 @@ def _receipt() -> rx.Component:
             ),
             title="Kept, without what identified anyone",
         ),
+    )
+
+
+def _later() -> rx.Component:
+    """Return what is left to be done at other companies, nothing where there is nothing of the kind."""
+    return rx.cond(
+        ReceiptState.later.length() > 0,
         card(
-            rx.el.dl(
-                rx.foreach(
-                    ReceiptState.elsewhere,
-                    lambda done: rx.el.div(
-                        rx.el.dt(done[0], class_name="text-muted sm:w-48"),
-                        rx.el.dd(done[1]),
-                        class_name="flex flex-col sm:flex-row py-2 border-t border-line first:border-0",
-                    ),
-                )
-            ),
-            title="Outside the tables",
+            rx.el.ul(rx.foreach(ReceiptState.later, _errand), class_name="space-y-3"),
+            title="At other companies, since then",
+            lead="What could not be done on the day is tried again until it is done; then a second receipt follows.",
         ),
-        _proof(),
+    )
+
+
+def _errand(later: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.span(later.processor, class_name="font-medium"),
+            rx.cond(later.finished != "", badge("Done", tone="good"), badge("Pending", tone="warn")),
+            class_name="flex items-center gap-2",
+        ),
+        rx.el.p(later.outcome, ".", class_name="text-muted"),
+        rx.cond(
+            later.finished != "",
+            rx.el.p("Done on ", time(later.finished, "date"), ".", class_name="text-muted"),
+            rx.el.p("Promised by ", time(later.promised, "date"), ".", class_name="text-muted"),
+        ),
+    )
+
+
+def _done(steps: Any) -> rx.Component:
+    return rx.el.dl(
+        rx.foreach(
+            steps,
+            lambda done: rx.el.div(
+                rx.el.dt(done[0], class_name="text-muted sm:w-48"),
+                rx.el.dd(done[1]),
+                class_name="flex flex-col sm:flex-row py-2 border-t border-line first:border-0",
+            ),
+        )
     )
 
 
@@ -243,6 +341,7 @@ def _proof() -> rx.Component:
             class_name="space-y-3",
         ),
         title="To verify it without us",
+        action=link("Check a receipt", to="/receipts"),
         lead="python -m assisters_app verify-receipt FILE does it without a network, or check the Ed25519 signature over the "
         "exact text of the body yourself. The subject is the SHA-256 of the salt from your "
         "mail, a colon and your address: only with the salt can anyone show whose receipt this is.",

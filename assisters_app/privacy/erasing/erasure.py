@@ -5,6 +5,7 @@
     erase_now(tx, who) -> Closing           the same without grace; nobody can sign in any more
     undo(tx, who)                           during the grace; raises Refused when there is nothing to undo
     pending(tx, account_id) -> Closing | None
+    so_far(tx, receipt)                     what has been done already, while it is being carried out
 
 `plan`, `close` and `erase_now` demand a recent proof of identity (Refused code "reauthenticate"). What is decided here
 is carried out in `purge`.
@@ -126,6 +127,14 @@ async def pending(tx: Tx, account_id: UUID) -> Closing | None:
     """Return the closing under way for an account, for the banner with the countdown."""
     waiting = (await tx.exec(_under_way(account_id))).first()
     return _closing(waiting) if waiting else None
+
+
+async def so_far(tx: Tx, receipt: str) -> tuple[tuple[str, str], ...]:
+    """Return what has been done already, step by step, for who knows the number of a receipt that is to come."""
+    handle_ = col(Erasure.progress)["receipt"].as_string()
+    erasure = (await tx.exec(select(Erasure).where(handle_ == receipt, col(Erasure.carried_out_at).is_(None)))).first()
+    done = erasure.progress.get("elsewhere", {}) if erasure else {}
+    return tuple((name, str(step["outcome"])) for name, step in done.items())
 
 
 async def _ask(tx: Tx, who: Person, at: datetime, *, at_once: bool) -> Closing:

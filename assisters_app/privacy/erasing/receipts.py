@@ -2,6 +2,7 @@
 
     issue(tx, receipt_handle, facts) -> ErasureReceipt      in the transaction that erases
     verify(body, signature, public_key) -> Facts dict       raises NotGenuine; needs no database and no settings
+    judge(tx, text) -> Judged                               for the public page, of a file that anybody may hold
     verify_chain(receipts) -> int                           raises NotGenuine; how many hold together
     shown(tx, receipt_handle) -> Receipt                    for the public page; raises NotFound
     keys(tx) -> tuple[Key, …]                               every key that ever signed, as published
@@ -60,6 +61,15 @@ class Key:
 
     public_key: str  # base64
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is to be thought of a file: "genuine", "altered", "foreign" (another's key), "unknown", "unreadable"."""
+
+    verdict: str
+    handle: str = ""
+    carried_out_at: str = ""  # ISO 8601 in UTC
 
 
 async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureReceipt:
@@ -154,6 +164,24 @@ async def shown(tx: Tx, receipt_handle: str) -> Receipt:
 async def chain(tx: Tx) -> tuple[Receipt, ...]:
     """Return every receipt from the first, for the check that the chain holds."""
     return tuple(_receipt(one) for one in await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number))))
+
+
+async def judge(tx: Tx, text_: str) -> Judged:
+    """Say of a receipt's file, as anybody may hold it, whether it is one of ours and stands where it says."""
+    try:
+        file = json.loads(text_)
+        body, signature, key = (str(file[name]) for name in ("body", "signature", "public_key"))
+        facts = verify(body, signature, key)
+        handle, number = str(facts["receipt"]), int(facts["number"])
+    except NotGenuine:
+        return Judged("altered")
+    except (ValueError, KeyError, TypeError, RecursionError):  # the last: a file that is nothing but brackets
+        return Judged("unreadable")
+    if key not in {one.public_key for one in await keys(tx)}:
+        return Judged("foreign")  # anybody can sign with a key of their own
+    ours = (await tx.exec(select(ErasureReceipt).where(ErasureReceipt.handle == handle))).first()
+    stands = ours is not None and (ours.body, ours.number) == (body, number)
+    return Judged("genuine" if stands else "unknown", handle, facts["carried_out_at"])
 
 
 async def newest(tx: Tx, most: int) -> tuple[Receipt, ...]:
