@@ -223,13 +223,13 @@ def _cells(row: Any) -> tuple[Any, ...]:
         rx.el.div(
             rx.cond(
                 row.is_open,
-                button("Answer", kind="secondary", size="small", on_click=DemandsState.ask("answer", row.handle)),
+                button("Answer", kind="ghost", size="small", on_click=DemandsState.ask("answer", row.handle)),
             ),
             rx.cond(
                 row.untold > 0,
-                button("Tell", kind="secondary", size="small", on_click=DemandsState.ask("tell", row.handle)),
+                button("Tell", kind="ghost", size="small", on_click=DemandsState.ask("tell", row.handle)),
             ),
-            class_name="flex flex-wrap gap-2 max-sm:mt-2 pl-px",
+            class_name="flex flex-wrap gap-2",
         ),
     )
 

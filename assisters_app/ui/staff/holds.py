@@ -228,13 +228,13 @@ def _cells(row: Any) -> tuple[Any, ...]:
         rx.cond(
             row.released == "",
             rx.el.div(
-                button("Renew", kind="secondary", size="small", on_click=HoldsState.ask("renew", row.handle)),
+                button("Renew", kind="ghost", size="small", on_click=HoldsState.ask("renew", row.handle)),
                 rx.cond(
                     ~row.told,
-                    button("Tell", kind="secondary", size="small", on_click=HoldsState.ask("tell", row.handle)),
+                    button("Tell", kind="ghost", size="small", on_click=HoldsState.ask("tell", row.handle)),
                 ),
-                button("Release", kind="secondary", size="small", on_click=HoldsState.ask("release", row.handle)),
-                class_name="flex flex-wrap gap-2 max-sm:mt-2 pl-px",
+                button("Release", kind="ghost", size="small", on_click=HoldsState.ask("release", row.handle)),
+                class_name="flex flex-wrap gap-2",
             ),
         ),
     )

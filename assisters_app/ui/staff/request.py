@@ -323,12 +323,13 @@ def _done() -> rx.Component:
             lambda row: (
                 rx.el.div(
                     rx.el.span(row.words, class_name="font-medium"),
-                    rx.el.span(row.by, class_name="block text-[0.8125rem] text-muted break-all"),
+                    rx.el.span(time(row.at), class_name="text-muted"),
+                    class_name="flex flex-wrap gap-x-3",
                 ),
-                time(row.at),
+                rx.el.span(row.by, class_name="text-muted break-all"),
             ),
             label="What was done with this request",
-            columns=("What, and by whom", "When"),
+            columns=("What, and when", "By"),
             phase=AskedState.phase,
             retry=AskedState.again,
             key=lambda row: row.at,
