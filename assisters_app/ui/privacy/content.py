@@ -161,7 +161,7 @@ def _cells(row: Any) -> tuple[Any, ...]:
             row.since != "",
             rx.el.span(
                 badge("for 24 hours", tone="warn"),
-                rx.el.span(" since ", time(row.since), class_name="text-[0.8125rem] text-muted"),
+                rx.el.span(" since ", time(row.since), class_name="max-sm:hidden text-[0.8125rem] text-muted"),
             ),
             rx.el.span("no", class_name="text-muted"),
         ),
