@@ -249,10 +249,13 @@ def _cells(call: Any) -> tuple[Any, ...]:
     return (
         time(call.at, "precise"),
         rx.el.span(badge(call.status, tone=call.tone), rx.cond(call.stream, badge("stream")), class_name="flex gap-1"),
-        rx.el.span(call.model, class_name="whitespace-nowrap"),
+        rx.el.div(
+            rx.el.span(call.model, class_name="whitespace-nowrap"),
+            rx.cond(call.units != "", rx.el.span(call.units, class_name="block text-xs text-muted")),
+        ),
         rx.el.span(call.key_name, class_name="block max-w-40 truncate"),
-        number(call.input_tokens),
-        number(call.output_tokens),
+        _tokens(call.input_tokens, call.units),
+        _tokens(call.output_tokens, call.units),
         call.cost,
         rx.el.span(call.took, class_name="whitespace-nowrap"),
         link_button(
@@ -263,6 +266,11 @@ def _cells(call: Any) -> tuple[Any, ...]:
             aria_label="Details of the request " + call.handle,
         ),
     )
+
+
+def _tokens(count: Any, units: Any) -> Any:
+    """Return a count of tokens; nothing where it is something else that was counted."""
+    return rx.cond((units != "") & (count == 0), "—", number(count))
 
 
 def _pages() -> rx.Component:

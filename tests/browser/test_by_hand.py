@@ -171,3 +171,40 @@ def test_the_first_stop_of_a_page_leads_past_the_navigation(inside: Page):
     inside.keyboard.press("Enter")
     inside.keyboard.press("Tab")
     assert inside.evaluate("document.activeElement.closest('main') !== null")
+
+
+@pytest.mark.browser
+def test_the_reference_finds_a_route_and_an_error_code_as_one_types(page: Page):
+    open_at(page, "/docs/reference")
+    finder, places = page.get_by_label("Find in the reference"), page.get_by_role("navigation", name="On this page")
+    everything = places.get_by_role("link").count()
+    finder.fill("rerank")
+    expect(places.get_by_role("link").first).to_be_visible()
+    assert 0 < places.get_by_role("link").count() < everything
+    finder.press("Enter")
+    expect(page).to_have_url(re.compile("/docs/reference#rerank$"))
+    expect(page.locator("#rerank")).to_be_in_viewport()
+    finder.fill("insufficient_quota")  # a code: found, though the list of contents does not name codes
+    expect(places.get_by_role("link")).to_have_count(1)
+    finder.fill("no such thing")
+    expect(page.get_by_text("Nothing has that name.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="0 places")).to_have_count(1)
+
+
+@pytest.mark.browser
+def test_the_quickstarts_code_is_in_the_language_one_chose_and_copies_as_it_is_shown(page: Page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_at(page, "/docs")
+    for language, what, begins in (
+        ("Node", "Node code", "import OpenAI"),
+        ("curl", "curl command", "curl "),
+        ("Python", "Python code", "from openai import OpenAI"),
+    ):
+        page.get_by_role("radiogroup", name="Language", exact=True).get_by_text(language, exact=True).click()
+        shown = page.locator("pre:visible").filter(has_text=begins).first
+        expect(shown).to_be_visible()
+        page.get_by_role("button", name=f"Copy {what}").click()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(begins)
+        assert copied.strip() == shown.inner_text().strip()
+        assert "/v1" in copied

@@ -68,13 +68,13 @@ class Moved:
     def of(cls, number: int, row: MovementRow) -> Self:
         """Write a movement for its owner; `number` tells apart what happened at one moment."""
         about = f"{row.model}, {row.day:%d %b}" if row.model and row.day else row.model or ""
-        sign = "+" if row.amount_nano > 0 else ""
+        sign = "+" if row.amount_nano > 0 else "\N{MINUS SIGN}" if row.amount_nano else ""
         return cls(
             key=f"{row.at.isoformat()}/{number}",
             at=row.at.isoformat(),
             what=KINDS.get(row.kind, row.kind),
             about=about,
-            amount=sign + dollars(row.amount_nano),
+            amount=sign + dollars(abs(row.amount_nano)),
             into=row.amount_nano > 0,
         )
 

@@ -228,8 +228,8 @@ def _bill_cells(line: Any) -> tuple[Any, ...]:
             line.model, rx.el.span(line.version, class_name="block text-xs text-muted"), class_name="whitespace-nowrap"
         ),
         number(line.requests),
-        number(line.input_tokens),
-        number(line.output_tokens),
+        rx.cond(line.input_tokens > 0, number(line.input_tokens), "—"),
+        rx.cond(line.output_tokens > 0, number(line.output_tokens), "—"),
         rx.el.span(line.derivation, class_name="text-[0.8125rem] text-muted sm:whitespace-normal whitespace-nowrap"),
         rx.el.span(line.amount, rx.cond(line.holds, "", rx.fragment(" ", badge("does not add up", tone="bad")))),
     )

@@ -59,7 +59,7 @@ async def test_what_moved_is_listed_with_its_sign(ada, tab):
     shown = (await tab(ada).send(BillingState.load)).of(BillingState)
     assert {(row.what, row.amount, row.into) for row in shown["movements"]} == {
         ("Bonus", "+$10.00", True),
-        ("Usage", "-$0.002", False),
+        ("Usage", "\N{MINUS SIGN}$0.002", False),
     }
 
 
