@@ -185,7 +185,7 @@ def page() -> rx.Component:
             "Request log",
             link_button("Usage", to="/dashboard/usage"),
             button("Refresh", kind="secondary", on_click=RequestsState.load),
-            lead="Each call of the last 30 days. What was said in it is not kept, only that it was made.",
+            lead="Each call of the last 30 days. What was said in it is kept only where you asked for that, for a day.",
         ),
         _questions(),
         card(
