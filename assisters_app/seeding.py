@@ -21,6 +21,7 @@ from assisters_app.base.settings import settings
 from assisters_app.billing import ledger, plans, rating, receipts
 from assisters_app.keys import keys
 from assisters_app.privacy.keeping import retention
+from assisters_app.privacy.policies import telling
 from assisters_app.usage import ddl, events
 from assisters_app.usage.events import Event
 
@@ -90,6 +91,7 @@ async def seed() -> None:
                 made = await _make_keys(tx, person) if character.calls else ()
             await _live(tx, Life(person, made, character.calls, today), chance)
     await retention.sweep_by_the_clock()  # what was made too old to be kept goes at once, not within the half hour
+    await telling.tell_by_the_clock()  # and that the product was used is written down
 
 
 async def _arrive(tx: Tx, character: Character) -> Person:

@@ -46,7 +46,11 @@ class Edition:
 
 
 async def at_opening(tx: Tx) -> None:
-    """Publish the first version if none is; raise Refused (altered) when a published one was edited or is gone."""
+    """Publish the first version if none is; raise Refused (altered) when a published one was edited or is gone.
+
+    Also has everybody told who was not, and the use of the product noted, as soon as a worker is there.
+    """
+    await jobs.enqueue(tx, "policy.tell", once="policy.tell")
     if not (published := await _published(tx)):
         first = policy.VERSIONS[0]
         _write_down(tx, first, datetime.combine(first.effective_at, time(), UTC))
