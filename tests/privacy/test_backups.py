@@ -200,3 +200,10 @@ async def test_a_dump_that_fails_leaves_no_half_of_itself(house, monkeypatch):
         backups.back_up()
     assert "nothing" not in sentence(refused)
     assert list(backups._directory().iterdir()) == []
+
+
+async def test_a_file_that_is_no_backup_does_not_keep_the_others_from_being_destroyed(ada):
+    made = backups.back_up()
+    (made.file.parent / "stray.backup").write_text("I am something else.")
+    with frozen(made.made_at + timedelta(days=31)):
+        assert backups.sweep() == 2

@@ -11,6 +11,7 @@ import pytest
 from cast import ADA, BOB
 from customers import customer, key_of
 from markers import everything, fill
+from sqlalchemy import text
 from sqlmodel import select
 
 from assisters_app import asgi, doors
@@ -394,3 +395,18 @@ async def test_a_database_that_was_never_seen_opens_nothing_and_one_that_is_away
 
 def test_both_ways_to_serve_stand_behind_the_doors(house):
     assert isinstance(asgi.api_alone(), doors.Doors)
+
+
+async def test_a_job_that_was_in_hand_when_the_backup_was_made_does_not_keep_ada_in_it(ada, backup):
+    async with transaction() as tx:
+        await jobs.enqueue(tx, "mail.deliver", mail_id=str(ada.account_id))
+        await tx.sql(text("UPDATE procrastinate_jobs SET status = 'doing'"))
+    restore = await backup()
+    async with transaction() as tx:
+        await tx.sql(text("DELETE FROM procrastinate_jobs"))
+    await erased(ada)
+    await restore()
+    await reopening.reopen()
+    assert await is_open()
+    async with transaction() as tx:
+        assert str(ada.account_id) not in str(await everything(tx))

@@ -139,7 +139,12 @@ def _directory() -> Path:
 
 
 def _backup(file: Path) -> Backup:
-    return Backup(file, _made_at(file), file.stat().st_size)
+    """Return what is known of a file here; one that does not say when it was made is as old as the file."""
+    try:
+        made_at = _made_at(file)
+    except Refused:
+        made_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return Backup(file, made_at, file.stat().st_size)
 
 
 def _made_at(file: Path) -> datetime:

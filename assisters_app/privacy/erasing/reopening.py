@@ -33,6 +33,8 @@ from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
 from assisters_app.privacy.rights import requests
 
 ONE_AT_A_TIME = 7_236_021  # an advisory lock: two workers that start together do not both replay
+# What a worker had in hand when the backup was made nobody has in hand now; as "doing" it would outlive an erasure.
+NOBODY_WORKS = text("UPDATE procrastinate_jobs SET status = 'todo', queueing_lock = NULL WHERE status = 'doing'")
 REOPENED, LOST = "reopened", "lost"
 
 logger = logging.getLogger(__name__)
@@ -106,6 +108,7 @@ async def _replayed(known: dict[str, Told]) -> Reopened:
     logger.warning("This database is not the one that the erasure ledger knows: it is held against it first.")
     async with transaction() as tx:
         await tx.sql(text(f"DROP SCHEMA IF EXISTS {backups.BEFORE} CASCADE"))  # a restore that was killed at its end
+        await tx.sql(NOBODY_WORKS)
         put_back = await _put_receipts_back(tx, known.values())
         await tx.sql(delete(Session))
         mark = ledger.marker()
