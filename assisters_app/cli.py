@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     purpose = "Print what may be used to train models now: of people who agreed, said since then. A JSON line each."
     add("training-export", _training_export, purpose)
     add("seed", _seed, "Fill a development database with Ada, Bob, Mallory, Grace and thirteen months of usage.")
+    purpose = (
+        "Have a pretend person use everything and be erased, then look for her everywhere; exit code 1 if she is found."
+    )
+    add("canary", _canary, purpose)
+    purpose = "Enter an audit that people did, an attestation of a host, or an agreement with a company. It is public."
+    audit = add("record-audit", _record_audit, purpose)
+    audit.add_argument("kind", metavar="KIND", help="security, host, agreement:stripe … (a wrong one lists them all)")
+    audit.add_argument("says", metavar="SENTENCE", help="what was found, for everyone to read")
+    audit.add_argument("--on", type=date.fromisoformat, default=None, help="the day it was done (2026-11-24); today")
+    audit.add_argument("--failed", action="store_true", help="it found what must be put right first")
+    audit.add_argument("--evidence", default="", help="where the report is, or its SHA-256")
     account = add("create-account", _create_account, "Create an account and print the link that opens it.")
     account.add_argument("email", metavar="EMAIL")
     account.add_argument("--staff", action="store_true", help="make it, or the account there is, a member of staff")
@@ -241,6 +253,36 @@ def _promise(sentence: "Standing") -> str:
     broken = [one.found for one in sentence.results if one.state != "holds"]
     found = broken or [one.found for one in sentence.results] or [sentence.why or "Nothing checks it."]
     return f"{mark} {sentence.id:<5} {sentence.text} | {'; '.join(one.rstrip('.') for one in found)}."
+
+
+def _canary(_: argparse.Namespace) -> int:
+    from assisters_app.privacy import canary
+
+    async def fly() -> int:
+        flight = await canary.fly()
+        for step in flight.steps:
+            print(f"    {step}")
+        print(f"{'LOST' if flight.state == 'lost' else flight.state}: {flight.says}")
+        return int(flight.state == "lost")
+
+    _use_what_runs()
+    return _in_the_house(fly())
+
+
+def _record_audit(chosen: argparse.Namespace) -> int:
+    from assisters_app.base import clock
+    from assisters_app.base.db import transaction
+    from assisters_app.privacy.registers import audits
+
+    async def enter() -> int:
+        on = chosen.on or clock.now().date()
+        async with transaction() as tx:
+            await audits.record(tx, chosen.kind, on, chosen.says, passed=not chosen.failed, evidence=chosen.evidence)
+        print(f"Entered for {on}. Everyone can read it on the page /security.")
+        return 0
+
+    _use_what_runs()
+    return _in_the_house(enter())
 
 
 def _seed(_: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from assisters_app.gateway import catalog
 from assisters_app.privacy import proving
 from assisters_app.privacy.erasing import receipts as erasures
 from assisters_app.privacy.policies import versions
+from assisters_app.privacy.registers import audits
 from assisters_app.usage import ddl
 
 
@@ -24,6 +25,7 @@ async def _open() -> None:
             await ddl.ahead(tx)
             await receipts.ensure_key(tx)
             await versions.at_opening(tx)
+            await audits.at_opening(tx)
             await proving.at_opening(tx)
             await erasures.ensure_key(tx)
     finally:

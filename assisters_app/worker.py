@@ -11,12 +11,12 @@ from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
 from assisters_app.gateway.content import buckets
 from assisters_app.keys import warning
-from assisters_app.privacy import proving
+from assisters_app.privacy import canary, proving
 from assisters_app.privacy.choices import consents, news
 from assisters_app.privacy.erasing import backups, errands, purge, remembering, reopening
 from assisters_app.privacy.keeping import alarms, retention, totals
 from assisters_app.privacy.policies import telling
-from assisters_app.privacy.registers import disclosures, holds
+from assisters_app.privacy.registers import audits, disclosures, holds
 from assisters_app.ui import tabs
 from assisters_app.usage import ddl
 
@@ -43,6 +43,8 @@ WORK = (
     totals,
     disclosures,
     holds,
+    audits,
+    canary,
     proving,
     telling,
     buckets,

@@ -54,10 +54,11 @@ def _recorded() -> list[egress.Contact]:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The servers of this run: addresses only."""
+    """The servers of this run: addresses, and where PostgreSQL keeps its files."""
 
     postgres: str
     valkey: str
+    files: Path
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +69,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     cache = local_servers.start_valkey(home / "valkey", durable=False)
     try:
         _make_template(postgres.url)
-        yield Servers(postgres.url, cache.url)
+        yield Servers(postgres.url, cache.url, home / "postgres")
     finally:
         cache.stop()
         postgres.stop()
@@ -112,7 +113,7 @@ async def house(servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     )
     jobs.app.cache_clear()
     try:
-        yield Servers(address, servers.valkey)
+        yield Servers(address, servers.valkey, servers.files)
     finally:
         await db.dispose()
         await valkey.close()

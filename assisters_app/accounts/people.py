@@ -80,7 +80,10 @@ def require_staff(person: Person) -> None:
 
 
 async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = None) -> Page:
-    """Return a page of accounts whose address, name or organization contains `search`, newest first."""
+    """Return a page of accounts, newest first: whose address is `search`, or whose name or organization contains it.
+
+    Addresses are sealed in the database, so they are found whole or not at all.
+    """
     require_staff(staff)
     wanted = _with_organization().order_by(col(Account.id).desc()).limit(PAGE + 1)
     if after is not None:
@@ -89,7 +92,7 @@ async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = N
         part = search.strip()
         wanted = wanted.where(
             or_(
-                col(Account.email).icontains(part, autoescape=True),
+                col(Account.email) == part,
                 col(Account.name).icontains(part, autoescape=True),
                 col(Organization.name).icontains(part, autoescape=True),
                 col(Organization.handle).icontains(part, autoescape=True),

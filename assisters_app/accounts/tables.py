@@ -19,6 +19,7 @@ from assisters_app.base.marks import (
     personal,
     plain,
 )
+from assisters_app.base.sealed_text import SealedAsItIs
 
 
 class Account(SQLModel, table=True):
@@ -168,7 +169,7 @@ class Correction(SQLModel, table=True):
     id: UUID = plain(default_factory=new_id, primary_key=True)
     account_id: UUID = plain(foreign_key="account.id", index=True)
     what: str = plain(max_length=32)
-    before: str = personal("user.contact", Purpose.LAW, collected_as="1.1", max_length=254)
-    after: str = personal("user.contact", Purpose.LAW, collected_as="1.1", max_length=254)
+    before: str = personal("user.contact", Purpose.LAW, collected_as="1.1", sa_type=SealedAsItIs)
+    after: str = personal("user.contact", Purpose.LAW, collected_as="1.1", sa_type=SealedAsItIs)
     told: dict[str, Any] = plain(sa_type=JSONB, default_factory=dict)  # processor -> ISO 8601, null while it waits
     created_at: datetime = plain(default_factory=now)

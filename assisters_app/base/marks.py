@@ -14,6 +14,7 @@ from sqlalchemy import Column, Table
 from sqlmodel import Field, SQLModel
 
 from assisters_app.base.clock import months_later
+from assisters_app.base.sealed_text import Sealed
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -124,6 +125,7 @@ class Mark:
 
 
 DATABASE = ("supabase",)
+EMAIL = "user.contact.email"
 
 
 def personal(  # noqa: PLR0913 (one word for each thing a mark says)
@@ -136,9 +138,14 @@ def personal(  # noqa: PLR0913 (one word for each thing a mark says)
     about: str | None = None,
     **field: Any,  # noqa: ANN401 (handed on to SQLModel's Field)
 ) -> Any:  # noqa: ANN401 (Field's own type)
-    """Mark a column that says something about a person; other words go to SQLModel's `Field`."""
+    """Mark a column that says something about a person; other words go to SQLModel's `Field`.
+
+    A column of e-mail addresses is sealed in the database (`base.sealed_text`).
+    """
     if not purposes:
         raise TypeError(f"A personal column ({category}) needs at least one purpose.")
+    if category == EMAIL:
+        field = {"sa_type": Sealed, **field}
     return _field(Mark(category, purposes, on_erase, export, recipients, collected_as, about), field)
 
 

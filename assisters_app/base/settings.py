@@ -55,6 +55,9 @@ class Settings:
     upstream_api_key: str | None
     oauth_clients: tuple[OAuthClient, ...]
     secret_scanning_keys_url: str | None  # where those who report leaked keys publish what they sign with
+    canary_email: str | None  # a mailbox of ours; the canary signs up as name+<word>@domain
+    searched: tuple[Path, ...]  # what the canary searches beside the stores that we know of: logs, backups
+    advisories_url: str | None  # who is asked for known vulnerabilities of our packages: OSV's API
     trusted_proxies: tuple[Network, ...]  # peers whose X-Forwarded-For is believed
     mailbox_url: str | None  # development only: where caught mail can be read
 
@@ -117,6 +120,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         secret_scanning_keys_url=_optional_url(
             env, "SECRET_SCANNING_KEYS_URL", ("http", "https") if environment == "development" else ("https",)
         ),
+        canary_email=_optional(env, "CANARY_EMAIL") or ("canary@example.com" if environment == "development" else None),
+        searched=tuple(Path(part) for part in (_optional(env, "ASSISTERS_SEARCHED") or "").split(os.pathsep) if part),
+        advisories_url=_optional_url(env, "ADVISORIES_URL", ("http", "https")),
         trusted_proxies=_networks(env, "TRUSTED_PROXIES"),
         mailbox_url=_optional_url(env, "MAILBOX_URL", ("http",)) if environment == "development" else None,
     )

@@ -217,6 +217,15 @@ async def _preview(method: str, path: str, **params: Any) -> Any:  # noqa: ANN40
         return client.deserialize(answer, api_mode="V1")
 
 
+async def still_told(customer: str) -> str:
+    """Return all that Stripe still tells of a customer, as text; of one who was deleted, that and nothing else."""
+    try:
+        async with _client() as v1:
+            return str(await v1.customers.retrieve_async(customer))
+    except ForgottenError:
+        return ""
+
+
 async def open_checkout(order: str, customer: str, amount_cents: int, *, success_url: str, cancel_url: str) -> Checkout:
     """Open a page on which `customer` pays `order` once. Raises ForgottenError("customer") when they are gone."""
     line = {"currency": CURRENCY, "unit_amount": amount_cents, "product_data": {"name": PRODUCT}}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Label, Table, and_, case, func, null, or_
+from sqlalchemy import Column, ColumnElement, Label, Table, and_, case, null, or_
 from sqlmodel import col, select
 
 from assisters_app.accounts.tables import Account, Organization
@@ -68,7 +68,7 @@ def theirs(table: Table, rows: Rows, subject: Subject) -> ColumnElement[bool]:
     addresses = [column for column in table.c if mark_of(column).category == EMAIL]
     if not (subject.email and owner.nullable and addresses):
         return owner == subject.account_id
-    addressed = or_(*(func.lower(column) == subject.email for column in addresses))
+    addressed = or_(*(column == subject.email for column in addresses))
     return or_(owner == subject.account_id, and_(owner.is_(None), addressed))
 
 

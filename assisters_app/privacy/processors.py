@@ -189,8 +189,9 @@ def misplaced() -> tuple[Service, ...]:
 def allowed_hosts() -> frozenset[str]:
     """Return every host this installation may speak to: the processors' patterns and what the settings name."""
     registry = {host for processor in PROCESSORS for host in processor.hosts}
-    keys = settings().secret_scanning_keys_url  # asked for public keys, and told nothing
-    others = [keys] if keys else []
+    s = settings()
+    asked = (s.secret_scanning_keys_url, s.advisories_url)  # for public keys, for vulnerabilities: told of no person
+    others = [address for address in asked if address]
     named = {host for address in _identity_providers() + others if (host := urlsplit(address).hostname)}
     return frozenset(registry | named | {service.host for service in services()})
 

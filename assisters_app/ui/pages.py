@@ -170,6 +170,7 @@ PAGES: tuple[Page, ...] = (
         words="transparency subpoena warrant",
     ),
     Page("/receipts", "Check a receipt", "check_receipt", "public", "Legal", words="verify erasure signature proof"),
+    Page("/security", "Security", "security", "public", "Legal", words="audits encryption tls attestation"),
     Page("/receipts/[receipt_number]", "Receipt of an erasure", "receipt", "public"),
     Page("/closed", "Your account is closed", "closed", "public"),
 )

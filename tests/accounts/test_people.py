@@ -78,9 +78,12 @@ async def test_a_list_names_nobody_and_is_written_down(joins, staff):
 
 @pytest.mark.parametrize(
     ("search", "found"),
-    [("ADA@", ["a…@example.com"]), ("example.org", ["b…@example.org"]), ("%", []), ("a_a", []), ("nobody", [])],
-)
-async def test_staff_finds_an_account_by_a_part_of_its_address(joins, staff, search, found):
+    [(" ADA@Example.com ", ["a…@example.com"]), ("bob@example.org", ["b…@example.org"]), ("ada@", []), ("%", []),
+     ("a_a", []), ("nobody", [])],
+)  # fmt: skip
+async def test_staff_finds_an_account_by_its_whole_address_since_none_can_be_read_in_the_database(
+    joins, staff, search, found
+):
     await joins(ADA)
     await joins(BOB)
     async with transaction() as tx:

@@ -3,6 +3,7 @@
 A table or column added tomorrow is filled too: nothing here names one, but for what the database's own rules demand.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import count
@@ -12,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Column, Table, insert, text, update
 
 from assisters_app.accounts.sessions import Person
+from assisters_app.base import sealed_text
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.ids import new_id
@@ -132,7 +134,8 @@ async def everything(tx: Tx) -> dict[str, list[str]]:
 
 
 def _readable(row: str) -> str:
-    """Return a row's text with its bytes as the text they may hold."""
+    """Return a row's text with its bytes as the text they may hold, and what is sealed in it as it was."""
+    row = re.sub(re.escape(sealed_text.MARK) + "[a-z2-7]+", lambda found: sealed_text.unseal(found[0]), row)
     for part in row.split("\\x")[1:]:
         digits = "".join(iter(_hexadecimal(part)))
         row += bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("latin-1")

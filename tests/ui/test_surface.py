@@ -29,6 +29,7 @@ PUBLIC = {
     "price_list.load",
     "providers.look",
     "receipt.load",
+    "security.load",
     "session.greet",
     "session.say",
 }

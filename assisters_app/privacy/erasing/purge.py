@@ -282,7 +282,7 @@ def _touched(table: Table, rows: Rows, subject: Subject, address: str) -> Column
     return or_(
         _doomed(table, rows, subject) if goes else theirs(table, rows, subject),
         *(table.c[mention] == subject.account_id for mention in rows.mentions),
-        *(func.lower(column) == address for column in table.c if mark_of(column).category == EMAIL),
+        *(column == address for column in table.c if mark_of(column).category == EMAIL),
     )
 
 
@@ -393,7 +393,7 @@ async def _forget_address(tx: Tx, address: str) -> None:
     for table, rows in inventory.personal_tables():
         for column in table.c:
             if mark_of(column).category == EMAIL:
-                here = func.lower(column) == address
+                here = column == address
                 keep = update(table).where(here).values({column: _blank(column)})
                 await tx.sql(keep if rows.on_erase is OnErase.KEEP else delete(table).where(here))
 

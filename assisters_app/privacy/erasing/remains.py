@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlmodel import col, select
 
+from assisters_app.base import sealed_text
 from assisters_app.base.db import SCHEMA, Tx, transaction
 from assisters_app.base.valkey import valkey
 from assisters_app.gateway import ingest, reaper
@@ -92,7 +93,7 @@ async def scan(tx: Tx, texts: Iterable[str]) -> dict[str, int]:
     key of their own by that person's address. A column of addresses is compared whole: `x/ada@…` is another person.
     """
     texts, found, theirs = [one.lower() for one in texts], {}, _written_by_others()
-    looked_for = {"patterns": _patterns(texts), "texts": texts}
+    looked_for = {"patterns": _patterns(texts), "texts": texts + [sealed_text.seal(one) for one in texts if one]}
     for table in (await tx.sql(COLUMNS, {"schema": SCHEMA})).all():
         searched = [name for name in table.column_names if (table.table_name, name) not in theirs]
         if not searched:

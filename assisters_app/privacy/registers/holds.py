@@ -343,9 +343,7 @@ def _held_rows(table: Table, rows: Rows, hold: Hold) -> ColumnElement[bool]:
     addresses = [column for column in table.c if mark_of(column).category == EMAIL]
     if not (hold.email and owner.nullable and addresses):
         return own
-    return or_(
-        own, and_(owner.is_(None), *(func.coalesce(func.lower(column), "") == hold.email for column in addresses))
-    )
+    return or_(own, and_(owner.is_(None), *(func.coalesce(column, "") == hold.email for column in addresses)))
 
 
 def _named(names: Collection[str]) -> list[str]:

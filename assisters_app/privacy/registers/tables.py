@@ -1,13 +1,14 @@
 """What the law made us keep, and what it made us hand over."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
 from assisters_app.base.clock import now
 from assisters_app.base.ids import new_id
-from assisters_app.base.marks import PRODUCT, REGISTER, OnErase, Purpose, Rows, personal, plain
+from assisters_app.base.marks import AUDIT_TRAIL, PRODUCT, REGISTER, OnErase, Purpose, Rows, personal, plain
 
 HELD = "Proof that the law demanded to keep it, 24 months after the end of the hold; identifiers removed"
 DISCLOSED = "Proof that a disclosure was lawful (GDPR Art. 5(2)), 24 months; identifiers removed"
@@ -98,3 +99,32 @@ class DisclosedAccount(SQLModel, table=True):
     not_told_why: str = plain(default="", max_length=500)  # the order that forbids it, while it does
     secret_until: datetime | None = plain(default=None)
     created_at: datetime = plain(default_factory=now)
+
+
+class Assurance(SQLModel, table=True):
+    """What was looked at on a day, by people or by the software, and what it came to: an audit, an attestation."""
+
+    __tablename__ = "assurance"
+    __table_args__ = ({"info": {"rows": Rows("Audits and attestations", PRODUCT)}},)
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    created_at: datetime = plain(default_factory=now)
+    kind: str = plain(max_length=64, index=True)  # what is assured: see `registers.audits.KINDS`
+    done_on: date = plain()
+    passed: bool = plain()
+    says: str = plain(max_length=1000)  # public: it names no person
+    evidence: str = plain(default="", max_length=300)  # where the report is, or its SHA-256
+
+
+class CanaryRun(SQLModel, table=True):
+    """One life of the canary: a pretend person who comes, uses everything, and has herself erased. Nothing of her."""
+
+    __tablename__ = "canary_run"
+    __table_args__ = ({"info": {"rows": Rows("Flights of the canary", AUDIT_TRAIL, since="begun_at")}},)
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    begun_at: datetime = plain(default_factory=now, index=True)
+    ended_at: datetime | None = plain(default=None)  # None: under way, or cut off
+    state: str = plain(default="under way", max_length=16)  # then 'returned', 'held' or 'lost'
+    says: str = plain(default="", max_length=500)  # public, and never a marker of hers
+    steps: list[str] = plain(sa_type=JSONB, default_factory=list)

@@ -1,4 +1,4 @@
-"""Accounts: found by address, name or organization; addresses are masked until one account is looked at."""
+"""Accounts: found by whole address, name or organization; addresses are masked until one account is looked at."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -116,7 +116,9 @@ def page() -> rx.Component:
                 phase=AccountsState.phase,
                 retry=AccountsState.find({}),
                 key=lambda row: row.id,
-                empty=empty("No such account", "No address, name or organization contains that.", icon="search-x"),
+                empty=empty(
+                    "No such account", "No name or organization contains that, and no address is that.", icon="search-x"
+                ),
                 more=show_more(AccountsState.more, AccountsState.load_more),
             ),
         ),
