@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from assisters_app.base import jobs
+from assisters_app.base import cards, jobs
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.settings import settings
@@ -52,7 +52,7 @@ def client_of(peer: str, forwarded_for: str = "", user_agent: str = "") -> Clien
         if not any(read in network for network in settings().trusted_proxies):
             break
     printable = user_agent if user_agent.isprintable() else "".join(filter(str.isprintable, user_agent))
-    return Client(address, printable[:USER_AGENT_SIZE])
+    return Client(address, cards.taken_out(printable[:USER_AGENT_SIZE]))
 
 
 def forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> str:

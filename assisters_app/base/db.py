@@ -8,13 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import CursorResult, Executable, text
+from sqlalchemy import CursorResult, Executable, event, text
+from sqlalchemy import inspect as sqlalchemy_inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from assisters_app.base import cards
 from assisters_app.base.settings import settings
 
 SCHEMA = "assisters"  # not `public`: Supabase's Data API shows exposed schemas to anyone with the public key
+
+TYPED = ("user.contact", "user.content", "user.content.private", "user.name", "user.workplace", "user.behavior")
 
 Afterwards = Callable[[], Awaitable[None]]
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -46,6 +51,16 @@ class Tx(AsyncSession):
         finally:
             await attempt.rollback()
             self._afterwards = wanted_before
+
+
+@event.listens_for(Session, "before_flush")
+def _take_cards_out(session: Session, *_: object) -> None:
+    """See to it that no text about a person is written with the number of a card in it (policy 1.3)."""
+    for row in (*session.new, *session.dirty):
+        for attribute in sqlalchemy_inspect(row).mapper.column_attrs:
+            mark, value = attribute.columns[0].info.get("mark"), row.__dict__.get(attribute.key)
+            if isinstance(value, str) and getattr(mark, "category", None) in TYPED and cards.taken_out(value) != value:
+                setattr(row, attribute.key, cards.taken_out(value))
 
 
 _engine: AsyncEngine | None = None

@@ -5,7 +5,7 @@ import logging
 import sys
 from typing import Any
 
-from assisters_app.base import error_reports
+from assisters_app.base import cards, error_reports
 from assisters_app.base.clock import now
 from assisters_app.base.redaction import redact, redact_traceback
 
@@ -18,11 +18,11 @@ class _Lines(logging.Formatter):
             "at": now().isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "from": record.name,
-            "says": redact(record.getMessage()),
+            "says": cards.taken_out(redact(record.getMessage())),
         }
         line.update({field: getattr(record, field) for field in FIELDS if hasattr(record, field)})
         if record.exc_info:
-            line["traceback"] = redact_traceback(self.formatException(record.exc_info))
+            line["traceback"] = cards.taken_out(redact_traceback(self.formatException(record.exc_info)))
         return json.dumps(line, ensure_ascii=False, default=lambda value: redact(str(value)))
 
 

@@ -19,6 +19,7 @@ def proxies(house, monkeypatch):
     settings.settings.cache_clear()
 
 
+@pytest.mark.promise("1.7")
 @pytest.mark.parametrize(
     ("peer", "forwarded", "is_"),
     [
@@ -61,6 +62,7 @@ def test_what_a_browser_calls_itself_is_kept_short_and_plain(house):
     assert client_of("127.0.0.1", "", "Fire\r\nfox\x00" + "x" * 500).user_agent == ("Firefox" + "x" * 500)[:300]
 
 
+@pytest.mark.promise("1.7")
 async def test_addresses_are_shortened_once_security_no_longer_needs_them(joins):
     """Promise 1.7: truncated after security need."""
     await joins(ADA)

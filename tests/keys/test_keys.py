@@ -31,6 +31,7 @@ async def row(handle):
         return (await tx.exec(select(ApiKey).where(ApiKey.handle == handle))).one()
 
 
+@pytest.mark.promise("5.3")
 async def test_ada_sees_a_new_key_once(house):
     ada = await customer()
     issued = await do(keys.issue, ada, NewKey(name=" Laptop "))
@@ -43,6 +44,7 @@ async def test_ada_sees_a_new_key_once(house):
     assert shown not in repr(issued) + repr(listed)
 
 
+@pytest.mark.promise("5.3")
 async def test_a_dump_of_the_database_holds_no_key(house):
     ada = await customer()
     _, _, shown = await key_of(ada)
