@@ -16,7 +16,7 @@ from assisters_app.privacy.choices import consents, news
 from assisters_app.privacy.erasing import backups, errands, purge, remembering, reopening
 from assisters_app.privacy.keeping import alarms, retention, totals
 from assisters_app.privacy.policies import telling
-from assisters_app.privacy.registers import audits, disclosures, holds
+from assisters_app.privacy.registers import audits, disclosures, holds, incidents
 from assisters_app.ui import tabs
 from assisters_app.usage import ddl
 
@@ -45,6 +45,7 @@ WORK = (
     holds,
     audits,
     canary,
+    incidents,
     proving,
     telling,
     buckets,

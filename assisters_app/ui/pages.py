@@ -151,6 +151,13 @@ PAGES: tuple[Page, ...] = (
         "Staff",
         "landmark",
         "subpoena warrant disclosure police court",
+        "/staff/incidents",
+        "Security incidents",
+        "staff.incidents",
+        "staff",
+        "Staff",
+        "siren",
+        "breach 72 hours notification authority",
     ),
     Page("/staff/trail", "Audit trail", "staff.trail", "staff", "Staff", "footprints", "log who looked"),
     Page(

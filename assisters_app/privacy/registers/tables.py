@@ -11,6 +11,7 @@ from assisters_app.base.ids import new_id
 from assisters_app.base.marks import AUDIT_TRAIL, PRODUCT, REGISTER, OnErase, Purpose, Rows, personal, plain
 
 HELD = "Proof that the law demanded to keep it, 24 months after the end of the hold; identifiers removed"
+NOTIFIED = "Proof that you were told (GDPR Art. 34), 24 months; identifiers removed"
 DISCLOSED = "Proof that a disclosure was lawful (GDPR Art. 5(2)), 24 months; identifiers removed"
 
 
@@ -128,3 +129,53 @@ class CanaryRun(SQLModel, table=True):
     state: str = plain(default="under way", max_length=16)  # then 'returned', 'held' or 'lost'
     says: str = plain(default="", max_length=500)  # public, and never a marker of hers
     steps: list[str] = plain(sa_type=JSONB, default_factory=list)
+class Incident(SQLModel, table=True):
+    """One security incident. Names nobody: whom it touched is in `incident_notice`. `risk` is none, risk or high."""
+
+    __tablename__ = "incident"
+    __table_args__ = ({"info": {"rows": Rows("Security incidents", PRODUCT)}},)
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    handle: str = plain(unique=True, max_length=32)  # inc_…
+    title: str = plain(max_length=200)
+    what: str = plain(max_length=2_000)
+    categories: str = plain(default="")  # kinds of data, separated by spaces
+    consequences: str = plain(max_length=2_000)
+    measures: str = plain(default="", max_length=2_000)
+    risk: str = plain(max_length=8)
+    aware_at: datetime = plain()
+    tell_by: datetime = plain()  # 72 hours later
+    told_at: datetime | None = plain(default=None)  # when the authority was told
+    why: str = plain(default="", max_length=500)  # why it was told late, or not
+    reminded_at: datetime | None = plain(default=None)
+    closed_at: datetime | None = plain(default=None)
+    created_at: datetime = plain(default_factory=now)
+
+
+class IncidentNotice(SQLModel, table=True):
+    """What one account is told of an incident: drafted when it is entered, read by its person once it is sent."""
+
+    __tablename__ = "incident_notice"
+    __table_args__ = (
+        {
+            "info": {
+                "rows": Rows(
+                    "Security incidents that touched your data",
+                    REGISTER,
+                    account="account_id",
+                    since="created_at",
+                    told="sent_at",
+                    on_erase=OnErase.KEEP,
+                    ground=NOTIFIED,
+                )
+            }
+        },
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    incident: str = plain(index=True, max_length=32)  # inc_…
+    account_id: UUID = personal("user.unique_id", Purpose.LAW, collected_as="1.1", on_erase=OnErase.UNLINK, index=True)
+    text: str = plain(max_length=4_000)
+    released: bool = plain(default=False, sa_column_kwargs={"server_default": "false"})
+    created_at: datetime = plain(default_factory=now)
+    sent_at: datetime | None = plain(default=None)

@@ -1,0 +1,356 @@
+"""Security incidents: 72 hours by the clock, the notification and the notices drafted."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import reflex as rx
+from pydantic import ValidationError
+
+from assisters_app.base.errors import Refused
+from assisters_app.privacy.registers import incidents
+from assisters_app.ui.parts import (
+    area,
+    badge,
+    button,
+    card,
+    checkbox,
+    dialog_actions,
+    empty,
+    failed,
+    field,
+    form,
+    heading,
+    modal,
+    notice,
+    rows,
+    select,
+    skeleton,
+    time,
+)
+from assisters_app.ui.parts.privacy import Until
+from assisters_app.ui.privacy.kinds import KINDS
+from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.shell import shell
+
+HERE = "/staff/incidents"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """One incident. Times are ISO 8601 in UTC, "" for none."""
+
+    handle: str
+    title: str
+    what: str
+    risk: str
+    tone: str
+    state: str
+    aware: str
+    tell_by: str
+    told: str
+    why: str
+    counts_down: bool
+    notices: str
+    unsent: int
+    closed: bool
+    authority: str  # the drafts
+    people: str
+
+    @classmethod
+    def of(cls, row: incidents.IncidentRow) -> Self:
+        """Return what staff sees of an incident."""
+        settled = bool(row.told_at or row.why)
+        state, tone = ("closed", "plain") if row.closed_at else ("settled", "good") if settled else ("open", "warn")
+        return cls(
+            handle=row.handle,
+            title=row.title,
+            what=row.what,
+            risk=incidents.RISKS[row.risk].capitalize(),
+            tone="bad" if row.overdue else tone,
+            state="overdue" if row.overdue else state,
+            aware=row.aware_at.isoformat(),
+            tell_by=row.tell_by.isoformat(),
+            told=row.told_at.isoformat() if row.told_at else "",
+            why=row.why,
+            counts_down=not settled and not row.overdue,
+            notices=f"{row.sent:,} of {row.notices:,} sent",
+            unsent=row.notices - row.sent,
+            closed=row.closed_at is not None,
+            authority=incidents.to_authority(row, row.notices),
+            people=incidents.to_people(row),
+        )
+
+
+class IncidentsState(AppState):
+    """The register, and the dialog that is open: "" for none, or what is done to `chosen`."""
+
+    phase: str = "loading"
+    rows: list[IncidentView] = []
+    dialog: str = ""  # "enter", "authority", "people", "close"
+    chosen: str = ""
+    draft: str = ""
+    problem: str = ""
+
+    @rx.event
+    @access("staff")
+    async def load(self) -> None:
+        """Read the register."""
+        async with loading(self) as (tx, me):
+            self.rows = [IncidentView.of(row) for row in await incidents.listed(tx, me)]
+
+    @rx.event
+    @access("staff")
+    def ask(self, dialog: str, chosen: str) -> None:
+        """Open a dialog, or close it ("")."""
+        found = next((row for row in self.rows if row.handle == chosen), None)
+        self.dialog, self.chosen, self.problem = dialog, chosen, ""
+        self.draft = "" if found is None else found.authority if dialog == "authority" else found.people
+
+    @rx.event
+    @access("staff")
+    async def enter(self, sent: dict[str, Any]) -> Any:
+        """Enter an incident."""
+        addresses = [part for part in str(sent.get("addresses", "")).replace(",", " ").split() if part]
+        kinds = [name for name in KINDS if sent.get(f"kind:{name}")]
+        given = {**sent, "aware_at": _time(sent.get("aware_at")), "addresses": addresses, "categories": kinds}
+        return await self._carry_out("entered", lambda tx, me: incidents.enter(tx, me, _parsed(given)))
+
+    @rx.event
+    @access("staff")
+    async def told(self, sent: dict[str, Any]) -> Any:
+        """Write down that the authority was told, or why not."""
+        at, why = _time(sent.get("told_at")), str(sent.get("why", ""))
+        return await self._carry_out(
+            "written down", lambda tx, me: incidents.told_authority(tx, me, self.chosen, at, why)
+        )
+
+    @rx.event
+    @access("staff")
+    async def send(self, sent: dict[str, Any]) -> Any:
+        """Send the notices."""
+        text = str(sent.get("text", ""))
+        return await self._carry_out(
+            "noted; the notices are on their way", lambda tx, me: incidents.send_notices(tx, me, self.chosen, text)
+        )
+
+    @rx.event
+    @access("staff")
+    async def close(self, sent: dict[str, Any]) -> Any:
+        """End an incident."""
+        measures = str(sent.get("done", ""))
+        return await self._carry_out("closed", lambda tx, me: incidents.close(tx, me, self.chosen, measures))
+
+    async def _carry_out(self, done: str, act: Any) -> Any:
+        try:
+            async with signed_in() as (tx, me):
+                await act(tx, me)
+        except ValidationError:
+            self.problem = "Fill in every field, with the time as YYYY-MM-DD HH:MM in UTC."
+            return None
+        except Refused as refused:
+            if refused.code == "reauthenticate":
+                return rx.redirect(f"/confirm?next={HERE}")
+            self.problem = str(refused)
+            return None
+        self.dialog = ""
+        self._tell(f"The incident is {done}.")
+        return IncidentsState.load
+
+
+load = IncidentsState.load
+
+
+def _parsed(given: dict[str, Any]) -> incidents.NewIncident:
+    return incidents.NewIncident.model_validate({**given, "everyone": bool(given.get("everyone"))})
+
+
+def _time(text: Any) -> datetime | None:
+    """Return a moment typed or picked in UTC; None when there is none, or it cannot be read."""
+    try:
+        return datetime.fromisoformat(str(text or "").strip()).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def page() -> rx.Component:
+    """Draw the page."""
+    state = IncidentsState
+    return shell(
+        heading(
+            "Security incidents",
+            button("Enter an incident", on_click=state.ask("enter", "")),
+            lead="From the moment we know of one, the authority is to be told within 72 hours (GDPR Art. 33).",
+        ),
+        rx.match(
+            state.phase,
+            ("failed", failed(state.load)),
+            (
+                "ready",
+                rx.cond(
+                    state.rows.length() > 0,
+                    rx.el.div(rx.foreach(state.rows, _incident), class_name="space-y-4 sm:space-y-6"),
+                    card(
+                        empty(
+                            "No incident",
+                            "What happens is entered here at once; the clock and the drafts start by themselves.",
+                            icon="shield-check",
+                        )
+                    ),
+                ),
+            ),
+            card(skeleton("h-24 w-full")),
+        ),
+        _entering(),
+        _telling(),
+        _notifying(),
+        _closing(),
+    )
+
+
+def _incident(row: Any) -> rx.Component:
+    ask = IncidentsState.ask
+    return card(
+        rx.el.p(row.what, class_name="max-w-3xl whitespace-pre-line break-words"),
+        rx.el.div(
+            rows(
+                ("Risk", row.risk),
+                ("We knew", time(row.aware)),
+                (
+                    "Authority",
+                    rx.cond(
+                        row.told != "",
+                        rx.el.span("told ", time(row.told), rx.cond(row.why != "", rx.el.span(". ", row.why))),
+                        rx.cond(
+                            row.why != "",
+                            rx.el.span("not told: ", row.why),
+                            rx.cond(
+                                row.counts_down,
+                                rx.el.span(Until.create(at=row.tell_by), " left, until ", time(row.tell_by)),
+                                rx.el.span("was to be told by ", time(row.tell_by), class_name="text-bad font-medium"),
+                            ),
+                        ),
+                    ),
+                ),
+                ("Notices to people", row.notices),
+            ),
+            class_name="mt-3",
+        ),
+        rx.cond(
+            row.closed,
+            rx.fragment(),
+            rx.el.div(
+                rx.cond(
+                    row.told + row.why == "",
+                    button("Tell the authority", size="small", on_click=ask("authority", row.handle)),
+                    button("Close", size="small", kind="secondary", on_click=ask("close", row.handle)),
+                ),
+                rx.cond(
+                    row.unsent > 0,
+                    button("Send the notices", size="small", kind="secondary", on_click=ask("people", row.handle)),
+                ),
+                class_name="mt-4 flex flex-wrap gap-2",
+            ),
+        ),
+        title=row.title,
+        lead=rx.el.span(row.handle, class_name="font-mono text-xs"),
+        action=badge(row.state, tone=row.tone),
+    )
+
+
+def _dialog(
+    name: str, title: str, *inside: rx.Component, on_submit: Any, act: str, kind: str = "primary"
+) -> rx.Component:
+    state = IncidentsState
+    return modal(
+        form(
+            *inside,
+            rx.cond(state.problem != "", notice(state.problem, tone="bad")),
+            dialog_actions(button(act, type="submit", kind=kind), on_close=state.ask("", "")),
+            on_submit=on_submit,
+        ),
+        open=state.dialog == name,
+        on_close=state.ask("", ""),
+        title=title,
+    )
+
+
+def _entering() -> rx.Component:
+    return _dialog(
+        "enter",
+        "Enter an incident",
+        field("In a few words", "title", required=True, max_length=200),
+        area(
+            "What happened", "what", hint="Name nobody: the register is kept for good.", required=True, max_length=2_000
+        ),
+        area("What may come of it for people", "consequences", required=True, max_length=2_000),
+        area("What was done about it so far", "measures", max_length=2_000),
+        field("When we became aware, in UTC", "aware_at", type="datetime-local", required=True),
+        select("Risk", "risk", [(name, words.capitalize()) for name, words in incidents.RISKS.items()]),
+        rx.el.fieldset(
+            rx.el.legend("Kinds of data", class_name="font-medium"),
+            rx.el.div(
+                *[checkbox(words.capitalize(), f"kind:{name}") for name, words in KINDS.items()],
+                class_name="mt-1.5 grid sm:grid-cols-2 gap-x-4 gap-y-1.5",
+            ),
+        ),
+        checkbox("It touches every account", "everyone"),
+        area("Or the addresses of the accounts that it touches", "addresses", max_length=20_000),
+        on_submit=IncidentsState.enter,
+        act="Enter",
+    )
+
+
+def _telling() -> rx.Component:
+    return _dialog(
+        "authority",
+        "Tell the authority",
+        _draft(),
+        field("Told at, in UTC", "told_at", type="datetime-local", hint="Empty when it need not be told."),
+        area("Why late, or why not", "why", max_length=500),
+        on_submit=IncidentsState.told,
+        act="Write it down",
+    )
+
+
+def _notifying() -> rx.Component:
+    return _dialog(
+        "people",
+        "Send the notices",
+        area(
+            "Text",
+            "text",
+            hint="Goes by mail to each account that has not had it. It cannot be taken back.",
+            default_value=IncidentsState.draft,
+            key=IncidentsState.draft,
+            required=True,
+            max_length=4_000,
+            rows="12",
+        ),
+        on_submit=IncidentsState.send,
+        act="Send",
+        kind="danger",
+    )
+
+
+def _closing() -> rx.Component:
+    return _dialog(
+        "close",
+        "Close the incident",
+        area("What was done about it", "done", required=True, max_length=2_000),
+        on_submit=IncidentsState.close,
+        act="Close it",
+    )
+
+
+def _draft() -> rx.Component:
+    return rx.el.div(
+        rx.el.p("Draft of the notification, to copy", class_name="font-medium"),
+        rx.el.div(
+            IncidentsState.draft,
+            tab_index=0,
+            role="region",
+            aria_label="Draft of the notification",
+            class_name="mt-1.5 max-h-64 overflow-y-auto whitespace-pre-line break-words rounded-lg border border-line bg-raised p-3 text-[0.8125rem]",
+        ),
+    )
