@@ -151,6 +151,8 @@ PAGES: tuple[Page, ...] = (
         "Staff",
         "landmark",
         "subpoena warrant disclosure police court",
+    ),
+    Page(
         "/staff/incidents",
         "Security incidents",
         "staff.incidents",
