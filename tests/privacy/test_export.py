@@ -11,8 +11,12 @@ import tracemalloc
 import zipfile
 from datetime import timedelta
 
+import hypothesis
 import jsonschema_rs
 import pytest
+from customers import customer
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 from markers import fill
 from sqlalchemy import text
 from sqlmodel import col, select
@@ -22,6 +26,7 @@ from assisters_app.base import db, settings
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
+from assisters_app.base.ids import new_id
 from assisters_app.base.tables import TrailEntry
 from assisters_app.base.valkey import valkey
 from assisters_app.privacy import inventory
@@ -54,6 +59,29 @@ async def test_the_export_holds_every_exportable_marker_and_no_secret_and_nothin
         assert (marker.text in cells) == expected, marker.name
     assert [marker.name for marker in his.markers if marker.text in lines + cells] == []
     assert len(hers.markers) > 40
+
+
+DAYS_AGO = st.integers(0, 25)
+
+
+@pytest.mark.promise("6.1", "6.4")
+@given(hers=DAYS_AGO, his=DAYS_AGO, she_is_first=st.booleans())
+@hypothesis.settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_whatever_a_life_was_its_export_holds_every_marked_value_and_nobody_elses(house, hers, his, she_is_first):
+    """Two people whose rows are written at any time and in either order, each mentioned in the other's."""
+    her, him = [await customer(f"{new_id().hex}@example.com") for _ in range(2)]
+    lives = [(her, him, hers), (him, her, his)]
+    markers = []
+    for owner, other, ago in lives if she_is_first else reversed(lives):
+        async with transaction() as tx:
+            filled = await fill(tx, owner, other=other.account_id, at=now() - timedelta(days=ago))
+        markers += [(owner is her, marker) for marker in filled.markers]
+    archive = await download(her)
+    everything = "".join(archive.read(name).decode() for name in archive.namelist() if name.startswith("data/"))
+    for of_her, marker in markers:
+        expected = of_her and marker.exported and marker.whose == her.account_id
+        assert (marker.text in everything) == expected, marker.name
+    assert str(him.account_id) not in everything
 
 
 async def test_who_else_touched_adas_data_is_not_named_in_her_export(ada, bob, both):

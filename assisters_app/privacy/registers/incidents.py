@@ -9,7 +9,7 @@
     to_authority(row), to_people(row)                the drafts
 
 Art. 33(1): within 72 hours of becoming aware, or with the reasons for the delay; not when a risk is unlikely.
-Art. 33(3): what a notification holds. Art. 33(5): every incident is documented. Art. 34: people are told of a high risk.
+Art. 33(3): what a notification holds. Art. 33(5): each is documented. Art. 34: people are told of a high risk.
 The register names nobody; whom an incident touched is kept for 24 months, where they can read it once they are told.
 """
 

@@ -89,7 +89,7 @@ def _how_far(seen: progress.Seen) -> str:
     if seen.state == "waiting":
         return "Your export waits for its turn …"
     if seen.state == "reading":
-        return f"{seen.rows:,} of {seen.of:,} rows read. {_left(seen)}"
+        return f"{seen.rows // 2:,} of {seen.of // 2:,} rows read. {_left(seen)}"
     if seen.state == "sending":
         return f"Everything is read. {_size(seen.sent)} of {_size(seen.made)} have reached you."
     if seen.state == "done":
