@@ -36,9 +36,9 @@ from assisters_app.privacy.registers.tables import Incident, IncidentNotice
 
 Risk = Literal["none", "risk", "high"]
 RISKS: dict[str, str] = {
-    "none": "unlikely to put anybody at risk",
     "risk": "a risk to people",
     "high": "a high risk to people",
+    "none": "unlikely to put anybody at risk",
 }
 WITHIN = timedelta(hours=72)  # GDPR Art. 33(1)
 WARNING = timedelta(hours=24)  # before the end of it, staff is told by mail
