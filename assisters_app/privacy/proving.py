@@ -32,7 +32,17 @@ from assisters_app.privacy.keeping import in_time, metering
 from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
-from assisters_app.privacy.registers import answers, audits, custody, disclosures, edges, holds, incidents, suspensions, trails
+from assisters_app.privacy.registers import (
+    answers,
+    audits,
+    custody,
+    disclosures,
+    edges,
+    holds,
+    incidents,
+    suspensions,
+    trails,
+)
 from assisters_app.privacy.rights import correction, proofs, requests
 
 FACES = ("assisters_app.ui.storage",)  # what only a face can tell; by name, since nothing below may import one

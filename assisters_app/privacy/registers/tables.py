@@ -129,6 +129,8 @@ class CanaryRun(SQLModel, table=True):
     state: str = plain(default="under way", max_length=16)  # then 'returned', 'held' or 'lost'
     says: str = plain(default="", max_length=500)  # public, and never a marker of hers
     steps: list[str] = plain(sa_type=JSONB, default_factory=list)
+
+
 class Incident(SQLModel, table=True):
     """One security incident. Names nobody: whom it touched is in `incident_notice`. `risk` is none, risk or high."""
 
