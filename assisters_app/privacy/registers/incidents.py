@@ -16,6 +16,7 @@ The register names nobody; whom an incident touched is kept for 24 months, where
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, and_, func, text
@@ -45,7 +46,7 @@ WARNING = timedelta(hours=24)  # before the end of it, staff is told by mail
 DRAFT = text(
     """
     INSERT INTO incident_notice (id, incident, account_id, text, created_at)
-    SELECT gen_random_uuid(), :incident, id, :text, :at FROM account WHERE :everyone OR email = ANY(:addresses)
+    SELECT gen_random_uuid(), :incident, id, :text, :at FROM account WHERE :everyone OR id = ANY(:touched)
     """
 )
 AT_ONCE = 200  # notices in one transaction
@@ -126,23 +127,23 @@ def _require_complete(new: NewIncident) -> None:
 
 async def _draft(tx: Tx, incident: Incident, new: NewIncident) -> int:
     """Draft a notice for each account that the incident touches; return how many there are."""
-    addresses = [] if new.everyone else await _known(tx, new.addresses)
+    touched = [] if new.everyone else await _known(tx, new.addresses)
     drafted = {
         "incident": incident.handle,
         "text": to_people(incident),
         "at": now(),
         "everyone": new.everyone,
-        "addresses": addresses,
+        "touched": touched,
     }
     return (await tx.sql(DRAFT, drafted)).rowcount
 
 
-async def _known(tx: Tx, addresses: tuple[str, ...]) -> list[str]:
+async def _known(tx: Tx, addresses: tuple[str, ...]) -> list[UUID]:
     asked = list(dict.fromkeys(map(emails.normalized, addresses)))
-    found = set((await tx.exec(select(Account.email).where(col(Account.email).in_(asked)))).all())
-    if missing := [address for address in asked if address not in found]:
+    found = (await tx.exec(select(Account.email, Account.id).where(col(Account.email).in_(asked)))).all()
+    if missing := [address for address in asked if address not in {email for email, _ in found}]:
         raise Refused(f"{missing[0]} has no account here.", code="not_found", field="addresses")
-    return asked
+    return [account_id for _, account_id in found]
 
 
 async def told_authority(tx: Tx, staff: Person, incident_handle: str, told_at: datetime | None, why: str) -> None:
