@@ -73,6 +73,7 @@ async def test_each_row_stays_until_its_time_is_over_and_not_longer(ada, bob):
         assert {name: await count(name) for name in ending} == dict.fromkeys(ending, 0)
 
 
+@pytest.mark.promise("4.2")
 @pytest.mark.parametrize(("age", "stays"), [(timedelta(days=29, hours=23), 1), (timedelta(days=30, hours=1), 0)])
 async def test_the_request_log_is_kept_thirty_days(age, stays, ada, bob):
     await filled(ada, bob, NOW - age)
@@ -104,6 +105,7 @@ async def test_events_and_tallies_agree_while_a_day_is_half_swept(ada):
         assert all(one.holds for one in await events.invariants(tx))
 
 
+@pytest.mark.promise("4.4")
 @pytest.mark.parametrize(("later", "stays"), [(timedelta(), 1), (timedelta(days=1), 0)])
 async def test_usage_analytics_are_kept_thirteen_calendar_months(later, stays, ada, bob):
     written = datetime(2026, 2, 14, 9, 0, tzinfo=UTC)
@@ -112,6 +114,7 @@ async def test_usage_analytics_are_kept_thirteen_calendar_months(later, stays, a
     assert await count("usage_tally") == stays
 
 
+@pytest.mark.promise("4.5")
 async def test_billing_records_are_kept_seven_years_to_the_day(ada, bob):
     await filled(ada, bob, NOW)
     await sweep_at(NOW.replace(year=2033))

@@ -57,6 +57,7 @@ async def dropped(at, kept=()):
             return await ddl.drop_expired(tx, kept)
 
 
+@pytest.mark.promise("4.2")
 async def test_a_day_of_twenty_nine_days_becomes_forty_eight_half_hours_with_the_same_rows(house):
     ada = await customer()
     made = await called_all_day(ada.organization_id)
@@ -74,6 +75,7 @@ async def test_a_day_of_twenty_nine_days_becomes_forty_eight_half_hours_with_the
     ]
 
 
+@pytest.mark.promise("4.2")
 async def test_each_half_hour_goes_whole_and_no_row_is_deleted(house):
     ada = await customer()
     made = await called_all_day(ada.organization_id)
@@ -96,6 +98,7 @@ async def test_each_half_hour_goes_whole_and_no_row_is_deleted(house):
         assert DAY.date() not in await ddl.existing(tx)
 
 
+@pytest.mark.promise("4.2")
 async def test_what_is_written_and_erased_while_a_day_is_divided_is_neither_lost_nor_brought_back(house, monkeypatch):
     ada, bob = await customer(ADA), await customer(BOB)
     made = await called_all_day(ada.organization_id)
