@@ -105,6 +105,7 @@ async def test_after_erasure_only_what_is_declared_kept_is_left_of_ada_and_all_i
 @pytest.mark.promise("6.3", "11.3")
 async def test_every_kept_row_names_its_ground_and_its_end_in_the_plan_and_the_receipt_counts_the_same(both):
     hers, _ = both
+    await jobs.run_waiting()  # what the opening of the house has left to do: it writes down who uses the product
     plan = await ask(erasure.plan, hers.person)
     said = json.loads((await receipt_of(await erased(hers.person))).body)
     assert [
@@ -313,6 +314,25 @@ async def test_mallory_cannot_stop_adas_erasure_by_writing_her_address_into_her_
         assert (await tx.exec(select(MailToken))).all() == []
     assert left == {mallory.email, prada.email, slash.email}
     assert [one["subject"] for one in await waiting_mail(ADA)] == ["Your account has been erased"]
+
+
+async def test_what_staff_wrote_about_ada_stops_nothing_and_names_her_no_more(ada, bob, grace):
+    async with transaction() as tx:
+        asked = await requests.ask(tx, ada, "question", "Where is my copy?")
+        his = await requests.ask(tx, bob, "question", "Who else is here?")
+        await requests.extend(tx, grace, his.handle, f"Not {ADA}, but pr{ADA}.")
+        await requests.answer(tx, grace, asked.handle, "done", f"We sent it to {ADA.title()}.")
+        trail.write(tx, "hold:released", account_id=bob.account_id, actor_id=grace.account_id, reason=f"'{ADA}'")
+    await ask(erasure.erase_now, ada)
+    await jobs.run_waiting()
+    async with transaction() as tx:
+        assert (await tx.exec(select(Account.email).where(Account.email == ADA))).first() is None
+        found = await tx.exec(select(PrivacyRequest).where(col(PrivacyRequest.handle).in_([asked.handle, his.handle])))
+        told = {one.handle: one for one in found}
+        (said,) = await tx.exec(select(tables.TrailEntry).where(tables.TrailEntry.action == "hold:released"))
+    assert told[asked.handle].outcome == "We sent it to (erased)."
+    assert told[his.handle].extension_reason == f"Not (erased), but pr{ADA}."
+    assert said.details == {"reason": "'(erased)'"}
 
 
 async def test_two_clicks_make_one_erasure(ada):

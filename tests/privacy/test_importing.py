@@ -12,12 +12,13 @@ from lives import busy_month
 from markers import fill
 from sqlmodel import select
 
-from assisters_app.base import db, settings
+from assisters_app.base import db, jobs, settings
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.marks import SHORT_LIVED
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy import inventory
+from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.rights import export, forms, importing, totals
 from assisters_app.usage import periods, reports
 
@@ -113,6 +114,15 @@ async def test_nobody_comes_in_as_staff_by_a_file(house, tmp_path, elsewhere):
 async def test_an_account_that_is_here_already_is_not_read_in_over_it(ada, tmp_path):
     path = await exported(ada, tmp_path / "ada.zip")
     with pytest.raises(Refused, match="is here already"):
+        await read_in(path)
+
+
+async def test_who_was_erased_here_is_not_brought_back_by_a_file(ada, tmp_path):
+    path = await exported(ada, tmp_path / "ada.zip")
+    async with transaction() as tx:
+        await erasure.erase_now(tx, ada)
+    await jobs.run_waiting()
+    with pytest.raises(Refused, match="erased here, for good"):
         await read_in(path)
 
 

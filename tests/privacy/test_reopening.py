@@ -21,10 +21,13 @@ from assisters_app.accounts.tables import Account, Session
 from assisters_app.base import db, jobs, settings, valkey
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
+from assisters_app.base.errors import Refused
 from assisters_app.base.tables import OutgoingMail
 from assisters_app.privacy.erasing import erasure, ledger, purge, receipts, remembering, reopening, stamp
 from assisters_app.privacy.erasing.ledger import LedgerError
 from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.keeping.training import training_export
+from assisters_app.privacy.policies import handing_over
 from assisters_app.privacy.rights.tables import PrivacyRequest
 
 HERE = Client("192.0.2.7", "Firefox")
@@ -410,3 +413,49 @@ async def test_a_job_that_was_in_hand_when_the_backup_was_made_does_not_keep_ada
     assert await is_open()
     async with transaction() as tx:
         assert str(ada.account_id) not in str(await everything(tx))
+
+
+async def test_a_snapshot_of_the_disk_has_the_same_fingerprint_but_the_ledger_knows_more(ada, bob, backup, monkeypatch):
+    await reopening.reopen()
+    restore = await backup()
+    await erased(ada)
+    await restore()
+    async with transaction() as tx:  # as a disk that was put back would have it
+        await tx.sql(text("UPDATE house_stamp SET fingerprint = :one"), {"one": await stamp.fingerprint(tx)})
+    assert await is_open()
+    seen = []
+    replayed = reopening._replayed
+
+    async def look_meanwhile(known):
+        seen.append(await is_open())
+        return await replayed(known)
+
+    monkeypatch.setattr(reopening, "_replayed", look_meanwhile)
+    done = await reopening.reopen()
+    assert (done.restored, done.erased, seen) == (True, 1, [False])
+    assert await addresses() == [BOB]
+    assert await is_open()
+    assert (await reopening.reopen()).restored is False
+
+
+async def test_who_stamps_late_takes_nothing_back(ada, bob):
+    await reopening.reopen()
+    early = ledger.read()
+    await erased(ada)
+    async with transaction() as tx:
+        known = (await stamp.read(tx)).number
+        await stamp.write(tx, early)
+        assert (await stamp.read(tx)).number == known
+
+
+async def test_nothing_of_ada_leaves_a_restored_house_by_a_command(ada, bob, backup, tmp_path):
+    await reopening.reopen()
+    restore = await backup()
+    await erased(ada)
+    await restore()
+    async with transaction() as tx:
+        with pytest.raises(Refused, match="start the worker first"):
+            assert [sample async for sample in training_export(tx)] == []
+    with pytest.raises(Refused, match="start the worker first"):
+        await handing_over.hand_over("tra_none", tmp_path / "passed")
+    assert not (tmp_path / "passed").exists()

@@ -238,6 +238,7 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         tx.expunge_all()  # rows go by table from here on, behind the session's back
         removed = await _delete_the_rest(tx, subject)
         await _forget_address(tx, address)
+        await remains.unname(tx, address)
         erasure = await tx.get_one(Erasure, erasure_id)
         for name, count in removed.items():
             _count(erasure, name, count)
@@ -261,6 +262,7 @@ async def erase_pieces(subject: Subject) -> None:
         await _delete_the_rest(tx, subject)
         if account is not None:
             await _forget_address(tx, account.email)
+            await remains.unname(tx, account.email)
         found = await remains.scan(tx, subject.names)
         if found:
             raise RuntimeError(f"The erasure is not complete: something is left in {', '.join(sorted(found))}.")

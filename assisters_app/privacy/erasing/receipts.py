@@ -175,7 +175,13 @@ async def judge(tx: Tx, text_: str) -> Judged:
         handle, number = str(facts["receipt"]), int(facts["number"])
     except NotGenuine:
         return Judged("altered")
-    except (ValueError, KeyError, TypeError, RecursionError):  # the last: a file that is nothing but brackets
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ):  # numbers without end, nothing but brackets
         return Judged("unreadable")
     if key not in {one.public_key for one in await keys(tx)}:
         return Judged("foreign")  # anybody can sign with a key of their own

@@ -57,7 +57,9 @@ async def reopen() -> Reopened:
     async with transaction() as tx:
         await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
         entries = await stamp.known(tx)
-        restored = not await stamp.is_open(tx)
+        restored = not await stamp.is_open(tx) or await stamp.behind(tx, entries)
+        if restored:
+            await _shut()
         done = await _replayed(ledger.told(entries)) if restored else Reopened(restored=False)
         if not entries:
             await asyncio.to_thread(ledger.append, BEGUN, ledger=ledger.new_identity())
@@ -66,6 +68,11 @@ async def reopen() -> Reopened:
             await _say(done)
         await stamp.write(tx, await asyncio.to_thread(ledger.read))
     return done
+
+
+async def _shut() -> None:
+    async with transaction() as tx:
+        await stamp.doubt(tx)
 
 
 async def back(tx: Tx) -> int:

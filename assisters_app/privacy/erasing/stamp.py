@@ -1,23 +1,28 @@
 """The stamp in a database: which erasure ledger it was held against, and that it is still the database it was.
 
     is_open(tx) -> bool         whether people may be let in: False in a restored database until it was held against it
+    require_open(tx)            before a command takes people's data out; raises Refused in a restored database
     known(tx) -> entries        the ledger, once it is sure that it is the one this database knows; raises LedgerError
+    behind(tx, entries) -> bool whether the ledger has gone on without it: a snapshot of the disk was put back
+    doubt(tx)                   shuts the doors until it was held against the ledger
     write(tx, entries)          it has just been held against the ledger
     fingerprint(tx) -> str      of this very database; a restored, copied or rewound one has another
 
 A restore takes the stamp back with everything else, but it cannot take back the fingerprint: the cluster, its timeline
 (which moves on when one goes back to a point in time), the database and the table itself, each by the number that
-PostgreSQL gave it. So every process sees by itself that something was restored, by whatever means.
+PostgreSQL gave it. So every process sees by itself that a dump was restored, or that time was turned back. A snapshot
+of the whole disk has the same fingerprint: the worker sees at its start that the ledger knows more than that database.
 """
 
 import asyncio
 
-from sqlalchemy import text
+from sqlalchemy import or_, text
 from sqlalchemy.dialects.postgresql import insert as insert_or_leave
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
+from assisters_app.base.errors import Refused
 from assisters_app.privacy.erasing import ledger
 from assisters_app.privacy.erasing.ledger import Entry, LedgerError
 from assisters_app.privacy.erasing.tables import HouseStamp
@@ -37,6 +42,16 @@ async def is_open(tx: Tx) -> bool:
     return found.fingerprint == await fingerprint(tx)
 
 
+async def require_open(tx: Tx) -> None:
+    """Raise Refused where whoever was erased since a backup may be there again: nothing of theirs leaves the house."""
+    if not await is_open(tx):
+        raise Refused(
+            "This database was restored, and has not been held against the erasure ledger yet: start the worker first.",
+            code="reopening",
+            status=503,
+        )
+
+
 async def read(tx: Tx) -> HouseStamp | None:
     """Return the stamp, None in a database that never had one."""
     return (await tx.exec(select(HouseStamp).execution_options(populate_existing=True))).first()
@@ -54,8 +69,19 @@ async def known(tx: Tx) -> tuple[Entry, ...]:
     return entries
 
 
+async def behind(tx: Tx, entries: tuple[Entry, ...]) -> bool:
+    """Return whether lines were written that this database does not know of, though it is stamped."""
+    found = await read(tx)
+    return found is not None and found.number < len(entries)
+
+
+async def doubt(tx: Tx) -> None:
+    """Take the fingerprint away: every process shuts its doors, also should this one die before they are opened."""
+    await tx.exec(update(HouseStamp).values(fingerprint=""))
+
+
 async def write(tx: Tx, entries: tuple[Entry, ...]) -> None:
-    """Note that this database has been held against the ledger up to its last line."""
+    """Note that this database has been held against the ledger up to its last line; who is late takes nothing back."""
     last = entries[-1]
     values = {
         "ledger": ledger.identity(entries),
@@ -65,7 +91,8 @@ async def write(tx: Tx, entries: tuple[Entry, ...]) -> None:
         "created_at": now(),
     }
     stamped = insert_or_leave(HouseStamp).values(id=1, **values)
-    await tx.sql(stamped.on_conflict_do_update(index_elements=["id"], set_=values))
+    newer = or_(col(HouseStamp.ledger) != values["ledger"], col(HouseStamp.number) <= last.number)
+    await tx.sql(stamped.on_conflict_do_update(index_elements=["id"], set_=values, where=newer))
 
 
 async def fingerprint(tx: Tx) -> str:

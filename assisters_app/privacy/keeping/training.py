@@ -1,6 +1,7 @@
 """The one way from what customers say to the training of models (policy 1.10), and it is closed unless they open it.
 
-    training_export(tx)      yields what may be used: of accounts whose consent is in force, said after it was given
+    training_export(tx)      yields what may be used: of accounts whose consent is in force, said after it was given;
+                             raises Refused in a restored database until whoever was erased since is erased again
 
 Whatever trains a model asks here, every time, and keeps nothing between two runs: who has withdrawn, or was erased, is
 in no run after that. Only content that is kept at all can be used, which is off unless a key turns it on, and lasts a
@@ -17,6 +18,7 @@ from assisters_app.base.db import Tx
 from assisters_app.gateway.content import contents
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.choices.tables import Consent
+from assisters_app.privacy.erasing import stamp
 
 PURPOSE = "training"
 
@@ -31,6 +33,7 @@ class Sample:
 
 async def training_export(tx: Tx) -> AsyncIterator[Sample]:
     """Yield what may be used to train models now."""
+    await stamp.require_open(tx)
     willing = (
         select(Organization.id, Organization.owner_id)
         .join(Consent, col(Consent.account_id) == Organization.owner_id)

@@ -1,6 +1,7 @@
 """What passes to another company in a transfer (policy 3.7): each person's export, not before the day they were told.
 
-    hand_over(handle, directory) -> int     how many exports there are now; raises what `transfers.require_due` raises
+    hand_over(handle, directory) -> int     how many exports there are now; raises what `transfers.require_due` raises,
+                                        and Refused in a restored database that may hold who was erased
 
 Who closed or erased their account does not pass on. Each export handed over is in that person's trail. A run that broke
 off is taken up by the next: an export that is there whole is not made again.
@@ -17,6 +18,7 @@ from assisters_app.accounts.tables import Account
 from assisters_app.base import trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
+from assisters_app.privacy.erasing import stamp
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.policies import transfers
 from assisters_app.privacy.rights import export
@@ -39,6 +41,7 @@ async def hand_over(handle: str, directory: Path) -> int:
 async def _people(handle: str) -> Sequence[UUID]:
     """Return whose data pass on, once it may: everybody but those who are leaving."""
     async with transaction() as tx:
+        await stamp.require_open(tx)
         await transfers.require_due(tx, handle)
         leaving = select(Erasure.account_id).where(
             col(Erasure.withdrawn_at).is_(None), col(Erasure.carried_out_at).is_(None)

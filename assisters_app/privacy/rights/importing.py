@@ -1,7 +1,7 @@
 """Import: an export of one installation read into another, where its person's account is new.
 
     read_in(tx, path, trusted) -> Imported
-        raises Refused (not_an_export, not_genuine, changed, known, other_totals)
+        raises Refused (not_an_export, not_genuine, changed, known, other_totals, erased)
 
 Everything is read in one transaction, and nothing stays unless the signature, each file's size and hash, each row's
 types and, at the end, the totals of usage and money are those of the manifest. What was left out of the export cannot
@@ -34,6 +34,7 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
 from assisters_app.base.marks import SHORT_LIVED
 from assisters_app.privacy import inventory
+from assisters_app.privacy.erasing import ledger, stamp
 from assisters_app.privacy.rights import export, forms, totals
 from assisters_app.usage import ddl
 
@@ -67,6 +68,7 @@ async def read_in(tx: Tx, path: Path, trusted: Sequence[str] = ()) -> Imported:
 
 async def _read_in(tx: Tx, archive: zipfile.ZipFile, trusted: Sequence[str]) -> Imported:
     manifest = _manifest(archive, trusted)
+    await _require_not_erased(tx, UUID(manifest["account_id"]))
     files = {str(line["path"]): line for line in manifest["files"]}
     _require_all_known(archive, files)
     for line in manifest["files"]:
@@ -97,6 +99,15 @@ async def _checked(tx: Tx, manifest: dict[str, Any], read: dict[str, int], left_
         raise Refused(f"The totals are not those of the export: {differing}.", code="other_totals")
     trail.write(tx, "account:imported", account_id=account.id, rows=sum(read.values()))
     return Imported(account.email, account.id, read, found, left_out)
+
+
+async def _require_not_erased(tx: Tx, account_id: UUID) -> None:
+    """Refuse whoever was erased here: a file does not undo that, and the next restore would erase them again."""
+    known = ledger.told(await stamp.known(tx)).values()
+    if known and ledger.mark_of(account_id) in {told.account for told in known if told.final}:
+        raise Refused(
+            "This account was erased here, for good. Whoever comes back opens a new one.", code="erased", status=409
+        )
 
 
 def _manifest(archive: zipfile.ZipFile, trusted: Sequence[str]) -> dict[str, Any]:

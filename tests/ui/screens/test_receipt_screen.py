@@ -41,6 +41,10 @@ async def test_whoever_holds_a_receipt_can_see_whether_we_signed_exactly_this(ad
     assert await verdict(tab, json.dumps({**file, "body": file["body"].replace('"goes":1', '"goes":2')})) == "altered"
     assert await verdict(tab, "{}") == "unreadable"
     assert await verdict(tab, "[" * 100_000) == "unreadable"
+    body = file["body"].replace('"number":1,', '"number":1e999,')
+    assert body != file["body"]
+    signature = receipts.base64.b64encode(receipts.crypto.signing_key().sign(body.encode())).decode()
+    assert await verdict(tab, json.dumps({**file, "body": body, "signature": signature})) == "unreadable"
 
 
 async def test_a_receipt_that_somebody_signed_themselves_is_not_ours(ada, tab, monkeypatch):
