@@ -98,7 +98,7 @@ class ReceiptState(AppState):
         async with self:
             asked = str(self.router.url.path).rstrip("/").rpartition("/")[2][:32]
             self.phase, self.handle = "loading", asked
-        for wait in LOOKS:
+        for wait in LOOKS if asked.isprintable() else ():
             if await self._looked(asked):
                 return
             await asyncio.sleep(wait)

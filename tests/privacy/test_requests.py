@@ -55,6 +55,11 @@ async def entered(grace, email, received_at, kind="access"):
         return await requests.enter(tx, grace, kind, email, received_at)
 
 
+async def test_what_is_pasted_with_a_nul_in_it_arrives_without(ada):
+    async with transaction() as tx:
+        assert (await requests.ask(tx, ada, "question", "Where\x00 is it?")).words == "Where is it?"
+
+
 async def test_a_mailed_request_with_its_true_date_stands_before_younger_ones(ada, grace):
     await entered(grace, STRANGER, now() - timedelta(days=2))
     await entered(grace, ADA, now() - timedelta(days=20))

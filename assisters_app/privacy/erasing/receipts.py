@@ -155,7 +155,9 @@ def subject_hash(salt: str, email: str) -> str:
 
 async def shown(tx: Tx, receipt_handle: str) -> Receipt:
     """Return a receipt for anyone who knows its number: it holds nothing about a person."""
-    found = (await tx.exec(select(ErasureReceipt).where(ErasureReceipt.handle == receipt_handle))).first()
+    known = receipt_handle.isprintable()  # the database takes no NUL, which anybody may put into an address
+    asked = select(ErasureReceipt).where(ErasureReceipt.handle == receipt_handle)
+    found = (await tx.exec(asked)).first() if known else None
     if found is None:
         raise NotFound("receipt")
     return _receipt(found)

@@ -151,7 +151,7 @@ async def record(  # noqa: PLR0913 (each says one thing about the request)
 
 async def ask(tx: Tx, who: Person, kind: Asked, words: str) -> RequestRow:
     """Ask for what the dashboard cannot do by itself. Raises Refused: no_words, too_many."""
-    words = words.strip()[:LONGEST]
+    words = words.replace("\x00", "").strip()[:LONGEST]
     if not words:
         raise Refused("Say what you ask for.", code="no_words", field="words")
     await attempt(OFTEN, str(who.account_id))

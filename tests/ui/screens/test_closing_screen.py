@@ -140,6 +140,7 @@ async def test_without_scripts_the_browser_is_led_on_by_itself(ada):
 
 async def test_no_receipt_is_handed_out_that_does_not_exist(house):
     async with client() as http:
+        assert (await http.get("/download/receipts/rcp_%00")).status_code == 404
         answer = await http.get("/download/receipts/rcp_000000000000")
     assert answer.status_code == 404
 
