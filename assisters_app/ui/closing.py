@@ -131,7 +131,7 @@ def _goes() -> rx.Component:
             empty=empty("Nothing", "There is nothing of yours to erase."),
         ),
         title="What goes",
-        lead=ClosingState.goes + " rows, for good.",
+        lead=ClosingState.goes + " rows are erased for good.",
     )
 
 

@@ -30,7 +30,7 @@ color:var(--inverse);cursor:pointer;text-decoration:none}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.75rem;background:var(--surface);margin-top:.75rem}
 table{border-collapse:collapse;font-size:.75rem;width:100%}caption{position:absolute;clip-path:inset(50%)}
 th,td{text-align:left;vertical-align:top;padding:.45rem .75rem;border-top:1px solid var(--line)}
-td>div{width:max-content;max-width:24rem}
+td>div{width:max-content;max-width:14rem}
 tr:first-child th{border-top:0}th{color:var(--muted);font-weight:500;white-space:nowrap}td{font-variant-numeric:tabular-nums}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--faint);font-size:.75rem}
 @media(max-width:40rem){dl>div{flex-direction:column}dt{flex:none}}

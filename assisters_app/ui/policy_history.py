@@ -134,7 +134,7 @@ def _edition(edition: Any) -> rx.Component:
         rows(
             ("In force from", edition.effective_on),
             ("Published", edition.published_on),
-            ("SHA-256 of the text", rx.el.code(edition.sha256, class_name="text-xs break-all")),
+            ("SHA-256 of the text", rx.el.code(edition.sha256, class_name="text-[0.6875rem] break-all")),
         ),
         rx.cond(
             edition.changes.length() > 0,

@@ -443,6 +443,7 @@ def _sessions() -> rx.Component:
             ),
             label="Signed-in browsers",
             columns=("Browser", "Address", "Last seen", "Signed in", ""),
+            right=(4,),
             phase=SettingsState.phase,
             empty=empty("No browser", "You are signed in nowhere.", icon="monitor"),
             retry=SettingsState.again,

@@ -20,6 +20,7 @@ from assisters_app.ui.words import COMPANY, NAME
 
 _ICON_BUTTON = "grid place-items-center size-9 rounded-lg text-muted hover:bg-raised hover:text-ink"
 _ITEM = "flex items-center gap-2.5 rounded-lg px-2.5 h-9 text-muted hover:bg-raised hover:text-ink "
+_DESK = "/staff/accounts"  # where the desk of staff begins
 _MENU = "rounded-xl border border-line bg-surface shadow-over p-1.5 w-64 "
 
 
@@ -114,7 +115,7 @@ def footer(width: str = "max-w-6xl") -> rx.Component:
     """Return the foot of every page: who we are and the pages on privacy."""
     return rx.el.footer(
         rx.el.div(
-            rx.el.p(COMPANY),
+            rx.el.p(COMPANY, class_name="sm:max-w-64 shrink-0 text-pretty"),
             rx.el.nav(
                 *[
                     ReactRouterLink.create(
@@ -203,20 +204,38 @@ def _sidebar() -> rx.Component:
     return rx.el.div(
         rx.el.div(logo(), class_name="h-14 px-5 flex items-center"),
         rx.el.nav(
-            *[_section(name, pages) for name, pages in sections.items()],
+            rx.el.div(
+                *[_section(name, pages) for name, pages in sections.items() if pages[0].access != "staff"],
+                rx.cond(AppState.is_staff, _door("Staff desk", "briefcase", _DESK)),
+                class_name="space-y-5 [nav:has([aria-current=page][href^='/staff/'])>&]:hidden",
+            ),
+            rx.cond(
+                AppState.is_staff,
+                rx.el.div(
+                    _door("Back to the product", "arrow-left", "/dashboard"),
+                    *[_section(name, pages) for name, pages in sections.items() if pages[0].access == "staff"],
+                    class_name="space-y-5 hidden [nav:has([aria-current=page][href^='/staff/'])>&]:block",
+                ),
+            ),
             aria_label="Main",
-            class_name="flex-1 overflow-y-auto px-3 py-3 space-y-5",
+            class_name="flex-1 overflow-y-auto px-3 py-3",
         ),
         class_name="flex flex-col h-full",
     )
 
 
 def _section(name: str, pages: list[Page]) -> rx.Component:
-    drawn = rx.el.div(
+    return rx.el.div(
         rx.el.p(name, class_name="px-2.5 mb-1 text-xs font-medium text-faint"),
         rx.el.ul(*[rx.el.li(_nav_item(page)) for page in pages], class_name="space-y-0.5"),
     )
-    return rx.cond(AppState.is_staff, drawn) if pages[0].access == "staff" else drawn
+
+
+def _door(title: str, icon: str, to: str) -> rx.Component:
+    """Return the way between the product and the desk of staff: the sidebar lists one of the two at a time."""
+    return ReactRouterLink.create(
+        rx.icon(icon, size=16, aria_hidden="true", class_name="shrink-0"), title, to=to, class_name=_ITEM
+    )
 
 
 def _nav_item(page: Page) -> rx.Component:
@@ -311,7 +330,7 @@ def _commands() -> list[dict[str, Any]]:
         {
             "label": page.title,
             "href": page.route,
-            "group": page.section if page.section not in ("", "Top") else "Go to",
+            "group": _group(page),
             "words": page.words,
             "staff": page.access == "staff",
         }
@@ -327,6 +346,12 @@ def _commands() -> list[dict[str, Any]]:
             "words": "theme mode colour color",
         },
     ]
+
+
+def _group(page: Page) -> str:
+    if page.access == "staff":
+        return "Staff"
+    return "Go to" if page.section in ("", "Top") else page.section
 
 
 def _listed(section: str) -> list[Page]:

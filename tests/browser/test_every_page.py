@@ -125,6 +125,19 @@ def test_a_browser_holds_exactly_what_the_cookie_page_lists(storing: Visit):
         expect(shown.get_by_text(name, exact=True)).to_be_visible()
 
 
+@pytest.mark.browser
+def test_grace_has_the_product_or_the_desk_of_staff_in_her_sidebar(storing: Visit):
+    storing.page.goto("/dashboard")
+    sidebar = storing.page.get_by_role("navigation", name="Main")
+    expect(sidebar.get_by_role("link", name="Billing")).to_be_visible()
+    expect(sidebar.get_by_role("link", name="Legal holds")).to_have_count(0)
+    sidebar.get_by_role("link", name="Staff desk").click()
+    expect(sidebar.get_by_role("link", name="Legal holds")).to_be_visible()
+    expect(sidebar.get_by_role("link", name="Billing")).to_have_count(0)
+    sidebar.get_by_role("link", name="Back to the product").click()
+    expect(sidebar.get_by_role("link", name="Billing")).to_be_visible()
+
+
 def _one_of(route: str) -> str:
     """Return an address of a page of one thing: of one that does not exist."""
     return "/".join(

@@ -121,7 +121,9 @@ class CanaryRun(SQLModel, table=True):
     """One life of the canary: a pretend person who comes, uses everything, and has herself erased. Nothing of her."""
 
     __tablename__ = "canary_run"
-    __table_args__ = ({"info": {"rows": Rows("Flights of the canary", AUDIT_TRAIL, since="begun_at")}},)
+    __table_args__ = (
+        {"info": {"rows": Rows("Rehearsals of leaving, by a made-up person", AUDIT_TRAIL, since="begun_at")}},
+    )
 
     id: UUID = plain(default_factory=new_id, primary_key=True)
     begun_at: datetime = plain(default_factory=now, index=True)

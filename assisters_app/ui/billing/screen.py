@@ -259,7 +259,9 @@ def _movements() -> rx.Component:
             lambda row: (
                 time(row.at, "date"),
                 rx.el.div(row.what, rx.el.span(row.about, class_name="block text-xs text-muted")),
-                rx.el.span(row.amount, class_name=rx.cond(row.into, "text-good", "")),
+                rx.el.span(
+                    row.amount, class_name=rx.cond(row.into, "whitespace-nowrap text-good", "whitespace-nowrap")
+                ),
             ),
             label="Movements of your wallet",
             columns=("When", "What", "Amount"),

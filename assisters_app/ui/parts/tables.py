@@ -51,7 +51,7 @@ def empty(title: str, text: str, action: rx.Component | None = None, icon: str =
         rx.el.p(title, class_name="mt-3 font-medium"),
         rx.el.p(text, class_name="mt-1 text-muted max-w-sm"),
         rx.el.div(action, class_name="mt-4") if action is not None else rx.fragment(),
-        class_name="flex flex-col items-center justify-center text-center px-4 py-12",
+        class_name="flex flex-col items-center justify-center text-center px-4 py-8",
     )
 
 

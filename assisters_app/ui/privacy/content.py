@@ -92,6 +92,7 @@ def page() -> rx.Component:
     return shell(
         heading(
             "What is said in your calls",
+            link_button("Back to privacy", to="/dashboard/privacy"),
             link_button("Request log", to=CALLS),
             lead="Prompts and answers are not kept, unless you turn it on for a key, to find out what went wrong.",
         ),
@@ -104,6 +105,7 @@ def page() -> rx.Component:
                 phase=ContentState.phase,
                 retry=ContentState.load,
                 key=lambda row: row.handle,
+                right=(3,),
                 empty=empty(
                     "No live keys",
                     "Once you have a key, you can have its prompts and answers kept for a day.",

@@ -187,10 +187,14 @@ def _lists() -> rx.Component:
         card(
             table(
                 RetentionState.runs,
-                lambda row: (row.title, number(row.removed), time(row.at)),
+                lambda row: (
+                    rx.el.div(
+                        row.title, rx.el.span(number(row.removed), " removed", class_name="block text-xs text-faint")
+                    ),
+                    time(row.at),
+                ),
                 label="Sweeps that removed something",
-                columns=("Rows", "Removed", "When"),
-                right=(1,),
+                columns=("Rows", "When"),
                 phase=RetentionState.phase,
                 retry=RetentionState.load,
                 key=lambda row: row.id,
