@@ -24,6 +24,7 @@ from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
 from assisters_app.ui.staff.disclosures import DemandsState
 from assisters_app.ui.staff.holds import HoldsState
+from assisters_app.ui.staff.incidents import IncidentsState
 from assisters_app.ui.staff.news import NewsState
 from assisters_app.ui.staff.policy import PolicyDeskState
 from assisters_app.ui.staff.request import AskedState
@@ -73,6 +74,15 @@ HANDLERS = (
     (DemandsState.enter, {"sent": {"authority": "x", "kind": "order", "received": "2026-01-01", "scope": "y"}}),
     (DemandsState.answer, {"sent": {"outcome": "none", "what": "z"}}),
     (DemandsState.tell, {}),
+    (IncidentsState.load, {}),
+    (IncidentsState.ask, {"dialog": "enter", "chosen": ""}),
+    (
+        IncidentsState.enter,
+        {"sent": {"title": "x", "what": "y", "aware_at": "2026-01-01 10:00", "risk": "risk", "addresses": BOB}},
+    ),
+    (IncidentsState.told, {"sent": {"told_at": "2026-01-01 11:00", "why": "z"}}),
+    (IncidentsState.send, {"sent": {"text": "x"}}),
+    (IncidentsState.close, {"sent": {"done": "x"}}),
     (NewsState.load, {}),
     (NewsState.review, {"sent": {"subject": "Hi", "text": "Hello"}}),
     (NewsState.close, {}),
