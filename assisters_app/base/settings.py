@@ -56,7 +56,7 @@ class Settings:
     oauth_clients: tuple[OAuthClient, ...]
     secret_scanning_keys_url: str | None  # where those who report leaked keys publish what they sign with
     canary_email: str | None  # a mailbox of ours; the canary signs up as name+<word>@domain
-    searched: tuple[Path, ...]  # what the canary searches beside the stores that we know of: logs, backups
+    searched: tuple[Path, ...]  # what the canary searches beside the stores that we know of: logs
     advisories_url: str | None  # who is asked for known vulnerabilities of our packages: OSV's API
     trusted_proxies: tuple[Network, ...]  # peers whose X-Forwarded-For is believed
     mailbox_url: str | None  # development only: where caught mail can be read

@@ -36,13 +36,14 @@ from assisters_app.base import error_reports, jobs
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.base.errors import NotFound, Refused
+from assisters_app.base.local_servers import LocalServerError
 from assisters_app.base.settings import settings
 from assisters_app.billing import stripe, topups
 from assisters_app.gateway.content import contents
 from assisters_app.keys import keys
 from assisters_app.privacy import promises, searching
 from assisters_app.privacy.choices import consents
-from assisters_app.privacy.erasing import erasure, receipts
+from assisters_app.privacy.erasing import backups, erasure, receipts
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.promises import Broken
 from assisters_app.privacy.registers import audits
@@ -87,6 +88,7 @@ class Canary:
     key: str = ""
     names: list[str] = field(default_factory=list)  # what machines call her; not what they call her key, which is gone
     receipt: str = ""
+    not_searched: str = ""  # what could not be looked into, and why; empty when everything was
 
     @property
     def email(self) -> str:
@@ -165,8 +167,8 @@ async def _live(canary: Canary) -> tuple[str, str]:
     if not await _wait_for_receipt(canary):
         return "held", "Her erasure waits for a legal hold, as the law wants it."
     await _take(canary, _look_everywhere)
-    began = len(canary.steps)
-    return "returned", f"She took {began} steps; her receipt is genuine, and nothing of her was found anywhere."
+    took = f"She took {len(canary.steps)} steps; her receipt is genuine, and nothing of her was found anywhere."
+    return "returned", f"{took} {canary.not_searched}".strip()
 
 
 async def _take(canary: Canary, step: Callable[[Canary], Awaitable[str]]) -> None:
@@ -370,14 +372,32 @@ async def _is_held(tx: Tx, canary: Canary) -> bool:
 
 
 async def _look_everywhere(canary: Canary) -> str:
-    """Look until nothing is found: the mail with her receipt may still be on its way."""
+    """Look until nothing is found, for the mail with her receipt may still be on its way; then look into a backup."""
     deadline = time.monotonic() + LINGERING
-    while traces := await _traces(canary):
+    while found := await _traces(canary):
         if time.monotonic() > deadline:
-            places = ", ".join(sorted({f"{trace.place} ({trace.store})" for trace in traces}))
-            raise Lost(f"Something of her was found in {places}.")
+            break
         await asyncio.sleep(PAUSE)
-    return "was looked for everywhere, and was gone"
+    if found := (*found, *await asyncio.to_thread(_in_a_backup, canary)):
+        places = ", ".join(sorted({f"{trace.place} ({trace.store})" for trace in found}))
+        raise Lost(f"Something of her was found in {places}.")
+    return f"was looked for everywhere, and was gone. {canary.not_searched}".strip()
+
+
+def _in_a_backup(canary: Canary) -> tuple[Trace, ...]:
+    """Look into a backup made now. Her receipt must be found in it, else the search is blind."""
+    try:
+        with backups.for_a_moment() as backup:
+            found = searching.in_backup(backup.file, (*canary.words, canary.receipt))
+    except LocalServerError:
+        canary.not_searched = "Not searched: backups, for PostgreSQL's programs are not there to open one."
+        return ()
+    except Refused:
+        logger.exception("No backup could be made and opened.")
+        raise Lost("No backup could be made and opened, so that none was searched.") from None
+    if not found.pop(canary.receipt, None):
+        raise Lost("The search of backups is blind: it does not find her receipt, which is there.")
+    return tuple(Trace("backup", table) for tables in found.values() for table in tables)
 
 
 async def _traces(canary: Canary) -> tuple[Trace, ...]:

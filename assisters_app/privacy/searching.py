@@ -1,14 +1,18 @@
 """Looks for words everywhere that this installation keeps anything, trusting no mark and no list of ours.
 
     everywhere(words, …) -> tuple[Trace, …]      where any of them still stands
+    in_backup(file, words) -> dict               the tables of a backup that show a word, for each that is found
 
 The database: every table of every schema that we may read, from its own catalogue, each row as text. Valkey: every key
-and value. Files: all below ASSISTERS_DATA_DIR, and what ASSISTERS_SEARCHED names (logs, backups). A word is looked for
-as it is, in hexadecimal (bytes of the database) and sealed (addresses).
+and value. Files: all below ASSISTERS_DATA_DIR, and what ASSISTERS_SEARCHED names (logs). A backup is opened and
+read as SQL, line by line in memory. A word is looked for as it is, in hexadecimal (bytes of the database) and sealed
+(addresses).
 """
 
 import asyncio
 import os
+import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +24,13 @@ from sqlalchemy import text
 from assisters_app.base import sealed_text
 from assisters_app.base.db import Tx, snapshot
 from assisters_app.base.settings import settings
+from assisters_app.privacy.erasing import backups
 
 AT_ONCE = 500  # keys of Valkey in one round trip
 CHUNK = 2**20  # bytes of a file in memory
+COPIED = re.compile(rb"COPY (\S+) \(.*\) FROM stdin;\n")  # in a backup's SQL: from here on, each line is a row
+END_OF_ROWS = b"\\.\n"
+OUTLINE = "outside of every table"
 
 TABLES = text(
     """
@@ -67,6 +75,23 @@ async def in_database(tx: Tx, words: Sequence[str]) -> list[str]:
         if (await tx.sql(question, {"patterns": patterns})).scalar_one():
             found.append(str(table))
     return found
+
+
+def in_backup(file: Path, words: Sequence[str]) -> dict[str, set[str]]:
+    """Return each of `words` that a backup shows, and the tables in which. Raises Refused when it does not open."""
+    sought = {form.encode(): word for word in words for form in forms(word)}
+    found: dict[str, set[str]] = defaultdict(set)
+    table = OUTLINE
+    for line in backups.as_sql(file):
+        if table == OUTLINE and (copied := COPIED.match(line)):
+            table = copied[1].decode()
+        elif line == END_OF_ROWS:
+            table = OUTLINE
+        small = line.lower()
+        for form, word in sought.items():
+            if form in small:
+                found[word].add(table)
+    return dict(found)
 
 
 def forms(word: str) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import pickle
 from datetime import UTC, datetime, timedelta
 
+import httpx
+import psutil
 import pytest
 from cast import ADA
 from sqlalchemy import text
@@ -14,6 +16,8 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.valkey import valkey
 from assisters_app.privacy import canary, searching
+from assisters_app.privacy.canary import Canary
+from assisters_app.privacy.erasing import backups
 from assisters_app.privacy.promises import Broken
 from assisters_app.privacy.registers.tables import CanaryRun
 from assisters_app.privacy.searching import Trace
@@ -83,6 +87,89 @@ async def test_a_word_in_a_file_is_found_wherever_it_lies(house, tmp_path, monke
     assert await searching.everywhere([WORD]) == ()
     (logs / "product.log").write_text(f'{{"says": "{WORD}"}}')
     assert await searching.everywhere([WORD]) == (Trace("files", "product.log"),)
+
+
+@pytest.mark.promise("4.1")
+@pytest.mark.parametrize("how", [how for how in IN_TABLES if how != "another schema"])
+async def test_a_word_in_any_kind_of_column_is_found_in_a_backup_too(house, how):
+    async with transaction() as tx:
+        await tx.sql(text(IN_TABLES[how].replace(":", r"\:") if "::" not in IN_TABLES[how] else IN_TABLES[how]))
+        await signing_up.open_account(tx, ADA)
+    with backups.for_a_moment() as made:
+        found = searching.in_backup(made.file, [WORD.upper(), ADA, "zqnowhere"])
+    assert found == {WORD.upper(): {"assisters.stray"}, ADA: {"assisters.account"}}
+    assert backups.kept() == ()
+
+
+@pytest.mark.promise("4.1")
+async def test_a_backup_is_read_without_a_piece_of_it_on_any_disk(house):
+    async with transaction() as tx:
+        await tx.sql(
+            text(f"CREATE TABLE assisters.stray AS SELECT '{WORD}' || n AS word FROM generate_series(1, 90000) n")
+        )
+    seen = 0
+    with backups.for_a_moment() as made:
+        for line in backups.as_sql(made.file):
+            seen += WORD.encode() in line
+            if seen == 1:  # most of it is on its way now
+                assert await searching.everywhere([WORD]) == (Trace("database", "assisters.stray"),)
+                (program,) = [one for one in psutil.Process().children() if one.name() == "pg_restore"]
+                assert program.open_files() == []
+    assert seen == 90_000
+
+
+async def test_whoever_stops_reading_a_backup_leaves_nothing_running(house):
+    async with transaction() as tx:
+        await tx.sql(text("CREATE TABLE assisters.stray AS SELECT repeat('x', 99) FROM generate_series(1, 90000) n"))
+    with backups.for_a_moment() as made:
+        lines = backups.as_sql(made.file)
+        next(lines)
+        lines.close()
+        assert [one for one in psutil.Process().children() if one.name() == "pg_restore"] == []
+
+
+async def test_a_backup_that_was_altered_is_not_taken_for_an_empty_one(house):
+    with backups.for_a_moment() as made:
+        whole = made.file.read_bytes()
+        made.file.write_bytes(whole[:-40] + b"x" * 40)
+        with pytest.raises(Refused, match="does not open"):
+            searching.in_backup(made.file, [WORD])
+
+
+async def looked_for(monkeypatch, word):
+    """Have a canary looked for who has been erased, with the receipt that she would have."""
+    monkeypatch.setattr(canary, "LINGERING", 0.0)
+    async with httpx.AsyncClient() as web, transaction() as tx:
+        await tx.sql(text("CREATE TABLE IF NOT EXISTS assisters.receipt_of_hers AS SELECT 'rcp_zq' AS handle"))
+        bird = Canary(web, word=word, receipt="rcp_zq")
+    try:
+        return await canary._look_everywhere(bird)
+    except canary.Lost as lost:
+        return f"Lost: {lost}"
+
+
+@pytest.mark.promise("4.1", "6.3")
+async def test_a_canary_of_whom_a_stray_copy_is_left_is_found_in_the_backup_too(house, monkeypatch):
+    assert await looked_for(monkeypatch, WORD) == "was looked for everywhere, and was gone."
+    async with transaction() as tx:
+        await tx.sql(text(IN_TABLES["text"]))
+    assert await looked_for(monkeypatch, WORD) == (
+        "Lost: Something of her was found in assisters.stray (backup), assisters.stray (database)."
+    )
+    async with transaction() as tx:
+        await tx.sql(text("DROP TABLE assisters.receipt_of_hers; CREATE TABLE assisters.receipt_of_hers (handle text)"))
+    assert (await looked_for(monkeypatch, "zqnowhere")).startswith("Lost: The search of backups is blind")
+
+
+async def test_where_no_backup_can_be_opened_the_canary_says_that_none_was_searched(house, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEV_PG_BIN", str(tmp_path))
+    said = "was looked for everywhere, and was gone. Not searched: backups, for PostgreSQL's programs are not there"
+    assert (await looked_for(monkeypatch, WORD)).startswith(said)
+    (tmp_path / "postgres").touch()  # the server without its companions
+    assert (await looked_for(monkeypatch, WORD)).startswith(said)
+    (tmp_path / "pg_dump").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "pg_dump").chmod(0o700)
+    assert (await looked_for(monkeypatch, WORD)).startswith("Lost: No backup could be made and opened")
 
 
 async def ran(state, begun_at, *, ended=True, says="She came back."):

@@ -2,6 +2,8 @@
 
     back_up() -> Backup              one sealed file in `<data_dir>/backups`
     restore(file)                    replaces the database; nobody is let in before `reopening.reopen()`
+    for_a_moment()                   one to be looked into, destroyed at the end of the block
+    as_sql(file) -> Iterator[bytes]  the lines of what it holds
     sweep() -> int                   destroys those that are older than 30 days
     kept() -> tuple[Backup, ...]     the newest first
 
@@ -15,6 +17,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,6 +72,30 @@ def back_up() -> Backup:
         half.unlink(missing_ok=True)
     sweep()
     return _backup(target)
+
+
+@contextmanager
+def for_a_moment() -> Iterator[Backup]:
+    """Make a backup like any other, to be looked into; it is destroyed at the end of the block."""
+    made = back_up()
+    try:
+        yield made
+    finally:
+        made.file.unlink(missing_ok=True)
+
+
+def as_sql(file: Path) -> Iterator[bytes]:
+    """Yield the lines of what a backup holds, as pg_restore writes them: through pipes, so that none lies on a disk.
+
+    Raises Refused when the backup does not open.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    # The program is left first, and ended where nobody reads on: only then can whoever feeds it be waited for.
+    with ThreadPoolExecutor(1) as pool, _program("pg_restore", "--file=-", **pipes) as running:
+        feeding = pool.submit(_write, running.stdin, _plain(file))
+        assert running.stdout is not None
+        yield from running.stdout
+        feeding.result()
 
 
 def restore(file: Path) -> None:
@@ -182,15 +209,23 @@ def _read(pipe: IO[bytes] | None) -> Iterator[bytes]:
 def _write(pipe: IO[bytes] | None, parts: Iterable[bytes]) -> None:
     assert pipe is not None
     with contextlib.suppress(BrokenPipeError):  # it ended early, and says why
-        for part in parts:
-            pipe.write(part)
-        pipe.close()
+        try:
+            for part in parts:
+                pipe.write(part)
+        finally:
+            pipe.close()  # whatever happened: it would wait for more
 
 
 @contextmanager
 def _program(name: str, *options: str, **pipes: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 (Popen's own)
-    """Run one of PostgreSQL's programs on our database for the length of the block; raise Refused when it fails."""
-    argv = [str(local_servers.postgres_programs() / name), *options]
+    """Run one of PostgreSQL's programs on our database for the length of the block.
+
+    Raises Refused when it fails, LocalServerError when it is not there.
+    """
+    program = local_servers.postgres_programs() / name
+    if not program.is_file():
+        raise local_servers.LocalServerError(f"There is no {name} in {program.parent}.")
+    argv = [str(program), *options]
     running = subprocess.Popen(argv, env=_environment(), stderr=subprocess.PIPE, **pipes)  # noqa: S603 (ours)
     said: list[bytes] = []
     assert running.stderr is not None
