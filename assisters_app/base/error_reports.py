@@ -16,7 +16,7 @@ SDK: dict[str, Any] = {  # what the SDK may look at in the first place
     "include_local_variables": False,
     "max_request_body_size": "never",
     "max_breadcrumbs": 0,
-    "send_default_pii": False,
+    # send_default_pii is left out: that is its "no", and the SDK warns of the word itself since 2.75.
     "server_name": "",
     "auto_enabling_integrations": False,  # they would watch requests, queries and calls to models
     "auto_session_tracking": False,
