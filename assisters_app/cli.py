@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,12 +165,13 @@ def _restore(chosen: argparse.Namespace) -> int:
         print("Everybody signs in anew. API keys that were revoked since are valid again: revoke them once more.")
         return 0
 
-    _use_what_runs()
-    _in_the_house(remember())
-    backups.restore(chosen.file)
-    print(f"The database is as it was when {chosen.file.name} was made. Nobody is let in yet.")
-    run.migrate()
-    return _in_the_house(reopen())
+    with nullcontext() if _is_somewhere() or not run.LOCAL.is_dir() else run.parts_alone():
+        _use_what_runs()
+        _in_the_house(remember())
+        backups.restore(chosen.file)
+        print(f"The database is as it was when {chosen.file.name} was made. Nobody is let in yet.")
+        run.migrate()
+        return _in_the_house(reopen())
 
 
 def _begin_ledger(_: argparse.Namespace) -> int:
@@ -443,12 +444,17 @@ def _in_the_house(work: Coroutine[None, None, int]) -> int:
     return asyncio.run(whole())
 
 
+def _is_somewhere() -> bool:
+    """Say whether the database runs, as far as we can know: in this checkout, or where the settings say."""
+    return "ASSISTERS_ENV" in os.environ or "DATABASE_URL" in os.environ or bool(run.running_development())
+
+
 def _use_what_runs() -> None:
     """Take what is not set from the development run of this checkout, if there is one."""
     if os.environ.get("ASSISTERS_ENV", "development") != "development":
         return
     found = run.running_development()
-    if not found and "ASSISTERS_ENV" not in os.environ and "DATABASE_URL" not in os.environ:
+    if not _is_somewhere():
         raise run.RunError("Nothing runs in this checkout. Start it with `make run`, or set DATABASE_URL and the rest.")
     for name, value in found.items():
         os.environ.setdefault(name, value)

@@ -1,9 +1,11 @@
 """`doctor`: looks at every dependency, the migrations and the invariants, and says of each how it is."""
 
+import asyncio
 import functools
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -15,16 +17,18 @@ from redis.exceptions import ResponseError
 from sqlalchemy import Connection, text
 
 from assisters_app import front_end, tables
-from assisters_app.base import db, marks, redaction
+from assisters_app.base import clock, db, marks, redaction
 from assisters_app.base.settings import ROOT, settings
 from assisters_app.base.valkey import valkey
 from assisters_app.billing import invariants as money
 from assisters_app.billing import receipts as requests
 from assisters_app.gateway import invariants as calls
-from assisters_app.privacy.erasing import ledger, receipts, reopening, stamp
+from assisters_app.privacy.erasing import backups, ledger, receipts, reopening, stamp
+from assisters_app.privacy.registers import audits
 from assisters_app.usage.events import Invariant
 
 PATIENCE = 10  # seconds for one dependency to answer
+BACKED_UP = timedelta(days=1)  # a night whose backup is missing is noticed the day after
 
 Check = Callable[[], Awaitable[str]]
 Invariants = Callable[[db.Tx], Awaitable[list[Invariant]]]
@@ -151,6 +155,21 @@ async def _disk() -> str:
     return f"{directory} can be written"
 
 
+async def _backups() -> str:
+    kept = await asyncio.to_thread(backups.kept)
+    async with db.transaction() as tx:
+        since = kept[0].made_at.date() if kept else await audits.opened_on(tx)
+    late = not settings().development and clock.now().date() - since > BACKED_UP
+    if not kept:
+        if late:
+            raise IllError(f"There is no backup in {settings().data_dir}, though nights have passed.")
+        return "none yet"
+    age = f"{(clock.now() - kept[0].made_at) / timedelta(hours=1):.0f} h old"
+    if late:
+        raise IllError(f"The newest is {age}. A timer should make one each night.")
+    return f"the newest of {len(kept)} is {age}"
+
+
 async def _erasures() -> str:
     async with db.transaction() as tx:
         entries = await stamp.known(tx)
@@ -195,6 +214,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Models", _models),
     ("Errors", _errors),
     ("Disk", _disk),
+    ("Backups", _backups),
     ("Erasures", _erasures),
     ("Front end", _pages),
 )

@@ -134,6 +134,24 @@ def _run(run: Run, began: float) -> None:
     _watch(run.children)
 
 
+@contextmanager
+def parts_alone() -> Iterator[None]:
+    """Run what the product rests on, and not the product, for a command that needs the database to itself.
+
+    Raises RunError while the product runs on the data of this checkout.
+    """
+    with ExitStack() as ends:
+        run = Run({"ASSISTERS_ENV": "development", **os.environ}, ends)
+        chosen = read_settings({**TO_BE_MADE, **run.env})
+        local_servers.make_private(LOCAL)
+        ends.enter_context(_alone())
+        _end_leftovers()
+        _start_parts(run, chosen)
+        for child, port in run.awaited:
+            _until_listening(child, port)
+        yield
+
+
 def migrate() -> None:
     """Bring the database to the shape that this code expects; processes that start together wait for each other."""
     from alembic.config import Config

@@ -160,3 +160,15 @@ def test_the_unit_gives_the_product_nothing_but_its_own_directory():
     unit = (ROOT / "deploy" / "assisters.service").read_text().splitlines()
     wanted = "DynamicUser=yes ProtectSystem=strict NoNewPrivileges=yes LimitCORE=0 StateDirectory=assisters"
     assert {*wanted.split(), "Environment=TRUSTED_PROXIES=127.0.0.1/32"} <= set(unit)
+
+
+def test_each_night_the_timer_makes_a_backup_in_the_same_cage_and_as_the_same_user():
+    product, backup, timer = (
+        (ROOT / "deploy" / name).read_text().splitlines()
+        for name in ("assisters.service", "assisters-backup.service", "assisters-backup.timer")
+    )
+    cage = set(product[product.index("DynamicUser=yes") : product.index("[Install]")])
+    assert {line for line in cage if not line.startswith("Runtime")} <= set(backup)
+    assert {"Type=oneshot", "User=assisters", "Environment=ASSISTERS_DATA_DIR=/var/lib/assisters"} <= set(backup)
+    assert "ExecStart=/opt/assisters/.venv/bin/python -m assisters_app backup" in backup
+    assert {"Persistent=true", "OnCalendar=*-*-* 03:41:00 UTC", "WantedBy=timers.target"} <= set(timer)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cast import ADA
+from cast import ADA, BOB
 from endings import all_gone
 from nets import free_port
 
@@ -167,3 +167,28 @@ def test_the_death_of_one_part_ends_the_others_with_a_sentence(place):
     assert said == "The worker ended (exit code -9), so everything was stopped."
     assert run.returncode == 1
     assert all_gone(family)
+
+
+def test_a_backup_is_restored_while_nothing_runs_and_nothing_is_left_running(place):
+    with running(place):
+        assert command(place, "create-account", ADA).returncode == 0
+        file = command(place, "backup").stdout.partition(":")[0]
+        assert command(place, "create-account", BOB).returncode == 0
+        early = command(place, "restore", file)
+        assert (early.returncode, early.stderr) == (1, "The product runs on this database. Stop it first.\n")
+    restored = command(place, "restore", file)
+    assert restored.returncode == 0, restored.stderr
+    assert f"The database is as it was when {Path(file).name} was made." in restored.stdout
+    record = json.loads((place.local / "run.json").read_text())
+    assert record["children"]
+    assert not any(processes.Mark(*child).alive() for child in record["children"])
+    with running(place):
+        assert command(place, "issue-key", ADA).stdout.startswith("ask_")
+        assert command(place, "issue-key", BOB).stderr == "That account does not exist.\n"
+
+
+def test_where_nothing_ever_ran_there_is_nothing_to_restore_into(place, tmp_path):
+    nowhere = Place(tmp_path / "local", place.port)
+    refused = command(nowhere, "restore", "a.backup")
+    assert (refused.returncode, refused.stderr.partition(".")[0]) == (1, "Nothing runs in this checkout")
+    assert not nowhere.local.exists()

@@ -1,7 +1,7 @@
 """Backups: sealed, kept for 30 days, restored whole or not at all, and never a way back for whoever was erased."""
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import psycopg
 import pytest
@@ -10,12 +10,14 @@ from customers import customer
 from markers import fill
 from sqlmodel import select
 
+from assisters_app import doctor
 from assisters_app.accounts.tables import Account
 from assisters_app.base import db, jobs, sealed, settings, valkey
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.erasing import backups, erasure, receipts, reopening, stamp
+from assisters_app.privacy.registers import audits
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +192,39 @@ async def test_a_backup_is_destroyed_after_30_days_and_not_restored_later(ada):
             backups.restore(made.file)
         assert backups.sweep() == 1
         assert backups.kept() == ()
+
+
+async def test_the_doctor_says_how_old_the_newest_backup_is_and_misses_a_night_where_a_timer_should_run(
+    house, monkeypatch
+):
+    async with transaction() as tx:
+        opened = await audits.opened_on(tx)
+    began = datetime.combine(opened, time(3, 41), UTC)
+    monkeypatch.setenv("PUBLIC_URL", "https://assisters.example")
+    with frozen(began) as move:
+        assert await doctor._backups() == "none yet"
+        for environment in ("production", "development"):  # in development nobody makes any by night
+            monkeypatch.setenv("ASSISTERS_ENV", environment)
+            settings.settings.cache_clear()
+            move(began + timedelta(days=2))
+            assert (await examined()).startswith("ILL There is no backup" if environment == "production" else "none")
+        backups.back_up()
+        move(began + timedelta(days=3, hours=12))
+        backups.back_up()
+        move(began + timedelta(days=4, hours=12))
+        assert await examined() == "the newest of 2 is 24 h old"
+        move(began + timedelta(days=5, hours=12))
+        assert await examined() == "the newest of 2 is 48 h old"
+        monkeypatch.setenv("ASSISTERS_ENV", "production")
+        settings.settings.cache_clear()
+        assert await examined() == "ILL The newest is 48 h old. A timer should make one each night."
+
+
+async def examined():
+    try:
+        return await doctor._backups()
+    except doctor.IllError as ill:
+        return f"ILL {ill}"
 
 
 async def test_a_dump_that_fails_leaves_no_half_of_itself(house, monkeypatch):
