@@ -63,7 +63,8 @@ def test_the_canary_comes_back_and_one_stray_copy_of_her_word_loses_her(product:
     monkeypatch.setattr(canary, "LINGERING", 2.0)
     with a_table_that_nobody_declared(product):
         flight, said = asyncio.run(flown())
-    assert (flight.state, flight.says) == ("lost", "Something of her was found in assisters.stray (database).")
+    found = "Something of her was found in assisters.stray (backup), assisters.stray (database)."
+    assert (flight.state, flight.says) == ("lost", found)
     assert said == f"Broken: {flight.says}"
     settings.settings.cache_clear()
 
