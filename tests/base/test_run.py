@@ -187,8 +187,8 @@ def test_a_backup_is_restored_while_nothing_runs_and_nothing_is_left_running(pla
         assert command(place, "issue-key", BOB).stderr == "That account does not exist.\n"
 
 
-def test_where_nothing_ever_ran_there_is_nothing_to_restore_into(place, tmp_path):
-    nowhere = Place(tmp_path / "local", place.port)
+def test_where_nothing_ever_ran_there_is_nothing_to_restore_into(tmp_path):
+    nowhere = Place(tmp_path / "local", free_port())
     refused = command(nowhere, "restore", "a.backup")
     assert (refused.returncode, refused.stderr.partition(".")[0]) == (1, "Nothing runs in this checkout")
     assert not nowhere.local.exists()
