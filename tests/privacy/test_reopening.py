@@ -23,6 +23,7 @@ from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.tables import OutgoingMail
+from assisters_app.privacy.choices import consents, opting_out
 from assisters_app.privacy.erasing import erasure, ledger, purge, receipts, remembering, reopening, stamp
 from assisters_app.privacy.erasing.ledger import LedgerError
 from assisters_app.privacy.erasing.tables import Erasure
@@ -242,6 +243,23 @@ async def test_a_session_that_had_ended_since_the_backup_does_not_open_the_house
     await reopening.reopen()
     assert await sessions.resolve(cookie.reveal()) is None
     assert await all_of(Session) == []
+
+
+async def test_a_consent_withdrawn_since_the_backup_is_not_in_force_again(ada, bob, backup):
+    for purpose in ("marketing", "training"):
+        async with transaction() as tx:
+            await consents.choose(tx, bob, purpose, given=True)
+    restore = await backup()
+    async with transaction() as tx:
+        await consents.choose(tx, bob, "training", given=False)
+        await opting_out.opt_out(tx, opting_out.unsubscribe_address(BOB).rpartition("/")[2])
+    await erased(ada)
+    await restore()
+    await reopening.reopen()
+    async with transaction() as tx:
+        assert [choice.given for choice in await consents.choices(tx, bob)] == [False] * len(consents.PURPOSES)
+        assert not await opting_out.may_mail_marketing(tx, BOB)
+        assert {record.source for record in await consents.history(tx, bob)} == {"settings", "restore"}
 
 
 def db_table(name):

@@ -35,6 +35,7 @@ METHODS = {
     "one-click-unsubscribe": "The unsubscribe link of a mail (RFC 8058)",
     "gpc": "Global Privacy Control, sent by the browser",
     "expiry": "Nobody said anything: consent ended by itself",
+    "restore": "Nobody said anything: we ended it when a backup was restored, which forgets who had withdrawn since",
 }
 
 
@@ -144,7 +145,7 @@ def _event(who: Person, record: Record, at: datetime, *, first: bool) -> dict[st
     return {
         "event_time": at.isoformat(),
         "validity_duration": _duration(record),
-        "entity_id": CONTROLLER if record.source == "expiry" else str(who.account_id),
+        "entity_id": CONTROLLER if record.source in ("expiry", "restore") else str(who.account_id),
         "event_type": "dpv:ExpressedConsent" if record.given else "dpv:ConsentControl",
         "event_state": _state(record, first=first),
     }
@@ -155,6 +156,8 @@ def _state(record: Record, *, first: bool) -> str:
         return "dpv:RenewedConsentGiven" if record.source == "renewal" else "dpv:ConsentGiven"
     if record.source == "expiry":
         return "dpv:ConsentExpired"
+    if record.source == "restore":
+        return "dpv:ConsentInvalidated"
     return "dpv:ConsentRefused" if first else "dpv:ConsentWithdrawn"
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, func, or_, true
 from sqlmodel import col, select, update
 
 from assisters_app.accounts.sessions import Person
@@ -196,17 +196,22 @@ async def heed_signal(tx: Tx, who: Person) -> bool:
 async def expire() -> None:
     """Write the end of what has run out into the record. It has not been in force since the moment it ran out."""
     async with transaction() as tx:
-        asked = [purpose.id for purpose in PURPOSES]  # what is asked no longer is acted on no longer
-        over = (
-            col(Consent.ended_at).is_(None),
-            col(Consent.given),
-            col(Consent.expires_at) <= now(),
-            col(Consent.purpose).in_(asked),
-        )
-        found = (await tx.exec(select(Consent).where(*over).with_for_update(skip_locked=True).limit(1000))).all()
-        for consent in found:
-            await _append(tx, consent.account_id, _purpose(consent.purpose), given=False, source="expiry")
-            trail.write(tx, "consent:expired", account_id=consent.account_id, purpose=consent.purpose)
+        await _end(tx, "expiry", col(Consent.expires_at) <= now())
+
+
+async def forget_after_restore(tx: Tx) -> int:
+    """End every consent there is, and return how many: a restored database does not know who has withdrawn since."""
+    return await _end(tx, "restore", true(), most=None)
+
+
+async def _end(tx: Tx, source: str, which: ColumnElement[bool], most: int | None = 1000) -> int:
+    asked = [purpose.id for purpose in PURPOSES]  # what is asked no longer is acted on no longer
+    given = (col(Consent.ended_at).is_(None), col(Consent.given), col(Consent.purpose).in_(asked))
+    found = (await tx.exec(select(Consent).where(*given, which).with_for_update(skip_locked=True).limit(most))).all()
+    for consent in found:
+        await _append(tx, consent.account_id, _purpose(consent.purpose), given=False, source=source)
+        trail.write(tx, "consent:expired", account_id=consent.account_id, purpose=consent.purpose)
+    return len(found)
 
 
 @promises.check(

@@ -52,7 +52,7 @@ class Consent(SQLModel, table=True):
     policy_version: str = plain(max_length=64)
     source: str = plain(
         max_length=64
-    )  # how it was said: 'settings', 'renewal', 'one-click-unsubscribe', 'gpc', 'expiry'
+    )  # how it was said: 'settings', 'renewal', 'one-click-unsubscribe', 'gpc', 'expiry', 'restore'
     created_at: datetime = plain(default_factory=now)
     expires_at: datetime | None = plain(default=None)  # consent does not last for ever; None: a no, which does
     ended_at: datetime | None = plain(default=None)  # when a later choice, or the erasure of the account, ended it

@@ -6,8 +6,9 @@
 
 In a database that was restored, whoever was erased since is erased again, with the receipt that they have; a closing
 asked for since is asked for again, with its own dates; one taken back since is taken back again, so that nobody is
-erased who had changed their mind; and everybody signs in anew, for what had ended since would be open again. A piece
-of somebody that came back without their account (one table restored by hand) is found by its owner and goes as well.
+erased who had changed their mind; and everybody signs in anew, and is asked anew for consent, for what had ended or
+was withdrawn since would be in force again. A piece of somebody that came back without their account (one table
+restored by hand) is found by its owner and goes as well.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from assisters_app.base.db import Tx, transaction
 from assisters_app.base.ids import new_id
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject
+from assisters_app.privacy.choices import consents
 from assisters_app.privacy.erasing import backups, ledger, purge, receipts, remembering, stamp
 from assisters_app.privacy.erasing.ledger import BEGUN, ERASED, LedgerError, Told
 from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
@@ -118,6 +120,7 @@ async def _replayed(known: dict[str, Told]) -> Reopened:
         await tx.sql(NOBODY_WORKS)
         put_back = await _put_receipts_back(tx, known.values())
         await tx.sql(delete(Session))
+        await consents.forget_after_restore(tx)
         mark = ledger.marker()
         accounts = {mark(id_): id_ for id_ in await tx.exec(select(Account.id))}
     taken_back = closed = erased = 0

@@ -29,6 +29,7 @@ SOURCES = {
     "one-click-unsubscribe": "The link in a mail",
     "gpc": "Your browser's signal",
     "expiry": "Ended by itself",
+    "restore": "Ended by us, after a backup was restored",
 }
 
 
@@ -75,7 +76,7 @@ class RecordView:
     @classmethod
     def of(cls, record: consents.Record) -> Self:
         """Return what its person sees of a record."""
-        no = {"gpc": "opted out", "expiry": "ended"}.get(record.source, "withdrawn")
+        no = {"gpc": "opted out", "expiry": "ended", "restore": "ended"}.get(record.source, "withdrawn")
         return cls(
             id=str(record.id),
             title=consents.TITLES.get(record.purpose_id, record.purpose_id),
