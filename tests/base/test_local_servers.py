@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import redis
 from endings import all_gone
+from product import until
 
 from assisters_app.base import local_servers, processes
 from assisters_app.base.local_servers import LocalServerError, start_postgres, start_valkey
@@ -268,7 +269,7 @@ def test_roots_servers_stay_where_they_were_put_unless_a_stranger_has_been_there
 
 def test_a_child_takes_its_own_children_with_it(tmp_path):
     child = processes.start("sh", ["/bin/sh", "-c", "sleep 600 & sleep 600"], env={}, cwd=tmp_path)
-    grandchildren = psutil.Process(child.mark.pid).children()
+    grandchildren = until(lambda: psutil.Process(child.mark.pid).children(), "its own child")
     child.end()
     assert not child.mark.alive()
     assert grandchildren

@@ -191,7 +191,7 @@ def erase_now(page: Page, folder: Path) -> Path:
     page.get_by_label(re.compile("Type the e-mail address")).fill(EMAIL)
     page.get_by_role("button", name="Erase or close account").click()
     with page.expect_download() as begun:
-        page.get_by_role("link", name=re.compile("receipt", re.IGNORECASE)).first.click()
+        page.get_by_role("main").get_by_role("link", name=re.compile("download", re.IGNORECASE)).click()
     saved = folder / "receipt.json"
     begun.value.save_as(saved)
     return saved

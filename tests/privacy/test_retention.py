@@ -52,7 +52,8 @@ async def filled(ada, bob, at):
             await ddl.ensure(tx, [at.date()])
             for table in SWEPT.values():
                 if not (rows_of(table).account or rows_of(table).organization):
-                    values = {datetime: at, int: at.toordinal(), str: f"{at:%y%m%d}", UUID: new_id(), bytes: b"x"}
+                    values = {datetime: at, int: at.toordinal(), str: f"{at:%y%m%d}", UUID: new_id()}
+                    values |= {bytes: b"x", dict: {}, bool: True}
                     row = {column.name: values[inventory.kind_of(column)] for column in table.c}
                     await tx.sql(insert_new(table).values(row).on_conflict_do_nothing())
             return await fill(tx, ada, other=bob.account_id, at=at)
