@@ -94,6 +94,7 @@ async def test_events_in_any_order_grant_once(ada, postman, newest_first):
     assert sorted(await _words()) == ["granted", "granted before"]
 
 
+@pytest.mark.promise("2.2")
 async def test_two_events_handled_at_the_same_moment_grant_once(ada, postman):
     await pay(postman.double, ada)
     letters = postman.letters("checkout.session.completed", "payment_intent.succeeded")
@@ -130,6 +131,7 @@ async def door():
     await runner.cleanup()
 
 
+@pytest.mark.promise("2.2")
 async def test_webhooks_delivered_over_http_doubled_and_reversed_grant_once(ada, postman, door):
     await pay(postman.double, ada)
     ask = partial(postman.double.control, url=door, hold=True, copies=2, reorder=True, release=True)
