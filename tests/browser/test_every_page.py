@@ -54,7 +54,7 @@ class Visit:
 
     def published(self) -> dict[tuple[str, str], int | None]:
         """Return what the cookie page lists: (kind, name) -> how many seconds it may stay."""
-        listed = self.context.request.get("/download/storage.json").json()
+        listed = self.page.evaluate("() => fetch('/download/storage.json').then((said) => said.json())")
         return {(one["storage"], one["identifier"]): one["seconds"] for one in listed}
 
 

@@ -21,6 +21,7 @@ EMAIL = "m4rker.person@example.com"
 MARKER = "m4rker"  # in everything she types: whatever is left of her holds it
 PROMPT = "m4rker prompt: what is the capital of France?"
 CANARY = "c4n4ry-that-no-store-may-hold"
+CARD = "4000056655665556"  # a number that the card networks keep for trying things out
 PASSWORD = "m4rker horse battery staple 7"
 
 CALLS = """
@@ -41,6 +42,7 @@ print(whole.usage.total_tokens + last.usage.total_tokens + vectors.usage.prompt_
 
 @pytest.mark.browser
 @pytest.mark.timeout(600)
+@pytest.mark.promise("1.3")
 def test_from_sign_up_to_erasure(page: Page, product: Product, tmp_path: Path):
     sign_up_and_verify(page, product)
     secret = make_a_key(page)
@@ -51,7 +53,7 @@ def test_from_sign_up_to_erasure(page: Page, product: Product, tmp_path: Path):
     see_the_balance(page, "$52.49984294")  # two chats of 543 + 47 tokens and one embedding
     drive_secrets_everywhere(product, secret)
     # a key shows its first twelve characters at most
-    assert found(product, secret[12:], PASSWORD, PROMPT, CANARY) == []
+    assert found(product, secret[12:], PASSWORD, PROMPT, CANARY, CARD) == []
     export = download_everything(page, tmp_path)
     assert_the_export_holds_the_calls(export, tokens)
     receipt = erase_now(page, tmp_path)
@@ -127,22 +129,33 @@ def see_the_usage(page: Page, tokens: int) -> None:
 
 
 def drive_secrets_everywhere(product: Product, secret: str) -> None:
-    """Send the key and a canary to every route there is, in every place where a secret may stand by mistake."""
-    sent = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": CANARY}], "max_tokens": -1}
+    """Send the key, a canary and a card to every route, in every place where a secret may stand by mistake."""
+    sent = {
+        "model": "assisters-chat-v1",
+        "messages": [{"role": "user", "content": CANARY}],
+        "max_tokens": -1,
+        "user": CARD,
+    }
     forms = [route.path for route in http_routes.ROUTES if "{" not in route.path]
     paths = [*HOT, *(route.path for route in ROUTES), "/v1/models/nothing", "/v1/nothing", *forms]
     with httpx.Client(base_url=product.url, timeout=30) as web:
         for path in paths:
             for method in ("GET", "POST", "DELETE"):
-                headers = {"authorization": f"Bearer {secret}", "x-note": CANARY, "cookie": f"note={CANARY}"}
+                headers = {
+                    "authorization": f"Bearer {secret}",
+                    "x-note": CANARY,
+                    "user-agent": CARD,
+                    "cookie": f"note={CANARY}",
+                }
                 said = web.request(method, path, params={"q": CANARY}, headers=headers, json=sent)
                 assert CANARY not in said.text, (method, path)
                 assert said.status_code < 500, (method, path, said.text)
         for path in forms:
-            fields = {"email": "nobody@example.com", "password": CANARY, "token": CANARY, "name": CANARY}
-            said = web.post(path, data=fields, headers={"sec-fetch-site": "same-origin"})
-            assert CANARY not in said.text, path
-            assert said.status_code < 500, (path, said.text)
+            for word in (CANARY, CARD):
+                fields = {"email": "nobody@example.com", "password": word, "token": word, "name": word}
+                said = web.post(path, data=fields, headers={"sec-fetch-site": "same-origin", "user-agent": word})
+                assert CANARY not in said.text, path
+                assert said.status_code < 500, (path, said.text)
 
 
 def see_the_balance(page: Page, exactly: str) -> None:
