@@ -54,6 +54,12 @@ class Person:
     time_zone: str
 
 
+def staff_only(person: Person) -> None:
+    """Raise NotFound for whoever is not staff: to them there is no such page."""
+    if person.role != "staff":
+        raise NotFound("page")
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRow:
     """One signed-in browser, as its owner sees it."""

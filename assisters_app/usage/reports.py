@@ -41,7 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.sessions import Person, staff_only
 from assisters_app.accounts.tables import Organization
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
@@ -237,19 +237,14 @@ def own(person: Person) -> Whose:
 
 def everyone(staff: Person) -> Whose:
     """Return all organizations together; raise NotFound for anyone but staff."""
-    _require_staff(staff)
+    staff_only(staff)
     return Whose(None)
 
 
 def organization(staff: Person, organization_id: UUID) -> Whose:
     """Return another organization, for staff; raise NotFound for anyone else. The caller writes the audit trail."""
-    _require_staff(staff)
+    staff_only(staff)
     return Whose(organization_id)
-
-
-def _require_staff(person: Person) -> None:
-    if person.role != "staff":
-        raise NotFound("page")
 
 
 async def totals(tx: Tx, whose: Whose, period: Period, only: Filter = Filter()) -> Sums:
@@ -325,7 +320,7 @@ async def key_sparklines(tx: Tx, whose: Whose, period: Period) -> dict[UUID, Ser
 
 async def top_movers(tx: Tx, staff: Person, period: Period, *, most: int = 10) -> list[Mover]:
     """Return the organizations whose spend changed most against the period before, the largest change first."""
-    _require_staff(staff)
+    staff_only(staff)
     earlier = before(period)
     current = func.sum(TALLY.c.cost_nano).filter(_during(period))
     previous = func.sum(TALLY.c.cost_nano).filter(_during(earlier))

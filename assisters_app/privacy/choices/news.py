@@ -19,12 +19,12 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from assisters_app.accounts.reauthentication import require_recent
-from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.sessions import Person, staff_only
 from assisters_app.accounts.tables import Account
 from assisters_app.base import jobs, mail, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
-from assisters_app.base.errors import NotFound, Refused
+from assisters_app.base.errors import Refused
 from assisters_app.base.ids import handle
 from assisters_app.base.tables import OutgoingMail
 from assisters_app.privacy import promises
@@ -74,14 +74,14 @@ class Sent:
 
 async def reach(tx: Tx, staff: Person) -> int:
     """Return how many would get news that is sent now."""
-    _require_staff(staff)
+    staff_only(staff)
     emails = [account.email for account in await tx.exec(_asking())]
     return len(emails) - len(await suppressions.among(tx, emails))
 
 
 async def try_out(tx: Tx, staff: Person, written: Written) -> None:
     """Mail a copy to `staff`, who asked for it: it needs no consent, and has no link that would end anything."""
-    _require_staff(staff)
+    staff_only(staff)
     said = written.message()
     await mail.send(
         tx, staff.email, replace(said, paragraphs=(*said.paragraphs, ONLY_YOU)), account_id=staff.account_id
@@ -90,7 +90,7 @@ async def try_out(tx: Tx, staff: Person, written: Written) -> None:
 
 async def send(tx: Tx, staff: Person, written: Written) -> str:
     """Send it to everyone who asked for news; raise Refused (`reauthenticate`) long after staff proved who they are."""
-    _require_staff(staff)
+    staff_only(staff)
     require_recent(staff)
     news = News(handle=handle("news"), subject=written.message().subject, text=written.text)
     tx.add(news)
@@ -101,7 +101,7 @@ async def send(tx: Tx, staff: Person, written: Written) -> str:
 
 async def sent(tx: Tx, staff: Person) -> tuple[Sent, ...]:
     """Return the last 100 messages of news."""
-    _require_staff(staff)
+    staff_only(staff)
     found = await tx.exec(select(News).order_by(col(News.created_at).desc()).limit(100))
     return tuple(Sent(one.handle, one.subject, one.created_at, one.copies, one.done_at) for one in found)
 
@@ -157,8 +157,3 @@ def _asking() -> SelectOfScalar[Account]:
     )
     able = (col(Account.verified_at).is_not(None), col(Account.suspended_at).is_(None))
     return select(Account).where(consent, *able, ~going)
-
-
-def _require_staff(person: Person) -> None:
-    if person.role != "staff":
-        raise NotFound("page")

@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, and_, func, text
 from sqlmodel import col, select
 
 from assisters_app.accounts import emails, reauthentication
-from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.sessions import Person, staff_only
 from assisters_app.accounts.tables import Account
 from assisters_app.base import contact, jobs, mail, trail
 from assisters_app.base.clock import now
@@ -32,7 +32,6 @@ from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.ids import handle
 from assisters_app.base.settings import settings
 from assisters_app.privacy import inventory, promises
-from assisters_app.privacy.registers.holds import require_staff
 from assisters_app.privacy.registers.tables import Incident, IncidentNotice
 
 Risk = Literal["none", "risk", "high"]
@@ -89,7 +88,7 @@ class NewIncident(BaseModel):
 
 async def enter(tx: Tx, staff: Person, new: NewIncident) -> IncidentRow:
     """Enter an incident. Raises Refused: incomplete, names_somebody, bad_date, bad_category, not_found."""
-    require_staff(staff)
+    staff_only(staff)
     reauthentication.require_recent(staff)
     _require_complete(new)
     known = {mark.category for _, mark in inventory.marked_columns() if mark.category}
@@ -151,7 +150,7 @@ async def told_authority(tx: Tx, staff: Person, incident_handle: str, told_at: d
 
     Raises Refused: bad_date, reason_missing, told.
     """
-    require_staff(staff)
+    staff_only(staff)
     reauthentication.require_recent(staff)
     incident = await _locked(tx, incident_handle)
     reason = why.strip()
@@ -174,7 +173,7 @@ async def told_authority(tx: Tx, staff: Person, incident_handle: str, told_at: d
 
 async def send_notices(tx: Tx, staff: Person, incident_handle: str, words: str) -> int:
     """Send the notice, as staff has edited it, to every account that it was drafted for; return to how many."""
-    require_staff(staff)
+    staff_only(staff)
     reauthentication.require_recent(staff)
     incident = await _locked(tx, incident_handle)
     if not words.strip():
@@ -225,7 +224,7 @@ async def _send(tx: Tx, notice: IncidentNotice, address: str) -> None:
 
 async def close(tx: Tx, staff: Person, incident_handle: str, measures: str) -> None:
     """End an incident: it was told, or need not be, and what was done about it is written down."""
-    require_staff(staff)
+    staff_only(staff)
     incident = await _locked(tx, incident_handle)
     if not (incident.told_at or incident.why):
         raise Refused("First the authority is told, or it is written down why not.", code="untold", status=409)
@@ -238,7 +237,7 @@ async def close(tx: Tx, staff: Person, incident_handle: str, measures: str) -> N
 
 async def listed(tx: Tx, staff: Person) -> tuple[IncidentRow, ...]:
     """Return every incident, those that are open first, the most urgent before the others."""
-    require_staff(staff)
+    staff_only(staff)
     order = (col(Incident.closed_at).is_not(None), col(Incident.tell_by))
     return tuple([await _row(tx, one) for one in await tx.exec(select(Incident).order_by(*order))])
 

@@ -17,11 +17,10 @@ from sqlalchemy import ColumnElement, func, or_, text
 from sqlmodel import col, select
 
 from assisters_app.accounts.people import masked
-from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.sessions import Person, staff_only
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import trail
 from assisters_app.base.db import SCHEMA, Tx
-from assisters_app.base.errors import NotFound
 from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy import promises
 
@@ -81,8 +80,7 @@ async def mine(tx: Tx, who: Person, after: UUID | None = None, *, others: bool =
 
 async def everyones(tx: Tx, staff: Person, after: UUID | None = None, which: Which = Which()) -> Page:
     """Return the whole trail for staff; raise NotFound for anyone else."""
-    if staff.role != "staff":
-        raise NotFound("page")
+    staff_only(staff)
     page = await _page(tx, _asked_for(which), after, None)
     await trail.looked(tx, "trail:read", {one.account_id for one in page.entries if one.account_id}, staff.account_id)
     return page

@@ -27,7 +27,7 @@ from sqlalchemy import and_, case, func, or_
 from sqlmodel import col, select, update
 
 from assisters_app.accounts import reauthentication
-from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.sessions import Person, staff_only
 from assisters_app.accounts.tables import Account
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base import mail, trail
@@ -186,7 +186,7 @@ async def mine(tx: Tx, who: Person) -> tuple[RequestRow, ...]:
 
 async def queue(tx: Tx, staff: Person, *, only_open: bool = True, most: int = 200) -> tuple[RequestRow, ...]:
     """Return everyone's requests for staff, the most urgent first; each whose it is can read that it was seen."""
-    _require_staff(staff)
+    staff_only(staff)
     asked = (
         select(PrivacyRequest, Account.email)
         .join(Account, col(Account.id) == PrivacyRequest.account_id, isouter=True)
@@ -205,7 +205,7 @@ async def queue(tx: Tx, staff: Person, *, only_open: bool = True, most: int = 20
 
 async def view(tx: Tx, staff: Person, request_handle: str) -> tuple[RequestRow, tuple[Step, ...]]:
     """Return one request and what was done with it, the oldest first; its person can read that it was seen."""
-    _require_staff(staff)
+    staff_only(staff)
     found = await tx.exec(select(PrivacyRequest).where(PrivacyRequest.handle == request_handle))
     request = found.first()
     if request is None:
@@ -224,14 +224,14 @@ async def view(tx: Tx, staff: Person, request_handle: str) -> tuple[RequestRow, 
 
 async def members(tx: Tx, staff: Person) -> dict[UUID, str]:
     """Return the address of each member of staff, by their id: to whom a request may be assigned."""
-    _require_staff(staff)
+    staff_only(staff)
     found = await tx.exec(select(Account.id, Account.email).where(Account.role == "staff").order_by(Account.email))
     return dict(found.all())
 
 
 async def enter(tx: Tx, staff: Person, kind: Kind, email: str, received_at: datetime) -> RequestRow:
     """Enter a request that came by mail on `received_at`, which may be past but not to come, and acknowledge it."""
-    _require_staff(staff)
+    staff_only(staff)
     if received_at > now():
         raise Refused("A request cannot have arrived in the future.", code="bad_date", field="received_at")
     address = email.strip().lower()
@@ -412,7 +412,7 @@ def _write(tx: Tx, staff: Person, action: str, request: PrivacyRequest, **detail
 
 
 async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:
-    _require_staff(staff)
+    staff_only(staff)
     request = await _locked(tx, request_handle)
     if request is None:
         raise NotFound("request")
@@ -495,11 +495,6 @@ def _row(request: PrivacyRequest, email: str, names: dict[UUID, str] | None = No
         answered_at=request.answered_at,
         outcome=request.outcome,
     )
-
-
-def _require_staff(person: Person) -> None:
-    if person.role != "staff":
-        raise NotFound("page")
 
 
 def _business_days_later(at: datetime, days: int) -> datetime:
