@@ -26,18 +26,17 @@ from assisters_app.base import jobs, redaction
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
 from assisters_app.privacy import canary, promises
+from assisters_app.privacy.checks import custody, edges, metering
 from assisters_app.privacy.choices import consents, news, opting_out
 from assisters_app.privacy.erasing import checks as endings
-from assisters_app.privacy.keeping import in_time, metering
+from assisters_app.privacy.keeping import in_time
 from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
 from assisters_app.privacy.promises import Broken, Check
 from assisters_app.privacy.registers import (
     answers,
     audits,
-    custody,
     disclosures,
-    edges,
     holds,
     incidents,
     suspensions,

@@ -16,7 +16,7 @@ import tls
 from nets import free_port, listening
 
 from assisters_app.base import settings
-from assisters_app.privacy.registers import edges
+from assisters_app.privacy.checks import edges
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "deploy" / "nginx.conf"

@@ -15,8 +15,8 @@ from assisters_app.base import cards, log, settings
 from assisters_app.base.db import transaction
 from assisters_app.keys import keys
 from assisters_app.privacy import inventory
+from assisters_app.privacy.checks import custody
 from assisters_app.privacy.promises import Broken
-from assisters_app.privacy.registers import custody
 
 VISA, AMEX = "4242 4242 4242 4242", "378282246310005"
 

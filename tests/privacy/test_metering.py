@@ -24,7 +24,7 @@ from assisters_app.base.valkey import valkey
 from assisters_app.billing import rating, wallet
 from assisters_app.gateway import catalog, ingest
 from assisters_app.gateway.scripts import TAG
-from assisters_app.privacy.keeping import metering
+from assisters_app.privacy.checks import metering
 from assisters_app.privacy.promises import Broken
 from assisters_app.usage import events
 from assisters_app.usage.tables import UsageEvent

@@ -11,8 +11,8 @@ from nets import free_port
 from assisters_app.base import settings
 from assisters_app.base.db import transaction
 from assisters_app.privacy import processors, promises
+from assisters_app.privacy.checks import edges
 from assisters_app.privacy.policies import policy
-from assisters_app.privacy.registers import edges
 
 HOSTED = {
     "DATABASE_URL": "postgresql://postgres.abc:x@aws-0-eu-central-1.pooler.supabase.com:5432/postgres",
