@@ -176,7 +176,7 @@ export function NavItem({ to, end = false, children, ...rest }) {
 
 // ---- the command palette ------------------------------------------------------------------------------------------
 
-export function Palette({ items = [], staff = false, buttonClass, onTheme }) {
+export function Palette({ items = [], rights = [], buttonClass, onTheme }) {
   const go = useNavigate();
   const box = useRef(null);
   const [text, type] = useState("");
@@ -184,7 +184,7 @@ export function Palette({ items = [], staff = false, buttonClass, onTheme }) {
   const list = useId();
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const named = (item) => words.every((word) => item.label.toLowerCase().includes(word));
-  const found = items.filter((item) => (staff || !item.staff)
+  const found = items.filter((item) => (!item.right || rights.includes(item.right))
     && words.every((word) => `${item.label} ${item.group} ${item.words ?? ""}`.toLowerCase().includes(word)))
     .sort((one, other) => named(other) - named(one)); // what is called so stands before what is only about it
   const show = () => { if (box.current?.open === false) { type(""); move(0); box.current.showModal(); } }; // null while a page gives way to another

@@ -96,7 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--evidence", default="", help="where the report is, or its SHA-256")
     account = add("create-account", _create_account, "Create an account and print the link that opens it.")
     account.add_argument("email", metavar="EMAIL")
-    account.add_argument("--staff", action="store_true", help="make it, or the account there is, a member of staff")
+    account.add_argument(
+        "--staff",
+        nargs="?",
+        const="admin",
+        choices=("support", "admin"),
+        help="give it, or the account there is, a role of staff (admin unless said); every admin is told",
+    )
     key = add("issue-key", _issue_key, "Issue an API key for an account and print it, once.")
     key.add_argument("email", metavar="EMAIL")
     key.add_argument("--name", default="from the command line", help="what the key is called on the keys page")
@@ -292,7 +298,7 @@ def _seed(_: argparse.Namespace) -> int:
     async def seed() -> int:
         await seeding.seed()
         for character in seeding.CAST:
-            print(f"{character.name:<8} {character.email:<26} {'staff' if character.staff else ''}")
+            print(f"{character.name:<8} {character.email:<26} {'' if character.role == 'member' else character.role}")
         print(f"Each signs in with the password: {seeding.PASSWORD}")
         return 0
 
@@ -306,8 +312,9 @@ def _create_account(chosen: argparse.Namespace) -> int:
 
     async def create() -> int:
         async with transaction() as tx:
-            address = await people.create_account(tx, chosen.email, staff=chosen.staff)
-        print(f"{chosen.email} is {'a member of staff' if chosen.staff else 'welcome'}. A password is set here, once:")
+            address = await people.create_account(tx, chosen.email, chosen.staff)
+        welcome = f"staff, with the role {chosen.staff}" if chosen.staff else "welcome"
+        print(f"{chosen.email} is {welcome}. A password is set here, once:")
         print(address)
         return 0
 
@@ -404,7 +411,7 @@ async def _owner_of(tx: "Tx", email: str) -> "Person":
     """Return who has `email`, as they would be once signed in; raise NotFound when nobody has it."""
     from sqlmodel import col, select
 
-    from assisters_app.accounts import emails
+    from assisters_app.accounts import emails, rights
     from assisters_app.accounts.sessions import Person
     from assisters_app.accounts.tables import Account, Organization
     from assisters_app.base import clock, ids
@@ -419,7 +426,7 @@ async def _owner_of(tx: "Tx", email: str) -> "Person":
         session_id=ids.new_id(),
         email=account.email,
         name=account.name,
-        role="staff" if account.role == "staff" else "member",
+        role=rights.role_named(account.role),
         organization_id=organization.id,
         organization_name=organization.name,
         verified=account.verified_at is not None,

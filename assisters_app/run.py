@@ -398,5 +398,5 @@ def _tell(run: Run, chosen: Settings, seconds: float) -> None:
         print(f"  {name:<11} {where}")
     python = os.path.relpath(sys.executable)
     print("\nThe first member of staff, in another terminal:")
-    print(f"  {python} -m assisters_app create-account you@example.com --staff")
+    print(f"  {python} -m assisters_app create-account you@example.com --staff admin")
     print("\nCtrl-C ends it all.", flush=True)

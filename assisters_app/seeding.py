@@ -12,6 +12,7 @@ from sqlmodel import select
 
 from assisters_app.accounts import signing_up
 from assisters_app.accounts.identity import identity
+from assisters_app.accounts.rights import Role, role_named
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import clock, ids, money
@@ -41,14 +42,14 @@ class Character:
     time_zone: str
     calls: int
     top_up_cents: int
-    staff: bool = False
+    role: Role = "member"
 
 
 CAST = (
     Character("Ada", "ada@example.com", "Analytical Engines", "Europe/London", 60, 25_000),
     Character("Bob", "bob@example.org", "Bob Builds", "America/New_York", 25, 5_000),
     Character("Mallory", "mallory@example.net", "Mallory and Sons", "Asia/Kolkata", 8, 1_000),
-    Character("Grace", "grace@assisters.example", "Assisters", "America/New_York", 0, 0, staff=True),
+    Character("Grace", "grace@assisters.example", "Assisters", "America/New_York", 0, 0, role="admin"),
 )
 
 
@@ -96,9 +97,7 @@ async def seed() -> None:
 
 async def _arrive(tx: Tx, character: Character) -> Person:
     """Sign somebody up, mail address proven, with credit in the wallet."""
-    account = await signing_up.open_account(
-        tx, character.email, name=character.name, role="staff" if character.staff else "member"
-    )
+    account = await signing_up.open_account(tx, character.email, name=character.name, role=character.role)
     if account is None:
         raise Refused(f"{character.email} has an account already: this database was seeded before.", code="seeded")
     account.verified_at, account.time_zone = clock.now(), character.time_zone
@@ -124,7 +123,7 @@ def _as_person(account: Account, organization: Organization) -> Person:
         session_id=ids.new_id(),
         email=account.email,
         name=account.name,
-        role="staff" if account.role == "staff" else "member",
+        role=role_named(account.role),
         organization_id=organization.id,
         organization_name=organization.name,
         verified=True,

@@ -17,7 +17,7 @@ from assisters_app.keys import keys
 async def customer(email: str = ADA) -> Person:
     """Open an account and return its owner, as if signed in."""
     async with transaction() as tx:
-        account = await open_account(tx, email, role="staff" if email == GRACE else "member")
+        account = await open_account(tx, email, role="admin" if email == GRACE else "member")
         assert account is not None
         account.verified_at = now()
         membership = (await tx.exec(select(Membership).where(Membership.account_id == account.id))).one()
@@ -26,7 +26,7 @@ async def customer(email: str = ADA) -> Person:
             session_id=new_id(),
             email=email,
             name="",
-            role="staff" if email == GRACE else "member",
+            role="admin" if email == GRACE else "member",
             organization_id=membership.organization_id,
             organization_name="Personal",
             verified=True,

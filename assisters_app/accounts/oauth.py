@@ -35,6 +35,7 @@ from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.oauth_providers import GITHUB, Claimed, Ticket, authorization_url, identify
 from assisters_app.accounts.reauthentication import mark_recent, require_recent
+from assisters_app.accounts.rights import is_staff
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, ExternalIdentity
 from assisters_app.base import contact, crypto, mail, trail
@@ -193,7 +194,7 @@ async def _newcomer(tx: Tx, proof: Proof, client: Client) -> Account:
 
 async def _never_used(tx: Tx, email: str) -> Account:
     account = (await tx.exec(select(Account).where(Account.email == email).with_for_update())).one()
-    if account.verified_at is not None or account.role == "staff":  # staff come in by the link that was made for them
+    if account.verified_at is not None or is_staff(account.role):  # staff come in by the link that was made for them
         raise Refused(
             "This address has an account. Sign in with your password, then link this provider in the settings.",
             code="link_first",

@@ -4,9 +4,9 @@
     view(tx, staff, account_id) -> AccountView              writes `account:viewed`
     suspend(tx, staff, account_id, reason)                  raises Refused: no_reason, reauthenticate, own_account
     unsuspend(tx, staff, account_id)
-    create_account(tx, email, staff=False) -> str           for the command line; the address of a set-password page
+    create_account(tx, email, role=None) -> str             for the command line; the address of a set-password page
 
-Each raises Refused(code="forbidden") for who is not staff, NotFound for what is not there.
+Each raises NotFound for whoever does not have the right, and for what is not there.
 """
 
 import functools
@@ -17,9 +17,10 @@ from uuid import UUID
 from sqlmodel import col, or_, select
 from sqlmodel.sql.expression import Select
 
-from assisters_app.accounts import emails, links, sessions, signing_up
+from assisters_app.accounts import emails, links, roles, sessions, signing_up
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.reauthentication import require_recent
+from assisters_app.accounts.rights import Role, require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.signing_in import APPEAL
 from assisters_app.accounts.tables import Account, Membership, Organization
@@ -73,18 +74,12 @@ class AccountView:
     plan: str
 
 
-def require_staff(person: Person) -> None:
-    """Raise Refused when `person` is not staff."""
-    if person.role != "staff":
-        raise Refused("This page is for staff.", code="forbidden", status=403)
-
-
 async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = None) -> Page:
     """Return a page of accounts, newest first: whose address is `search`, or whose name or organization contains it.
 
     Addresses are sealed in the database, so they are found whole or not at all.
     """
-    require_staff(staff)
+    require(staff, "accounts")
     wanted = _with_organization().order_by(col(Account.id).desc()).limit(PAGE + 1)
     if after is not None:
         wanted = wanted.where(col(Account.id) < after)  # ids are ordered by the time they were made
@@ -106,7 +101,7 @@ async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = N
 
 async def view(tx: Tx, staff: Person, account_id: UUID) -> AccountView:
     """Return one account; its owner can read that `staff` looked."""
-    require_staff(staff)
+    require(staff, "accounts")
     found = (await tx.exec(_with_organization().where(Account.id == account_id))).first()
     if found is None:
         raise NotFound("account")
@@ -131,7 +126,7 @@ async def view(tx: Tx, staff: Person, account_id: UUID) -> AccountView:
 
 async def suspend(tx: Tx, staff: Person, account_id: UUID, reason: str) -> None:
     """Keep an account from being used, for a reason that its owner is told, with a way to appeal (policy 2.4)."""
-    require_staff(staff)
+    require(staff, "suspend")
     require_recent(staff)
     reason = " ".join(reason.split())[:500]
     if not reason:
@@ -149,7 +144,7 @@ async def suspend(tx: Tx, staff: Person, account_id: UUID, reason: str) -> None:
 
 async def unsuspend(tx: Tx, staff: Person, account_id: UUID) -> None:
     """Let a suspended account be used again, and tell its owner."""
-    require_staff(staff)
+    require(staff, "suspend")
     require_recent(staff)
     account = await _locked(tx, account_id)
     if account.suspended_at is None:
@@ -161,23 +156,22 @@ async def unsuspend(tx: Tx, staff: Person, account_id: UUID) -> None:
     await mail.send(tx, account.email, AGAIN, account_id=account.id)
 
 
-async def create_account(tx: Tx, email: str, *, staff: bool = False) -> str:
+async def create_account(tx: Tx, email: str, role: Role | None = None) -> str:
     """Return the address of the page where the owner of `email` sets a password, which proves the address too.
 
-    An account that exists is made staff when that is asked for, and keeps its password until a new one is set; where
+    An account that exists is given the role that is asked for, and keeps its password until a new one is set; where
     the address was never proven the password is forgotten, for anybody may have typed it.
     """
     email = emails.normalized(email)
-    role = "staff" if staff else "member"
-    account = await signing_up.open_account(tx, email, role=role)
+    account = await signing_up.open_account(tx, email)
     if account is None:
         account = (await tx.exec(select(Account).where(Account.email == email).with_for_update())).one()
-        account.role = "staff" if staff else account.role
-        tx.add(account)
         if account.verified_at is None:
             await identity().remove(tx, account)
             await links.void(tx, account.id, "verify")
         await sessions.changed(tx, account.id)
+    if role is not None and role != account.role:
+        await roles.put(tx, account, role, None)
     trail.write(tx, "account:created", account_id=account.id, role=account.role)
     return await links.link(tx, account.id, "reset", lasting=INVITED)
 

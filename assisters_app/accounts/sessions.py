@@ -16,13 +16,13 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
 from sqlmodel import col, select, update
 
 from assisters_app.accounts.client import Client
+from assisters_app.accounts.rights import Role, role_named
 from assisters_app.accounts.tables import Account, Membership, Organization, Session
 from assisters_app.base import trail, valkey
 from assisters_app.base.clock import now
@@ -46,18 +46,12 @@ class Person:
     session_id: UUID
     email: str
     name: str
-    role: Literal["member", "staff"]
+    role: Role
     organization_id: UUID
     organization_name: str
     verified: bool
     reauthenticated_at: datetime
     time_zone: str
-
-
-def staff_only(person: Person) -> None:
-    """Raise NotFound for whoever is not staff: to them there is no such page."""
-    if person.role != "staff":
-        raise NotFound("page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +212,7 @@ def _person(session: Session, account: Account, organization: Organization) -> P
         session_id=session.id,
         email=account.email,
         name=account.name,
-        role="staff" if account.role == "staff" else "member",
+        role=role_named(account.role),
         organization_id=organization.id,
         organization_name=organization.name,
         verified=account.verified_at is not None,

@@ -23,7 +23,7 @@ from assisters_app.base.sealed_text import SealedAsItIs
 
 
 class Account(SQLModel, table=True):
-    """One person. `email` is stored lower-case; `role` is 'member' or 'staff'."""
+    """One person. `email` is stored lower-case; `role` is one of `rights.Role`: 'member', or one of staff's."""
 
     __tablename__ = "account"
     __table_args__ = ({"info": {"rows": Rows("Your account", ACCOUNT, account="id")}},)

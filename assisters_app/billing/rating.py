@@ -16,6 +16,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlmodel import col, select
 
+from assisters_app.accounts.rights import require
 from assisters_app.base import trail, valkey
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
@@ -36,7 +37,7 @@ class Staff(Protocol):
 
     @property
     def role(self) -> str:
-        """'staff', or it is refused."""
+        """One that has the right `prices`, or it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,10 @@ async def versions(tx: Tx) -> dict[tuple[str, int], PriceVersion]:
 async def publish(tx: Tx, who: Staff, price: ListPrice, valid_from: datetime | None = None) -> PriceVersion:
     """Put a new version of a model's price in force at `valid_from` (now when None), never in the past.
 
-    Raises Refused when `who` is not staff, when the date has passed, when a token would not cost whole nano-USD, or
+    Raises NotFound when `who` may not, Refused when the date has passed, when a token would not cost whole nano-USD, or
     when the unit has a price and no name.
     """
-    if who.role != "staff":
-        raise Refused("Only staff may change prices.", code="staff_only", status=403)
+    require(who, "prices")
     begins = valid_from or now()
     if valid_from and valid_from < now():
         raise Refused("A price cannot begin in the past.", code="price_in_the_past", field="valid_from")

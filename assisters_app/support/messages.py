@@ -21,7 +21,8 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from assisters_app.accounts.people import masked
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base import mail, trail
@@ -116,7 +117,7 @@ async def mine(tx: Tx, who: Person) -> tuple[Talk, ...]:
 
 async def waiting(tx: Tx, staff: Person, *, everything: bool = False, most: int = 200) -> tuple[Waiting, ...]:
     """Return what waits for an answer; with `everything`, what was answered or closed, too."""
-    staff_only(staff)
+    require(staff, "support")
     asked = select(Conversation, Account.email).join(Account, col(Account.id) == Conversation.account_id)
     if not everything:
         asked = asked.where(col(Conversation.waiting_since).is_not(None))
@@ -129,7 +130,7 @@ async def waiting(tx: Tx, staff: Person, *, everything: bool = False, most: int 
 
 async def read(tx: Tx, staff: Person, conversation: str) -> Talk:
     """Return a conversation to staff; its person can read in their trail that somebody did."""
-    staff_only(staff)
+    require(staff, "support")
     talk, account = await _anyones(tx, conversation)
     written = select(SupportMessage).where(SupportMessage.conversation_id == talk.id).order_by(col(SupportMessage.id))
     lines = [Line(one.from_us, one.text, one.created_at) for one in await tx.exec(written)]
@@ -139,7 +140,7 @@ async def read(tx: Tx, staff: Person, conversation: str) -> Talk:
 
 async def answer(tx: Tx, staff: Person, conversation: str, text: str) -> None:
     """Answer a conversation."""
-    staff_only(staff)
+    require(staff, "support")
     text = _text(text)
     talk, account = await _anyones(tx, conversation)
     tx.add(SupportMessage(conversation_id=talk.id, account_id=account.id, from_us=True, text=text, created_at=now()))

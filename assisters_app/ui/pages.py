@@ -1,13 +1,15 @@
 """Every page of the product, in one table: the app, the gate, the navigation and the palette all read it.
 
 A screen is a module of `assisters_app.ui` that has `page()` and, where it loads something, `load` (a State handler).
-Nothing is imported here, so that the shell can read the table that lists the screens that use the shell.
+No screen is imported here, so that the shell can read the table that lists the screens that use the shell.
 """
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from assisters_app.accounts.rights import Right
 
 Access = Literal["public", "member", "staff"]
 CARE, DUTY, PROOF = "Customers", "Duties", "Proof"  # the headings of the desk of staff
@@ -19,6 +21,7 @@ class Page:
 
     `section` is the heading it has in the sidebar ("" for a page that is not there), `icon` a Lucide name, `words` what
     else one may type in the palette to find it. `alone` pages are for those who are not signed in (sign-in, sign-up).
+    A page for staff says in `right` what one's role must allow.
     """
 
     route: str
@@ -29,6 +32,7 @@ class Page:
     icon: str = ""
     words: str = ""
     alone: bool = False
+    right: Right | None = None
 
     def draw(self) -> Callable[[], Any]:
         """Return the function that draws the page. Its module names the file that the page's visitor downloads."""
@@ -123,37 +127,49 @@ PAGES: tuple[Page, ...] = (
         words="help question contact ask",
     ),
     # Staff: those we serve; what the law wants done in time; what shows that it was
-    Page("/staff/accounts", "Accounts", "staff.accounts", "staff", CARE, "users", "search people suspend"),
-    Page("/staff/accounts/[account_number]", "Account", "staff.account", "staff"),
-    Page("/staff/support", "Support desk", "staff.support", "staff", CARE, "life-buoy", "questions answer help"),
-    Page("/staff/news", "News", "staff.news", "staff", CARE, "megaphone", "marketing newsletter mail unsubscribe"),
-    Page("/staff/usage", "Usage review", "staff.usage", "staff", CARE, "chart-line", "all accounts movers charts"),
-    Page("/staff/requests", "Privacy requests", "staff.requests", "staff", DUTY, "inbox", "queue gdpr ccpa deadlines"),
-    Page("/staff/requests/[request_number]", "Privacy request", "staff.request", "staff"),
-    Page("/staff/holds", "Legal holds", "staff.holds", "staff", DUTY, "scale", "court order keep preserve litigation"),
-    Page(
-        "/staff/disclosures",
-        "Demands of authorities",
-        "staff.disclosures",
-        "staff",
-        DUTY,
-        "landmark",
-        "subpoena warrant disclosure police court",
+    *(
+        Page(f"/staff/{place}", title, f"staff.{module}", "staff", section, icon, words, right=right)
+        for place, title, module, right, section, icon, words in (
+            ("accounts", "Accounts", "accounts", "accounts", CARE, "users", "search people suspend"),
+            ("accounts/[account_number]", "Account", "account", "accounts", "", "", ""),
+            ("support", "Support desk", "support", "support", CARE, "life-buoy", "questions answer help"),
+            ("news", "News", "news", "news", CARE, "megaphone", "marketing newsletter mail unsubscribe"),
+            ("usage", "Usage review", "usage", "usage", CARE, "chart-line", "all accounts movers charts"),
+            ("requests", "Privacy requests", "requests", "requests", DUTY, "inbox", "queue gdpr ccpa deadlines"),
+            ("requests/[request_number]", "Privacy request", "request", "requests", "", "", ""),
+            ("holds", "Legal holds", "holds", "holds", DUTY, "scale", "court order keep preserve litigation"),
+            (
+                "disclosures",
+                "Demands of authorities",
+                "disclosures",
+                "disclosures",
+                DUTY,
+                "landmark",
+                "subpoena warrant disclosure police court",
+            ),
+            (
+                "incidents",
+                "Security incidents",
+                "incidents",
+                "incidents",
+                DUTY,
+                "siren",
+                "breach 72 hours notification authority",
+            ),
+            ("retention", "Retention", "retention", "retention", PROOF, "hourglass", "sweeps oldest overdue alarms"),
+            ("policy", "Policy", "policy", "policy", PROOF, "scroll-text", "versions publish transfer merger"),
+            ("trail", "Audit trail", "trail", "trail", PROOF, "footprints", "log who looked"),
+            (
+                "roles",
+                "Staff and roles",
+                "roles",
+                "desk",
+                PROOF,
+                "id-card-lanyard",
+                "team admin support rights who may",
+            ),
+        )
     ),
-    Page(
-        "/staff/incidents",
-        "Security incidents",
-        "staff.incidents",
-        "staff",
-        DUTY,
-        "siren",
-        "breach 72 hours notification authority",
-    ),
-    Page(
-        "/staff/retention", "Retention", "staff.retention", "staff", PROOF, "hourglass", "sweeps oldest overdue alarms"
-    ),
-    Page("/staff/policy", "Policy", "staff.policy", "staff", PROOF, "scroll-text", "versions publish transfer merger"),
-    Page("/staff/trail", "Audit trail", "staff.trail", "staff", PROOF, "footprints", "log who looked"),
     # What everyone may read about privacy
     Page("/privacy-policy", "Privacy policy", "policy", "public", "Legal", words="retention promises"),
     Page("/privacy/history", "Versions of the policy", "policy_history", "public"),

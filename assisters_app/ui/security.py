@@ -7,6 +7,7 @@ import reflex as rx
 
 from assisters_app.privacy.registers import audits
 from assisters_app.ui.parts import badge, card, empty, heading, link, rows, table, time
+from assisters_app.ui.parts.roles import role_table
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
 
@@ -101,6 +102,11 @@ def page() -> rx.Component:
                 ),
                 title="Audits and attestations",
                 lead="What the software cannot see for itself, such as a disk, people attest once a year.",
+            ),
+            card(
+                role_table(),
+                title="Who of us may do what",
+                lead="Each page and each function behind it asks this table. Whose account one of us opens can read it.",
             ),
             class_name="max-w-5xl mx-auto px-4 sm:px-6 py-8 sm:py-12 space-y-6",
         )

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assisters_app.accounts import sessions
+from assisters_app.accounts.rights import is_staff, may
 from assisters_app.base.settings import ROOT, settings
 from assisters_app.privacy.choices.cookies import LINK_LIFE
 from assisters_app.ui import signals
@@ -25,6 +26,7 @@ from assisters_app.ui.words import BASE
 
 BUILD = ROOT / ".web" / "build" / "client"
 HOME = "/dashboard"  # where one lands after signing in
+ROLES = "/staff/roles"  # what says which role may see which page
 LINK_PAGES = frozenset({"/verify", "/reset", "/confirm-email"})
 
 Headers = list[tuple[bytes, bytes]]
@@ -143,7 +145,9 @@ async def _gate(page: Page, path: str, scope: Scope) -> str:
         query = scope["query_string"].decode("latin-1")
         return f"/sign-in?next={quote(path + ('?' + query if query else ''), safe='/')}"
     await signals.heed(scope["headers"], who)
-    return HOME if page.access == "staff" and who.role != "staff" else ""
+    if page.right is None or may(who, page.right):
+        return ""
+    return ROLES if is_staff(who.role) else HOME
 
 
 async def _took_link(scope: Scope, path: str, send: Send) -> bool:

@@ -27,6 +27,7 @@ from reflex.state import BaseState, StateUpdate
 from reflex_base.registry import RegistrationContext
 
 from assisters_app.accounts import sessions
+from assisters_app.accounts.rights import Right, may, rights_of
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
@@ -77,11 +78,16 @@ def _arguments(handler: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
     return {name: TypeAdapter(hints[name]) for name in names}
 
 
-def access(level: Level) -> Callable[[Handler], Handler]:
-    """Say who may call a handler. Stands below `@rx.event`; a handler without it can be called by nobody."""
+def access(level: Level, right: Right | None = None) -> Callable[[Handler], Handler]:
+    """Say who may call a handler. Stands below `@rx.event`; a handler without it can be called by nobody.
+
+    What is for staff names the `right` that one's role must have (`accounts.rights`).
+    """
+    if (level == "staff") != (right is not None):
+        raise TypeError("A handler for staff, and no other, names the right that it takes.")
 
     def mark(handler: Handler) -> Handler:
-        handler.__access__ = level
+        handler.__access__, handler.__right__ = level, right
         _arguments(handler)  # an argument without an annotation stops the start
         return handler
 
@@ -135,7 +141,7 @@ class AppState(rx.State):
     message_number: int = 0
     email: str = ""
     organization: str = ""
-    is_staff: bool = False
+    rights: list[str] = []  # of staff: what their role may do, for the menu
     mailbox: str = ""
     _told_at: float = 0.0
 
@@ -162,11 +168,11 @@ class AppState(rx.State):
             self.message = ""
         seen = CURRENT.get()
         if seen is None:
-            self.email, self.organization, self.is_staff, self.mailbox = "", "", False, ""
+            self.email, self.organization, self.rights, self.mailbox = "", "", [], ""
             return
         me = seen.who
         self.email, self.organization = me.email, me.organization_name
-        self.is_staff, self.mailbox = me.role == "staff", settings().mailbox_url or ""
+        self.rights, self.mailbox = list(rights_of(me.role)), settings().mailbox_url or ""
 
     def _tell(self, text: str, tone: str = "good") -> None:
         self.message, self.message_tone, self.message_number = text, tone, self.message_number + 1
@@ -212,9 +218,20 @@ def _allowed(event: Event, who: Person | None) -> bool:
     level = level_of(event.name)
     if level in ("framework", "denied"):
         return level == "framework"
-    if level != "public" and (who is None or (level == "staff" and who.role != "staff")):
+    if level != "public" and (who is None or (level == "staff" and not _may(who, event.name))):
         return False
     return _well_typed(event)
+
+
+def right_of(name: str) -> Right | None:
+    """Return the right that the event of this full name takes, None where it is not one of staff's."""
+    registered = RegistrationContext.get().event_handlers.get(name)
+    return getattr(registered.handler.fn, "__right__", None) if registered else None
+
+
+def _may(who: Person, name: str) -> bool:
+    right = right_of(name)
+    return right is not None and may(who, right)
 
 
 def _sign_in_from(state: BaseState) -> str:

@@ -184,7 +184,7 @@ def _header() -> rx.Component:
         rx.el.div(
             Palette.create(
                 items=_commands(),
-                staff=AppState.is_staff,
+                rights=AppState.rights,
                 on_theme=rx.toggle_color_mode,
                 button_class="inline-flex items-center gap-2 rounded-lg sm:border border-line sm:bg-surface px-2.5 h-9 text-muted hover:text-ink hover:bg-raised",
             ),
@@ -206,11 +206,11 @@ def _sidebar() -> rx.Component:
         rx.el.nav(
             rx.el.div(
                 *[_section(name, pages) for name, pages in sections.items() if pages[0].access != "staff"],
-                rx.cond(AppState.is_staff, _door("Staff desk", "briefcase", _DESK)),
+                rx.cond(AppState.rights.length() > 0, _door("Staff desk", "briefcase", _DESK)),
                 class_name="space-y-5 [nav:has([aria-current=page][href^='/staff/'])>&]:hidden",
             ),
             rx.cond(
-                AppState.is_staff,
+                AppState.rights.length() > 0,
                 rx.el.div(
                     _door("Back to the product", "arrow-left", "/dashboard"),
                     *[_section(name, pages) for name, pages in sections.items() if pages[0].access == "staff"],
@@ -225,10 +225,16 @@ def _sidebar() -> rx.Component:
 
 
 def _section(name: str, pages: list[Page]) -> rx.Component:
+    """Return one heading of the sidebar with its pages; staff's are there for whose role has their right."""
+    items = [_for_its_holders(page, rx.el.li(_nav_item(page))) for page in pages]
     return rx.el.div(
         rx.el.p(name, class_name="px-2.5 mb-1 text-xs font-medium text-faint"),
-        rx.el.ul(*[rx.el.li(_nav_item(page)) for page in pages], class_name="space-y-0.5"),
+        rx.el.ul(*items, class_name="space-y-0.5"),
     )
+
+
+def _for_its_holders(page: Page, item: rx.Component) -> rx.Component:
+    return item if page.right is None else rx.cond(AppState.rights.contains(page.right), item)
 
 
 def _door(title: str, icon: str, to: str) -> rx.Component:
@@ -332,7 +338,7 @@ def _commands() -> list[dict[str, Any]]:
             "href": page.route,
             "group": _group(page),
             "words": page.words,
-            "staff": page.access == "staff",
+            "right": page.right or "",
         }
         for page in PAGES
         if not page.alone and page.section and "[" not in page.route

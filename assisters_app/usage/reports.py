@@ -41,7 +41,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Organization
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
@@ -236,14 +237,14 @@ def own(person: Person) -> Whose:
 
 
 def everyone(staff: Person) -> Whose:
-    """Return all organizations together; raise NotFound for anyone but staff."""
-    staff_only(staff)
+    """Return all organizations together; raise NotFound for who may not compare accounts."""
+    require(staff, "usage")
     return Whose(None)
 
 
 def organization(staff: Person, organization_id: UUID) -> Whose:
-    """Return another organization, for staff; raise NotFound for anyone else. The caller writes the audit trail."""
-    staff_only(staff)
+    """Return another organization, for who may open an account, else NotFound. The caller writes the audit trail."""
+    require(staff, "accounts")
     return Whose(organization_id)
 
 
@@ -320,7 +321,7 @@ async def key_sparklines(tx: Tx, whose: Whose, period: Period) -> dict[UUID, Ser
 
 async def top_movers(tx: Tx, staff: Person, period: Period, *, most: int = 10) -> list[Mover]:
     """Return the organizations whose spend changed most against the period before, the largest change first."""
-    staff_only(staff)
+    require(staff, "usage")
     earlier = before(period)
     current = func.sum(TALLY.c.cost_nano).filter(_during(period))
     previous = func.sum(TALLY.c.cost_nano).filter(_during(earlier))

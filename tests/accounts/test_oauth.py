@@ -330,7 +330,7 @@ async def test_ada_takes_the_account_that_mallory_began_in_her_name(provider, ma
 
 async def test_an_account_for_staff_is_not_handed_to_whom_a_provider_names(provider):
     async with transaction() as tx:
-        await people.create_account(tx, ADA, staff=True)  # invited, and has not followed the link yet
+        await people.create_account(tx, ADA, role="admin")  # invited, and has not followed the link yet
     with pytest.raises(Refused) as refused:
         await finish(await there_and_back())
     assert refused.value.code == "link_first"
@@ -340,7 +340,7 @@ async def test_a_suspended_account_is_not_opened_by_a_provider_either(provider, 
     ada = await sessions.resolve((await finish(await there_and_back())).cookie.reveal())
     _, grace = await joins("grace@assisters.example")
     async with transaction() as tx:
-        await people.suspend(tx, replace(grace, role="staff"), ada.account_id, "Keys sold to others.")
+        await people.suspend(tx, replace(grace, role="admin"), ada.account_id, "Keys sold to others.")
     with pytest.raises(Refused, match="Keys sold to others"):
         await finish(await there_and_back())
 

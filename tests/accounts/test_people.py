@@ -22,12 +22,12 @@ async def staff(joins):
     """Grace, signed in."""
     cookie, _ = await joins(GRACE)
     async with transaction() as tx:
-        await people.create_account(tx, GRACE, staff=True)
+        await people.create_account(tx, GRACE, role="admin")
     return await sessions.resolve(cookie)
 
 
 async def test_who_is_made_staff_is_staff_at_the_next_click(staff):
-    assert staff.role == "staff"
+    assert staff.role == "admin"
 
 
 async def test_no_member_can_do_what_staff_does(joins):
@@ -39,10 +39,9 @@ async def test_no_member_can_do_what_staff_does(joins):
         lambda tx: people.suspend(tx, mallory, ada.account_id, "because"),
         lambda tx: people.unsuspend(tx, mallory, ada.account_id),
     ):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(NotFound):
             async with transaction() as tx:
                 await act(tx)
-        assert (refused.value.code, refused.value.status) == ("forbidden", 403)
 
 
 async def test_a_look_at_adas_account_is_written_where_she_can_read_it(joins, staff):
@@ -157,7 +156,7 @@ async def test_a_suspension_needs_a_reason_a_recent_proof_and_somebody_else(join
 
 async def test_an_account_made_at_the_command_line_is_opened_by_setting_a_password(house):
     async with transaction() as tx:
-        link = await people.create_account(tx, "Grace@Assisters.example", staff=True)
+        link = await people.create_account(tx, "Grace@Assisters.example", role="admin")
     with pytest.raises(Refused, match="do not go together"):
         async with transaction() as tx:
             await signing_in.sign_in(tx, GRACE, PASSWORD, HERE)
@@ -167,7 +166,7 @@ async def test_an_account_made_at_the_command_line_is_opened_by_setting_a_passwo
     async with transaction() as tx:
         cookie = (await signing_in.sign_in(tx, GRACE, PASSWORD, HERE)).reveal()
     person = await sessions.resolve(cookie)
-    assert (person.role, person.verified) == ("staff", True)
+    assert (person.role, person.verified) == ("admin", True)
 
 
 async def test_who_signed_up_with_graces_address_before_her_is_not_made_staff_with_her(house, mailbag):
@@ -175,7 +174,7 @@ async def test_who_signed_up_with_graces_address_before_her_is_not_made_staff_wi
         await signing_up.sign_up(tx, GRACE, PASSWORD, HERE)  # it was Mallory, who knows this password
     mallorys_link = await mailbag.token(GRACE)
     async with transaction() as tx:
-        await people.create_account(tx, GRACE, staff=True)
+        await people.create_account(tx, GRACE, role="admin")
     with pytest.raises(Refused, match="no longer valid"):
         async with transaction() as tx:
             await verifying.verify(tx, mallorys_link)
@@ -189,6 +188,6 @@ async def test_making_an_account_again_takes_nothing_away(staff):
         await people.create_account(tx, GRACE)
     async with transaction() as tx:
         account = (await tx.exec(select(Account).where(Account.email == GRACE))).one()
-    assert account.role == "staff"
+    assert account.role == "admin"
     async with transaction() as tx:
         assert await signing_in.sign_in(tx, GRACE, PASSWORD, HERE)

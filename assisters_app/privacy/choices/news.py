@@ -19,7 +19,8 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from assisters_app.accounts.reauthentication import require_recent
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.base import jobs, mail, trail
 from assisters_app.base.clock import now
@@ -74,14 +75,14 @@ class Sent:
 
 async def reach(tx: Tx, staff: Person) -> int:
     """Return how many would get news that is sent now."""
-    staff_only(staff)
+    require(staff, "news")
     emails = [account.email for account in await tx.exec(_asking())]
     return len(emails) - len(await suppressions.among(tx, emails))
 
 
 async def try_out(tx: Tx, staff: Person, written: Written) -> None:
     """Mail a copy to `staff`, who asked for it: it needs no consent, and has no link that would end anything."""
-    staff_only(staff)
+    require(staff, "news")
     said = written.message()
     await mail.send(
         tx, staff.email, replace(said, paragraphs=(*said.paragraphs, ONLY_YOU)), account_id=staff.account_id
@@ -90,7 +91,7 @@ async def try_out(tx: Tx, staff: Person, written: Written) -> None:
 
 async def send(tx: Tx, staff: Person, written: Written) -> str:
     """Send it to everyone who asked for news; raise Refused (`reauthenticate`) long after staff proved who they are."""
-    staff_only(staff)
+    require(staff, "news")
     require_recent(staff)
     news = News(handle=handle("news"), subject=written.message().subject, text=written.text)
     tx.add(news)
@@ -101,7 +102,7 @@ async def send(tx: Tx, staff: Person, written: Written) -> str:
 
 async def sent(tx: Tx, staff: Person) -> tuple[Sent, ...]:
     """Return the last 100 messages of news."""
-    staff_only(staff)
+    require(staff, "news")
     found = await tx.exec(select(News).order_by(col(News.created_at).desc()).limit(100))
     return tuple(Sent(one.handle, one.subject, one.created_at, one.copies, one.done_at) for one in found)
 

@@ -9,7 +9,7 @@ import logging
 
 from sqlmodel import col, select
 
-from assisters_app.accounts.tables import Account
+from assisters_app.accounts.rights import holders
 from assisters_app.base import jobs, mail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
@@ -54,5 +54,5 @@ async def _tell_staff(tx: Tx, overdue: tuple[Gauge, ...]) -> None:
         (*lines, "The privacy policy shows the sentence as not currently true until it has gone."),
         ("See what is overdue", f"{settings().public_url}/staff/retention"),
     )
-    for staff in await tx.exec(select(Account).where(col(Account.role) == "staff")):
+    for staff in await holders(tx, "retention"):
         await mail.send(tx, staff.email, message, account_id=staff.id)

@@ -9,7 +9,8 @@ from datetime import datetime
 import orjson
 from sqlmodel import col, select
 
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.marks import UNSTATED, rows_of
 from assisters_app.gateway.content import buckets
@@ -75,7 +76,7 @@ class Review:
 
 async def review(tx: Tx, staff: Person) -> Review:
     """Return how retention stands."""
-    staff_only(staff)
+    require(staff, "retention")
     held = await holds.in_force(tx)
     gauges = sorted(await retention.gauges(tx), key=lambda one: (one.kept, one.promise == UNSTATED, one.promise))
     ends, chain = await _key_ends(tx)

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, time
 
 from sqlmodel import col, select
 
-from assisters_app.accounts.people import require_staff
 from assisters_app.accounts.reauthentication import require_recent
+from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.base import ids, jobs, trail
 from assisters_app.base.clock import now
@@ -39,7 +39,7 @@ async def announce(tx: Tx, staff: Person, acquirer: str, contact: str, transfers
 
     Raises Refused with code forbidden, reauthenticate, no_name, no_contact, or too_soon.
     """
-    require_staff(staff)
+    require(staff, "policy")
     require_recent(staff)
     acquirer, contact = " ".join(acquirer.split())[:200], " ".join(contact.split())[:200]
     if not acquirer:
@@ -64,7 +64,7 @@ async def announce(tx: Tx, staff: Person, acquirer: str, contact: str, transfers
 
 async def withdraw(tx: Tx, staff: Person, handle: str) -> None:
     """Call a transfer off before its day; raise NotFound when there is none of that handle to call off."""
-    require_staff(staff)
+    require(staff, "policy")
     require_recent(staff)
     transfer = await tx.get(Transfer, handle, with_for_update=True)
     if transfer is None or transfer.withdrawn_at is not None or transfer.transfers_at <= now():

@@ -16,8 +16,8 @@ from typing import Literal
 
 from sqlmodel import col, select
 
-from assisters_app.accounts.people import require_staff
 from assisters_app.accounts.reauthentication import require_recent
+from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.base import jobs, trail
 from assisters_app.base.clock import now
@@ -64,7 +64,7 @@ async def publish(tx: Tx, staff: Person, version: str, effective_on: date) -> No
 
     Raises NotFound when there is no such draft, Refused with code forbidden, reauthenticate, or too_soon.
     """
-    require_staff(staff)
+    require(staff, "policy")
     require_recent(staff)
     published = await _published(tx)
     draft = next((one for one in policy.VERSIONS if one.version == version and one.version not in published), None)

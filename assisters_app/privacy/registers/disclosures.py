@@ -19,7 +19,8 @@ from sqlalchemy import func, or_, update
 from sqlmodel import col, select
 
 from assisters_app.accounts import emails, reauthentication
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.base import contact, jobs, mail, trail
 from assisters_app.base.clock import months_later, now
@@ -111,7 +112,7 @@ class NewDisclosure(BaseModel):
 
 async def enter(tx: Tx, staff: Person, new: NewDisclosure) -> DisclosureRow:
     """Enter a demand. Raises Refused: no_authority, no_scope, names_somebody, bad_date, no_order, not_found."""
-    staff_only(staff)
+    require(staff, "disclosures")
     reauthentication.require_recent(staff)
     authority, scope, why = (" ".join(text.split()) for text in (new.authority, new.scope, new.not_told_why))
     _require(authority, "Name the authority.", "authority")
@@ -200,7 +201,7 @@ async def tell_when_secrecy_ends() -> None:
 
 async def listed(tx: Tx, staff: Person) -> tuple[DisclosureRow, ...]:
     """Return every demand for staff, the newest first. It names nobody, so nobody is looked at."""
-    staff_only(staff)
+    require(staff, "disclosures")
     found = await tx.exec(select(Disclosure).order_by(col(Disclosure.received_at).desc()).limit(500))
     return tuple([await _row(tx, disclosure) for disclosure in found.all()])
 
@@ -289,7 +290,7 @@ async def _row(tx: Tx, disclosure: Disclosure) -> DisclosureRow:
 
 
 async def _found(tx: Tx, staff: Person, disclosure_handle: str) -> Disclosure:
-    staff_only(staff)
+    require(staff, "disclosures")
     reauthentication.require_recent(staff)
     asked = select(Disclosure).where(Disclosure.handle == disclosure_handle).with_for_update()
     disclosure = (await tx.exec(asked)).first()

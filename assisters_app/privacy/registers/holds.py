@@ -23,7 +23,8 @@ from sqlmodel import col, select
 
 from assisters_app import tables as all_tables
 from assisters_app.accounts import emails, reauthentication
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, mail, trail
 from assisters_app.base.clock import months_later, now
@@ -175,7 +176,7 @@ async def held(
 
 async def place(tx: Tx, staff: Person, new: NewHold) -> HoldRow:
     """Place a hold. Raises Refused: nothing_named, bad_table, no_ground, bad_date, no_order, not_found."""
-    staff_only(staff)
+    require(staff, "holds")
     reauthentication.require_recent(staff)
     names, ground, secrecy = _named(new.tables), " ".join(new.ground.split()), " ".join(new.secrecy.split())
     if not new.email.strip() and not names:
@@ -248,7 +249,7 @@ async def tell_what_waits(tx: Tx, held: Holds, account_id: UUID) -> None:
 
 async def listed(tx: Tx, staff: Person) -> tuple[HoldRow, ...]:
     """Return every hold for staff, those in force first; whose hold it is can read that it was seen."""
-    staff_only(staff)
+    require(staff, "holds")
     asked = (
         select(LegalHold, Account.email)
         .join(Account, col(Account.id) == LegalHold.account_id, isouter=True)
@@ -377,7 +378,7 @@ async def _account_of(tx: Tx, email: str) -> Account:
 
 
 async def _open(tx: Tx, staff: Person, hold_handle: str) -> LegalHold:
-    staff_only(staff)
+    require(staff, "holds")
     reauthentication.require_recent(staff)
     found = await tx.exec(select(LegalHold).where(LegalHold.handle == hold_handle).with_for_update())
     hold = found.first()

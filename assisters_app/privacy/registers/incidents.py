@@ -23,7 +23,8 @@ from sqlalchemy import ColumnElement, and_, func, text
 from sqlmodel import col, select
 
 from assisters_app.accounts import emails, reauthentication
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import holders, require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.base import contact, jobs, mail, trail
 from assisters_app.base.clock import now
@@ -88,7 +89,7 @@ class NewIncident(BaseModel):
 
 async def enter(tx: Tx, staff: Person, new: NewIncident) -> IncidentRow:
     """Enter an incident. Raises Refused: incomplete, names_somebody, bad_date, bad_category, not_found."""
-    staff_only(staff)
+    require(staff, "incidents")
     reauthentication.require_recent(staff)
     _require_complete(new)
     known = {mark.category for _, mark in inventory.marked_columns() if mark.category}
@@ -150,7 +151,7 @@ async def told_authority(tx: Tx, staff: Person, incident_handle: str, told_at: d
 
     Raises Refused: bad_date, reason_missing, told.
     """
-    staff_only(staff)
+    require(staff, "incidents")
     reauthentication.require_recent(staff)
     incident = await _locked(tx, incident_handle)
     reason = why.strip()
@@ -173,7 +174,7 @@ async def told_authority(tx: Tx, staff: Person, incident_handle: str, told_at: d
 
 async def send_notices(tx: Tx, staff: Person, incident_handle: str, words: str) -> int:
     """Send the notice, as staff has edited it, to every account that it was drafted for; return to how many."""
-    staff_only(staff)
+    require(staff, "incidents")
     reauthentication.require_recent(staff)
     incident = await _locked(tx, incident_handle)
     if not words.strip():
@@ -224,7 +225,7 @@ async def _send(tx: Tx, notice: IncidentNotice, address: str) -> None:
 
 async def close(tx: Tx, staff: Person, incident_handle: str, measures: str) -> None:
     """End an incident: it was told, or need not be, and what was done about it is written down."""
-    staff_only(staff)
+    require(staff, "incidents")
     incident = await _locked(tx, incident_handle)
     if not (incident.told_at or incident.why):
         raise Refused("First the authority is told, or it is written down why not.", code="untold", status=409)
@@ -237,7 +238,7 @@ async def close(tx: Tx, staff: Person, incident_handle: str, measures: str) -> N
 
 async def listed(tx: Tx, staff: Person) -> tuple[IncidentRow, ...]:
     """Return every incident, those that are open first, the most urgent before the others."""
-    staff_only(staff)
+    require(staff, "incidents")
     order = (col(Incident.closed_at).is_not(None), col(Incident.tell_by))
     return tuple([await _row(tx, one) for one in await tx.exec(select(Incident).order_by(*order))])
 
@@ -250,7 +251,7 @@ async def remind() -> None:
         due = [one for one in await tx.exec(near) if one.tell_by - now() <= WARNING]
         if not due:
             return
-        staff = (await tx.exec(select(Account.id, Account.email).where(Account.role == "staff"))).all()
+        staff = await holders(tx, "incidents")
         for incident in due:
             incident.reminded_at = now()
             tx.add(incident)
@@ -259,8 +260,8 @@ async def remind() -> None:
                 ("The 72 hours of GDPR Art. 33 end then. The notification is drafted on the page of incidents.",),
                 ("Incidents", f"{settings().public_url}/staff/incidents"),
             )
-            for account_id, address in staff:
-                await mail.send(tx, address, message, account_id=account_id)
+            for one in staff:
+                await mail.send(tx, one.email, message, account_id=one.id)
 
 
 @promises.check(

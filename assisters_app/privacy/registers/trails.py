@@ -1,7 +1,8 @@
 """The audit trail as it is read: by the person whom it is about, and by staff (policy 5.5).
 
     mine(tx, who, after=None, others=False) -> Page     what was done with one's account; `others`: not by oneself
-    everyones(tx, staff, after=None, which=Which()) -> Page    for staff; the reading is itself written down
+    of_account(tx, staff, account_id) -> Page           what the owner of one account reads, and who of us did it
+    everyones(tx, staff, after=None, which=Which()) -> Page    the whole house; the reading is itself written down
     compared(tx, staff, organization_ids)                      staff saw these organizations' sums
 
 Newest first; `Page.next` is what to pass as `after`. A person learns that staff looked, never which of them.
@@ -17,7 +18,8 @@ from sqlalchemy import ColumnElement, func, or_, text
 from sqlmodel import col, select
 
 from assisters_app.accounts.people import masked
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import STAFF, is_staff, require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import trail
 from assisters_app.base.db import SCHEMA, Tx
@@ -78,12 +80,16 @@ async def mine(tx: Tx, who: Person, after: UUID | None = None, *, others: bool =
     return await _page(tx, wanted & not_by_them if others else wanted, after, who)
 
 
+async def of_account(tx: Tx, staff: Person, account_id: UUID) -> Page:
+    """Return the newest entries about one account, for who may open it; raise NotFound for anyone else."""
+    require(staff, "accounts")
+    return await _read(tx, staff, None, Which(account_id=account_id))
+
+
 async def everyones(tx: Tx, staff: Person, after: UUID | None = None, which: Which = Which()) -> Page:
-    """Return the whole trail for staff; raise NotFound for anyone else."""
-    staff_only(staff)
-    page = await _page(tx, _asked_for(which), after, None)
-    await trail.looked(tx, "trail:read", {one.account_id for one in page.entries if one.account_id}, staff.account_id)
-    return page
+    """Return the whole trail for who may read that; raise NotFound for anyone else."""
+    require(staff, "trail")
+    return await _read(tx, staff, after, which)
 
 
 async def compared(tx: Tx, staff: Person, organization_ids: Collection[UUID]) -> None:
@@ -107,6 +113,12 @@ async def only_the_software_reads(tx: Tx) -> str:
     )
 
 
+async def _read(tx: Tx, staff: Person, after: UUID | None, which: Which) -> Page:
+    page = await _page(tx, _asked_for(which), after, None)
+    await trail.looked(tx, "trail:read", {one.account_id for one in page.entries if one.account_id}, staff.account_id)
+    return page
+
+
 def _asked_for(which: Which) -> ColumnElement[bool]:
     in_lists = col(TrailEntry.action).in_(LOOKS)
     wanted: ColumnElement[bool] = in_lists if which.looks else ~in_lists
@@ -115,7 +127,7 @@ def _asked_for(which: Which) -> ColumnElement[bool]:
     if which.action:
         wanted &= col(TrailEntry.action).startswith(which.action, autoescape=True)
     if which.by_staff:
-        wanted &= col(TrailEntry.actor_id).in_(select(col(Account.id)).where(col(Account.role) == "staff"))
+        wanted &= col(TrailEntry.actor_id).in_(select(col(Account.id)).where(col(Account.role).in_(STAFF)))
     return wanted
 
 
@@ -156,14 +168,14 @@ def _entry(entry: TrailEntry, reader: Person | None, people: Mapping[UUID, Accou
 def _by(entry: TrailEntry, actor: Account | None) -> By:
     if entry.actor_id is None:
         return "software"
-    return "staff" if actor and actor.role == "staff" else "member"
+    return "staff" if actor and is_staff(actor.role) else "member"
 
 
 def _named(actor: Account | None) -> str:
     """Return who acted: staff by name, because they answer for it; others masked."""
     if actor is None:
         return ""
-    return actor.email if actor.role == "staff" else masked(actor.email)
+    return actor.email if is_staff(actor.role) else masked(actor.email)
 
 
 def in_words(action: str) -> str:

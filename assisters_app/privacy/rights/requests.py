@@ -27,7 +27,8 @@ from sqlalchemy import and_, case, func, or_
 from sqlmodel import col, select, update
 
 from assisters_app.accounts import reauthentication
-from assisters_app.accounts.sessions import Person, staff_only
+from assisters_app.accounts.rights import holders, require
+from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base import mail, trail
@@ -186,7 +187,7 @@ async def mine(tx: Tx, who: Person) -> tuple[RequestRow, ...]:
 
 async def queue(tx: Tx, staff: Person, *, only_open: bool = True, most: int = 200) -> tuple[RequestRow, ...]:
     """Return everyone's requests for staff, the most urgent first; each whose it is can read that it was seen."""
-    staff_only(staff)
+    require(staff, "requests")
     asked = (
         select(PrivacyRequest, Account.email)
         .join(Account, col(Account.id) == PrivacyRequest.account_id, isouter=True)
@@ -205,7 +206,7 @@ async def queue(tx: Tx, staff: Person, *, only_open: bool = True, most: int = 20
 
 async def view(tx: Tx, staff: Person, request_handle: str) -> tuple[RequestRow, tuple[Step, ...]]:
     """Return one request and what was done with it, the oldest first; its person can read that it was seen."""
-    staff_only(staff)
+    require(staff, "requests")
     found = await tx.exec(select(PrivacyRequest).where(PrivacyRequest.handle == request_handle))
     request = found.first()
     if request is None:
@@ -223,15 +224,14 @@ async def view(tx: Tx, staff: Person, request_handle: str) -> tuple[RequestRow, 
 
 
 async def members(tx: Tx, staff: Person) -> dict[UUID, str]:
-    """Return the address of each member of staff, by their id: to whom a request may be assigned."""
-    staff_only(staff)
-    found = await tx.exec(select(Account.id, Account.email).where(Account.role == "staff").order_by(Account.email))
-    return dict(found.all())
+    """Return the address of whoever may answer requests, by their id: to whom one may be assigned."""
+    require(staff, "requests")
+    return {account.id: account.email for account in await holders(tx, "requests")}
 
 
 async def enter(tx: Tx, staff: Person, kind: Kind, email: str, received_at: datetime) -> RequestRow:
     """Enter a request that came by mail on `received_at`, which may be past but not to come, and acknowledge it."""
-    staff_only(staff)
+    require(staff, "requests")
     if received_at > now():
         raise Refused("A request cannot have arrived in the future.", code="bad_date", field="received_at")
     address = email.strip().lower()
@@ -412,7 +412,7 @@ def _write(tx: Tx, staff: Person, action: str, request: PrivacyRequest, **detail
 
 
 async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:
-    staff_only(staff)
+    require(staff, "requests")
     request = await _locked(tx, request_handle)
     if request is None:
         raise NotFound("request")

@@ -85,7 +85,7 @@ class Palette(_Part):
 
     tag = "Palette"
     items: rx.Var[list[dict[str, Any]]]
-    staff: rx.Var[bool]
+    rights: rx.Var[list[str]]
     button_class: rx.Var[str]
     on_theme: rx.EventHandler[rx.event.no_args_event_spec]
 

@@ -93,26 +93,26 @@ class AccountState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="accounts")
     async def load(self) -> None:
         """Look at the account."""
         self.phase, self.account, self.suspending = "loading", AccountView(), False
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="accounts")
     async def again(self) -> None:
         """Look once more."""
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="suspend")
     async def ask(self, suspending: bool) -> None:
         """Open or close the dialog in which an account is suspended."""
         self.suspending, self.problem = suspending, ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="suspend")
     async def suspend(self, sent: dict[str, Any]) -> Any:
         """Suspend the account, with a reason that its owner is told."""
         try:
@@ -128,7 +128,7 @@ class AccountState(AppState):
         return AccountState.again
 
     @rx.event
-    @access("staff")
+    @access("staff", right="suspend")
     async def unsuspend(self) -> Any:
         """Open the account again."""
         try:
@@ -147,7 +147,7 @@ class AccountState(AppState):
             found = await people.view(tx, me, self._asked())
             self.account = AccountView.of(found)
             await self._draw(tx, me, found.organization_id)
-            trail = await trails.everyones(tx, me, which=trails.Which(account_id=found.id))
+            trail = await trails.of_account(tx, me, found.id)
             self.entries = [EntryRow.of(entry) for entry in trail.entries]
 
     async def _draw(self, tx: Tx, me: Person, organization_id: UUID) -> None:
@@ -215,7 +215,10 @@ def _suspended() -> rx.Component:
             ". ",
             AccountState.account.reason,
             tone="bad",
-            action=button("Open again", kind="secondary", size="small", on_click=AccountState.unsuspend),
+            action=rx.cond(
+                AppState.rights.contains("suspend"),
+                button("Open again", kind="secondary", size="small", on_click=AccountState.unsuspend),
+            ),
         ),
     )
 
@@ -235,7 +238,7 @@ def _facts() -> rx.Component:
         ),
         title="Profile",
         action=rx.cond(
-            account.suspended == "",
+            (account.suspended == "") & AppState.rights.contains("suspend"),
             button("Suspend", kind="danger", size="small", on_click=AccountState.ask(True)),
         ),
     )

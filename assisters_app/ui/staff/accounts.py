@@ -53,21 +53,21 @@ class AccountsState(AppState):
     _next: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="accounts")
     async def load(self) -> None:
         """Search for what the address names, or list the newest."""
         self.search = parse_qs(urlsplit(str(self.router.url)).query).get("search", [""])[0][:100]
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="accounts")
     async def find(self, sent: dict[str, Any]) -> None:
         """Search for what was typed."""
         self.search, self.phase = str(sent.get("search", ""))[:100], "loading"
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="accounts")
     async def load_more(self) -> None:
         """Read the accounts that follow."""
         if self._next:
@@ -132,7 +132,7 @@ def _cells(row: Any) -> tuple[Any, ...]:
         rx.el.code(row.organization, class_name="font-mono text-[0.8125rem] text-muted"),
         row.plan,
         rx.el.div(
-            rx.cond(row.role == "staff", badge("staff", tone="accent")),
+            rx.cond(row.role != "member", badge(row.role, tone="accent")),
             rx.cond(row.suspended, badge("suspended", tone="bad")),
             rx.cond(row.verified, badge("confirmed", tone="good"), badge("not confirmed", tone="warn")),
             class_name="flex flex-wrap gap-1.5",

@@ -81,20 +81,20 @@ class DemandsState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="disclosures")
     async def load(self) -> None:
         """Read the log."""
         async with loading(self) as (tx, me):
             self.rows = [DemandLine.of(one) for one in await disclosures.listed(tx, me)]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="disclosures")
     async def ask(self, dialog: Dialog, handle: str) -> None:
         """Open a dialog, about one demand or ("") none yet; "" closes it."""
         self.dialog, self.handle, self.problem = dialog, handle[:32], ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="disclosures")
     async def enter(self, sent: dict[str, Any]) -> Any:
         """Enter a demand."""
         try:
@@ -106,7 +106,7 @@ class DemandsState(AppState):
         return self._done(f"Entered as {entered.handle}. Accounts told: {entered.told}, not told: {entered.untold}.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="disclosures")
     async def answer(self, sent: dict[str, Any]) -> Any:
         """Note what was handed over."""
         outcomes: dict[str, disclosures.Outcome] = {"full": "full", "part": "part"}
@@ -119,7 +119,7 @@ class DemandsState(AppState):
         return self._done("Noted. Those who may know have been told.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="disclosures")
     async def tell(self) -> Any:
         """Tell those whom the demand names."""
         try:

@@ -80,20 +80,20 @@ class HoldsState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="holds")
     async def load(self) -> None:
         """Read the holds."""
         async with loading(self) as (tx, me):
             self.rows = [HoldLine.of(hold) for hold in await holds.listed(tx, me)]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="holds")
     async def ask(self, dialog: Dialog, handle: str) -> None:
         """Open a dialog, about one hold or ("") none yet; "" closes it."""
         self.dialog, self.handle, self.problem = dialog, handle[:32], ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="holds")
     async def place(self, sent: dict[str, Any]) -> Any:
         """Place a hold."""
         try:
@@ -105,7 +105,7 @@ class HoldsState(AppState):
         return self._done(f"{placed.handle} is in force. What it names is neither erased nor swept.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="holds")
     async def renew(self, sent: dict[str, Any]) -> Any:
         """Keep the hold in force that the dialog is about."""
         try:
@@ -117,7 +117,7 @@ class HoldsState(AppState):
         return self._done("Renewed.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="holds")
     async def release(self, sent: dict[str, Any]) -> Any:
         """Release the hold that the dialog is about."""
         try:
@@ -128,7 +128,7 @@ class HoldsState(AppState):
         return self._done("Released. Erasures that waited for it go on now.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="holds")
     async def tell(self) -> Any:
         """End the secrecy of the hold that the dialog is about."""
         try:

@@ -93,14 +93,14 @@ class IncidentsState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="incidents")
     async def load(self) -> None:
         """Read the register."""
         async with loading(self) as (tx, me):
             self.rows = [IncidentView.of(row) for row in await incidents.listed(tx, me)]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="incidents")
     def ask(self, dialog: str, chosen: str) -> None:
         """Open a dialog, or close it ("")."""
         found = next((row for row in self.rows if row.handle == chosen), None)
@@ -108,7 +108,7 @@ class IncidentsState(AppState):
         self.draft = "" if found is None else found.authority if dialog == "authority" else found.people
 
     @rx.event
-    @access("staff")
+    @access("staff", right="incidents")
     async def enter(self, sent: dict[str, Any]) -> Any:
         """Enter an incident."""
         addresses = [part for part in str(sent.get("addresses", "")).replace(",", " ").split() if part]
@@ -117,7 +117,7 @@ class IncidentsState(AppState):
         return await self._carry_out("entered", lambda tx, me: incidents.enter(tx, me, _parsed(given)))
 
     @rx.event
-    @access("staff")
+    @access("staff", right="incidents")
     async def told(self, sent: dict[str, Any]) -> Any:
         """Write down that the authority was told, or why not."""
         at, why = _time(sent.get("told_at")), str(sent.get("why", ""))
@@ -126,7 +126,7 @@ class IncidentsState(AppState):
         )
 
     @rx.event
-    @access("staff")
+    @access("staff", right="incidents")
     async def send(self, sent: dict[str, Any]) -> Any:
         """Send the notices."""
         text = str(sent.get("text", ""))
@@ -135,7 +135,7 @@ class IncidentsState(AppState):
         )
 
     @rx.event
-    @access("staff")
+    @access("staff", right="incidents")
     async def close(self, sent: dict[str, Any]) -> Any:
         """End an incident."""
         measures = str(sent.get("done", ""))

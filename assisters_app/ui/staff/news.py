@@ -57,7 +57,7 @@ class NewsState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="news")
     async def load(self) -> None:
         """Count who asked for news, and list what they got."""
         async with loading(self) as (tx, me):
@@ -65,7 +65,7 @@ class NewsState(AppState):
             self.rows = [SentRow.of(one) for one in await news.sent(tx, me)]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="news")
     async def review(self, sent: dict[str, Any]) -> None:
         """Mail a copy to who wrote it, and ask whether it is to go out."""
         self.problem = ""
@@ -81,13 +81,13 @@ class NewsState(AppState):
             self.asking, self.subject, self.text = True, written.subject, written.text
 
     @rx.event
-    @access("staff")
+    @access("staff", right="news")
     async def close(self) -> None:
         """Go back to writing."""
         self.asking = False
 
     @rx.event
-    @access("staff")
+    @access("staff", right="news")
     async def send(self) -> Any:
         """Send what was reviewed."""
         try:

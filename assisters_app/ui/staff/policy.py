@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import reflex as rx
 
-from assisters_app.accounts import people
+from assisters_app.accounts import rights
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.policies import telling, transfers, versions
@@ -106,25 +106,25 @@ class PolicyDeskState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="policy")
     async def load(self) -> None:
         """Read what there is."""
         async with loading(self) as (tx, me):
-            people.require_staff(me)
+            rights.require(me, "policy")
             editions = await versions.editions(tx)
             self.versions = [VersionRow.of(one, await telling.tallies(tx, one.policy.version)) for one in editions]
             announced = await transfers.listed(tx)
             self.transfers = [TransferRow.of(one, await telling.tallies(tx, one.handle)) for one in announced]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="policy")
     async def ask(self, dialog: str, about: str) -> None:
         """Open a dialog about a version or a transfer, or close it ("")."""
         self.dialog = dialog if dialog in ("publish", "announce", "off") else ""
         self.about, self.problem, self.changes, self.earliest = about[:32], "", [], ""
         if self.dialog == "publish":
             async with signed_in() as (tx, me):
-                people.require_staff(me)
+                rights.require(me, "policy")
                 editions = {one.policy.version: one for one in await versions.editions(tx)}
             if edition := editions.get(self.about):
                 last = max((one.effective_at for one in editions.values() if one.effective_at), default=now())
@@ -132,19 +132,19 @@ class PolicyDeskState(AppState):
                 self.changes = [ChangeView.of(change) for change in edition.changes]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="policy")
     async def publish(self, sent: dict[str, Any]) -> Any:
         """Publish the draft of the dialog; from then on nobody can change it."""
         return await self._act(self._publish, sent, "Published. Everybody is being told, if the change is material.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="policy")
     async def announce(self, sent: dict[str, Any]) -> Any:
         """Announce a transfer to everybody."""
         return await self._act(self._announce, sent, "Announced. Everybody is being told by mail.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="policy")
     async def call_off(self, sent: dict[str, Any]) -> Any:
         """Call the transfer of the dialog off."""
         return await self._act(self._call_off, sent, "Called off.")

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 import reflex as rx
 
+from assisters_app.accounts.rights import may
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
@@ -64,38 +65,38 @@ class AskedState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def load(self) -> None:
         """Look at the request."""
         self.phase, self.one, self.dialog = "loading", RequestLine(), ""
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def again(self) -> None:
         """Look once more."""
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def ask(self, dialog: Dialog) -> None:
         """Open a dialog; "" closes it."""
         self.dialog, self.problem = dialog, ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def acknowledge(self) -> Any:
         """Confirm the receipt by mail."""
         return await self._do(requests.acknowledge, "Confirmed by mail.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def assign(self, email: str) -> Any:
         """Give the request to somebody, or ("") to nobody."""
         return await self._do(lambda tx, me, handle: requests.assign(tx, me, handle, email[:254]), "Assigned.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def ask_identity(self, sent: dict[str, Any]) -> Any:
         """Ask who it is, with what makes us doubt."""
         what = str(sent.get("what", ""))
@@ -105,13 +106,13 @@ class AskedState(AppState):
         )
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def identified(self) -> Any:
         """Note that the answer came by mail."""
         return await self._do(requests.identity_confirmed, "Noted. The GDPR's clock goes on.")
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def extend(self, sent: dict[str, Any]) -> Any:
         """Take more time, with the reason."""
         reason = str(sent.get("reason", ""))
@@ -121,7 +122,7 @@ class AskedState(AppState):
         )
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def answer(self, sent: dict[str, Any]) -> Any:
         """Close the request and mail the answer."""
         state: requests.Answer = "refused" if sent.get("state") == "refused" else "done"
@@ -149,7 +150,7 @@ class AskedState(AppState):
             try:
                 found, steps = await requests.view(tx, me, self._handle())
             except NotFound:
-                missing = me.role == "staff"
+                missing = may(me, "requests")
                 if not missing:
                     raise
             else:

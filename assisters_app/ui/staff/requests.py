@@ -117,7 +117,7 @@ class QueueState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def load(self) -> None:
         """Read the queue."""
         async with loading(self) as (tx, me):
@@ -125,20 +125,20 @@ class QueueState(AppState):
             self.rows = [RequestLine.of(request) for request in found]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def widen(self, everything: bool) -> Any:
         """Show answered requests too, or only the open ones."""
         self.everything, self.phase = everything, "loading"
         return QueueState.load
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def ask(self, entering: bool) -> None:
         """Open or close the dialog in which a request by mail is entered."""
         self.entering, self.problem = entering, ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="requests")
     async def enter(self, sent: dict[str, Any]) -> Any:
         """Enter a request that came by mail, with the day on which it came."""
         try:

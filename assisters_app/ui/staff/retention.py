@@ -83,7 +83,7 @@ class RetentionState(AppState):
     swept: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="retention")
     async def load(self) -> None:
         """Read how retention stands."""
         async with loading(self) as (tx, me):

@@ -40,7 +40,7 @@ class DeskState(AppState):
     problem: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="support")
     async def load(self) -> None:
         """Read the queue."""
         self.talk, self.problem = TalkView(), ""
@@ -48,21 +48,21 @@ class DeskState(AppState):
             self.rows = [WaitingRow.of(one) for one in await messages.waiting(tx, me, everything=self.everything)]
 
     @rx.event
-    @access("staff")
+    @access("staff", right="support")
     async def widen(self, everything: bool) -> Any:
         """Show answered conversations too, or only what waits."""
         self.everything, self.phase = everything, "loading"
         return DeskState.load
 
     @rx.event
-    @access("staff")
+    @access("staff", right="support")
     async def read(self, handle: str) -> None:
         """Open one conversation."""
         async with signed_in() as (tx, me):
             self.talk, self.problem = TalkView.of(await messages.read(tx, me, handle)), ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="support")
     async def answer(self, sent: dict[str, Any]) -> Any:
         """Answer the open conversation."""
         try:

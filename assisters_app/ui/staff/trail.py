@@ -35,27 +35,27 @@ class AuditState(AppState):
     _next: str = ""
 
     @rx.event
-    @access("staff")
+    @access("staff", right="trail")
     async def load(self) -> None:
         """Read the newest entries."""
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="trail")
     async def load_more(self) -> None:
         """Read the entries that follow."""
         if self._next:
             await self._read(UUID(self._next))
 
     @rx.event
-    @access("staff")
+    @access("staff", right="trail")
     async def narrow(self, about: str) -> None:
         """Show only entries about one kind of thing."""
         self.about, self.phase = about[:16], "loading"
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="trail")
     async def only_staff(self, by_staff: bool) -> None:
         """Show only what staff did, or what everybody did."""
         self.by_staff, self.phase = by_staff, "loading"

@@ -70,20 +70,20 @@ class ReviewState(AppState):
     _browser: str = "UTC"
 
     @rx.event
-    @access("staff")
+    @access("staff", right="usage")
     async def load(self, zone: str) -> None:
         """Read what is asked, for a browser in `zone` (an IANA name)."""
         self._browser = zone
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="usage")
     async def again(self) -> None:
         """Read what is asked once more."""
         await self._read()
 
     @rx.event
-    @access("staff")
+    @access("staff", right="usage")
     async def span(self, chosen: str) -> None:
         """Ask for another range."""
         self.range = chosen[:8]

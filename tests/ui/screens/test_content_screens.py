@@ -25,7 +25,7 @@ GOT = Side("text/event-stream", "data: [DONE]", 12, cut=True)
 
 @pytest.fixture
 async def grace(signs_in):
-    return await signs_in(GRACE, "staff")
+    return await signs_in(GRACE, "admin")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ LOST = {
 
 @pytest.fixture
 async def grace(signs_in):
-    return await signs_in(GRACE, role="staff")
+    return await signs_in(GRACE, role="admin")
 
 
 def typed(at):

@@ -17,7 +17,7 @@ WRITTEN = {"subject": "Faster streams", "text": "First tokens come sooner."}
 
 @pytest.fixture
 async def grace(signs_in):
-    return await signs_in(GRACE, role="staff")
+    return await signs_in(GRACE, role="admin")
 
 
 async def waiting(kind, column):

@@ -35,7 +35,7 @@ def draft(monkeypatch, tmp_path):
 
 @pytest.fixture
 async def grace(signs_in):
-    return await signs_in(GRACE, role="staff")
+    return await signs_in(GRACE, role="admin")
 
 
 def in_days(days):

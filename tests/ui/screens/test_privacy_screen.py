@@ -29,7 +29,7 @@ from assisters_app.ui.privacy.trail import TrailState
 
 @pytest.fixture
 async def grace(signs_in):
-    return await signs_in(GRACE, role="staff")
+    return await signs_in(GRACE, role="admin")
 
 
 async def looks_at(staff, who):

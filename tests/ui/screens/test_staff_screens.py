@@ -9,11 +9,15 @@ from sqlmodel import delete, select
 from uses import calls, has_key
 
 import assisters_app.assisters_app  # noqa: F401 (registers every State)
-from assisters_app.accounts import sessions
+from assisters_app.accounts import rights, sessions
 from assisters_app.accounts.tables import Account, Organization, Session
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
+from assisters_app.base.errors import NotFound
+from assisters_app.base.ids import new_id
 from assisters_app.base.tables import TrailEntry
+from assisters_app.gateway.content import contents
+from assisters_app.gateway.content.contents import Said, Side
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.registers.tables import Disclosure, LegalHold
 from assisters_app.privacy.rights import requests
@@ -30,6 +34,7 @@ from assisters_app.ui.staff.policy import PolicyDeskState
 from assisters_app.ui.staff.request import AskedState
 from assisters_app.ui.staff.requests import QueueState
 from assisters_app.ui.staff.retention import RetentionState
+from assisters_app.ui.staff.roles import RolesState
 from assisters_app.ui.staff.support import DeskState
 from assisters_app.ui.staff.trail import AuditState
 from assisters_app.ui.staff.usage import ReviewState
@@ -78,7 +83,16 @@ HANDLERS = (
     (IncidentsState.ask, {"dialog": "enter", "chosen": ""}),
     (
         IncidentsState.enter,
-        {"sent": {"title": "x", "what": "y", "aware_at": "2026-01-01 10:00", "risk": "risk", "addresses": BOB}},
+        {
+            "sent": {
+                "title": "x",
+                "what": "y",
+                "aware_at": "2026-01-01 10:00",
+                "risk": "risk",
+                "consequences": "z",
+                "addresses": BOB,
+            }
+        },
     ),
     (IncidentsState.told, {"sent": {"told_at": "2026-01-01 11:00", "why": "z"}}),
     (IncidentsState.send, {"sent": {"text": "x"}}),
@@ -101,12 +115,28 @@ HANDLERS = (
     (AuditState.load_more, {}),
     (AuditState.narrow, {"about": "key"}),
     (AuditState.only_staff, {"by_staff": True}),
+    (RolesState.load, {}),
+    (RolesState.ask, {"giving": True, "whose": BOB}),
+    (RolesState.give, {"sent": {"email": BOB, "role": "admin"}}),
 )
+FOR_SUPPORT = {"desk", "accounts", "support", "requests"}
+ONLY_A_DIALOG = {  # they open or close one in one's own tab, and read nothing
+    AccountState.ask,
+    HoldsState.ask,
+    DemandsState.ask,
+    IncidentsState.ask,
+    NewsState.close,
+    NewsState.send,
+    RolesState.ask,
+    AccountsState.load_more,
+    AuditState.load_more,
+}
+HENRY = "henry@assisters.example"  # from support
 
 
 @pytest.fixture
 async def grace(signs_in):
-    return await signs_in(GRACE, role="staff")
+    return await signs_in(GRACE, role="admin")
 
 
 @pytest.fixture
@@ -132,6 +162,62 @@ async def test_a_member_who_calls_a_staff_handler_gets_nothing(ada, bob, tab):
         assert (await tx.exec(select(PrivacyRequest))).all() == []
         assert (await tx.exec(select(Account.suspended_at).where(Account.email == BOB))).one() is None
     assert await trail("account:viewed") == []
+
+
+@pytest.mark.promise("5.5")
+@pytest.mark.parametrize("role", rights.STAFF)
+async def test_a_role_of_staff_can_call_what_its_rights_say_and_nothing_else(bob, signs_in, tab, caplog, role):
+    page = tab(await signs_in(HENRY, role=role))
+    for handler, payload in HANDLERS:
+        caplog.clear()
+        shown = await page.send(handler, path=page_of(bob), **payload)
+        denied = any("denied event" in record.message for record in caplog.records)
+        assert denied == (handler.fn.__right__ not in rights.rights_of(role)), handler
+        if denied:
+            assert [shown.of(state) for state in STATES] == [{}] * len(STATES), handler
+
+
+@pytest.mark.promise("5.5")
+async def test_what_support_may_not_do_the_domain_refuses_too(bob, signs_in, tab, monkeypatch):
+    page = tab(await signs_in(HENRY, role="support"))
+    monkeypatch.setattr("assisters_app.ui.session._may", lambda *_: True)  # as if the guard were gone
+    tried = [(handler, payload) for handler, payload in HANDLERS if handler.fn.__right__ not in FOR_SUPPORT]
+    for handler, payload in tried:
+        if handler in ONLY_A_DIALOG:
+            continue
+        shown = await page.send(handler, path=page_of(bob), **payload)
+        said = repr([shown.of(state) for state in STATES]) + shown.said()
+        assert "does not exist" in said or "'phase': 'failed'" in said, handler
+    async with transaction() as tx:
+        assert (await tx.exec(select(LegalHold))).all() == (await tx.exec(select(Disclosure))).all() == []
+        assert (await tx.exec(select(Account.role).where(Account.email == BOB))).one() == "member"
+
+
+@pytest.mark.promise("5.5")
+async def test_support_cannot_read_what_is_said_in_adas_calls_and_neither_can_an_admin(ada, signs_in, tab):
+    """Nobody of staff has the right, and no handler of theirs takes it; the door itself opens for Ada alone."""
+    assert [duty.roles for duty in rights.DUTIES if duty.right == "content"] == [()]
+    assert "content" not in {handler.fn.__right__ for handler, _ in HANDLERS}
+    async with transaction() as tx:
+        await contents.turn(tx, ada.person, (await has_key(ada)).handle, on=True)
+        said = Said(new_id(), ada.person.organization_id, now(), Side("text/plain", "hush", 4), Side("", "", 0))
+        await contents.keep(tx, [said])
+    async with transaction() as tx:
+        assert (await contents.read(tx, ada.person, said.request_id)).sent.text == "hush"
+    for role in rights.STAFF:
+        somebody = await signs_in(f"{role}@assisters.example", role=role)
+        async with transaction() as tx:
+            with pytest.raises(NotFound):
+                await contents.read(tx, somebody.person, said.request_id)
+
+
+@pytest.mark.promise("5.5")
+async def test_a_look_of_supports_stands_in_adas_trail_as_an_admins_does(ada, signs_in, tab):
+    henry = await signs_in(HENRY, role="support")
+    shown = (await tab(henry).send(AccountState.load, path=page_of(ada))).of(AccountState)
+    assert shown["account"].email == ADA
+    looks = {(one.account_id, one.actor_id) for one in await trail("account:viewed")}
+    assert looks == {(ada.person.account_id, henry.person.account_id)}
 
 
 async def test_every_staff_handler_is_tried_by_a_member():

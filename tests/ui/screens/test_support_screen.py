@@ -11,7 +11,7 @@ ASKED = {"subject": "A refusal", "text": "Why was it refused?"}
 
 @pytest.fixture
 async def grace(signs_in):
-    return await signs_in(GRACE, role="staff")
+    return await signs_in(GRACE, role="admin")
 
 
 @pytest.mark.promise("2.6")
