@@ -1,6 +1,6 @@
 """What staff may do with accounts; every look at one is written where its owner can read it (policy 5.5).
 
-    listed(tx, staff, search="", after=None) -> Page        e-mail addresses are masked; keyset, newest first
+    listed(tx, staff, Sought("ada"), after=None) -> Page    e-mail addresses are masked; keyset, newest first
     view(tx, staff, account_id) -> AccountView              writes `account:viewed`
     suspend(tx, staff, account_id, reason)                  raises Refused: no_reason, reauthenticate, own_account
     unsuspend(tx, staff, account_id)
@@ -10,10 +10,12 @@ Each raises NotFound for whoever does not have the right, and for what is not th
 """
 
 import functools
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, or_, select
 from sqlmodel.sql.expression import Select
 
@@ -48,6 +50,14 @@ class AccountRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Sought:
+    """What an account is looked for by; `organizations` are those that a key named, None where none was asked for."""
+
+    text: str = ""
+    organizations: frozenset[UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some accounts, and what to pass as `after` for the ones that follow (None: there are none)."""
 
@@ -74,8 +84,8 @@ class AccountView:
     plan: str
 
 
-async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = None) -> Page:
-    """Return a page of accounts, newest first: whose address is `search`, or whose name or organization contains it.
+async def listed(tx: Tx, staff: Person, sought: Sought = Sought(), after: UUID | None = None) -> Page:
+    """Return a page of accounts, newest first: whose id or address it is, or whose name or organization contains it.
 
     Addresses are sealed in the database, so they are found whole or not at all.
     """
@@ -83,16 +93,10 @@ async def listed(tx: Tx, staff: Person, search: str = "", after: UUID | None = N
     wanted = _with_organization().order_by(col(Account.id).desc()).limit(PAGE + 1)
     if after is not None:
         wanted = wanted.where(col(Account.id) < after)  # ids are ordered by the time they were made
-    if search.strip():
-        part = search.strip()
-        wanted = wanted.where(
-            or_(
-                col(Account.email) == part,
-                col(Account.name).icontains(part, autoescape=True),
-                col(Organization.name).icontains(part, autoescape=True),
-                col(Organization.handle).icontains(part, autoescape=True),
-            )
-        )
+    if sought.organizations is not None:
+        wanted = wanted.where(col(Organization.id).in_(sought.organizations))
+    elif part := sought.text.strip():
+        wanted = wanted.where(_is_or_contains(part))
     found = (await tx.exec(wanted)).all()
     await trail.looked(tx, "account:listed", [account.id for account, _ in found[:PAGE]], staff.account_id)
     rows = tuple(_row(account, organization) for account, organization in found[:PAGE])
@@ -199,6 +203,18 @@ def _with_organization() -> Select[Account, Organization]:
         .join(Membership, col(Membership.account_id) == Account.id)
         .join(Organization, col(Organization.id) == Membership.organization_id)
         .where(Organization.owner_id == Account.id)
+    )
+
+
+def _is_or_contains(part: str) -> ColumnElement[bool]:
+    with suppress(ValueError):
+        number = UUID(part)
+        return or_(col(Account.id) == number, col(Organization.id) == number)
+    return or_(
+        col(Account.email) == part,
+        col(Account.name).icontains(part, autoescape=True),
+        col(Organization.name).icontains(part, autoescape=True),
+        col(Organization.handle).icontains(part, autoescape=True),
     )
 
 

@@ -9,6 +9,7 @@
     rotate(tx, person, handle, grace=…) -> Issued            the old secret works until the grace is over
     revoke(tx, person, handle) -> KeyView                    at once, on every worker
     revoke_all(tx, organization_id, actor_id=…) -> int       for a closed or suspended account
+    whose(tx, staff, "ask_8Fk2…") -> organization ids        for who may open accounts; live keys and ended ones
 
 Somebody else's key does not exist: every function here looks inside the person's own organization only.
 """
@@ -24,6 +25,7 @@ from sqlalchemy import ColumnElement, values
 from sqlalchemy import column as sql_column
 from sqlmodel import and_, col, func, or_, select, update
 
+from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Organization
 from assisters_app.base import ids, trail, valkey
@@ -221,6 +223,22 @@ async def revoke_all(tx: Tx, organization_id: UUID, *, account_id: UUID, actor_i
     if public_ids:
         trail.write(tx, "key:all-revoked", account_id=account_id, actor_id=actor_id, keys=len(public_ids))
     return len(public_ids)
+
+
+def named(text: str) -> str | None:
+    """Return what may be shown of the key that `text` is, begins, or names by its handle; None for anything else."""
+    text = text.strip()
+    if text.startswith("key_"):
+        return text[:32]
+    return text[: secrets.SHOWN_SIZE] if text.startswith(secrets.PREFIX) and len(text) > len(secrets.PREFIX) else None
+
+
+async def whose(tx: Tx, staff: Person, name: str) -> frozenset[UUID]:
+    """Return the organizations with a key of this handle, or one that begins so; raise NotFound for who may not ask."""
+    require(staff, "accounts")
+    begun = col(ApiKey.public_id).startswith(name.removeprefix(secrets.PREFIX), autoescape=True)
+    asked = select(ApiKey.organization_id).where(or_(ApiKey.handle == name, begun)).distinct().limit(100)
+    return frozenset((await tx.exec(asked)).all())
 
 
 async def note_use(tx: Tx, used: Mapping[UUID, datetime]) -> None:

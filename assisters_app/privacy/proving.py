@@ -22,9 +22,11 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import select
 
-from assisters_app.base import jobs, redaction
+from assisters_app.accounts.rights import holders
+from assisters_app.base import jobs, mail, redaction
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, snapshot, transaction
+from assisters_app.base.settings import settings
 from assisters_app.privacy import canary, promises
 from assisters_app.privacy.checks import custody, edges, metering
 from assisters_app.privacy.choices import consents, news, opting_out
@@ -131,9 +133,9 @@ async def look(only: str | None = None) -> tuple[Result, ...]:
     """Run every check (or the one called `only`) against the running system, and keep what each found."""
     found = [await _look(check) for check in promises.checks() if only in (None, check.name)]
     async with transaction() as tx:
-        for result in found:
-            await _keep(tx, result)
+        turned = [result for result in found if await _keep(tx, result)]
         await _forget_the_gone(tx)
+        await _tell(tx, turned)
     return tuple(found)
 
 
@@ -202,7 +204,8 @@ async def _look(check: Check) -> Result:
     return Result(check.name, check.says, state, redaction.redact(found)[:LONGEST], now(), now())
 
 
-async def _keep(tx: Tx, result: Result) -> None:
+async def _keep(tx: Tx, result: Result) -> bool:
+    """Keep what was found; return whether the promise broke just now, or holds again."""
     before = await tx.get(PromiseResult, result.name, with_for_update=True)
     holds = result.state == "holds"
     turned = before is None or before.holds != holds
@@ -217,6 +220,26 @@ async def _keep(tx: Tx, result: Result) -> None:
     )
     insertion = insert(PromiseResult).values(row.model_dump())
     await tx.exec(insertion.on_conflict_do_update(index_elements=["name"], set_=row.model_dump(exclude={"name"})))
+    return turned and not (before is None and holds)
+
+
+async def _tell(tx: Tx, turned: list[Result]) -> None:
+    """Mail whoever watches over the promises, once when one breaks and once when it holds again."""
+    broken = [_in_a_line(one) for one in turned if one.state == "broken"]
+    mended = [_in_a_line(one) for one in turned if one.state == "holds"]
+    for lines, subject, says in (
+        (broken, "A promise of the privacy policy is broken", "Its page shows everyone that it is not true now."),
+        (mended, "A promise of the privacy policy holds again", "Its page shows everyone that it is true again."),
+    ):
+        if lines:
+            page = ("See how the promises stand", f"{settings().public_url}/privacy-policy")
+            for one in await holders(tx, "retention"):
+                await mail.send(tx, one.email, mail.Message(subject, (*lines, says), page), account_id=one.id)
+
+
+def _in_a_line(result: Result) -> str:
+    sentences = next(check.sentences for check in promises.checks() if check.name == result.name)
+    return f"{', '.join(sentences)}: {result.says} {'Now' if result.state == 'holds' else 'Found'}: {result.found}"
 
 
 async def _forget_the_gone(tx: Tx) -> None:

@@ -41,7 +41,7 @@ class GaugeView:
     @classmethod
     def of(cls, gauge: retention.Gauge) -> Self:
         """Return what everyone sees of a gauge."""
-        oldest = gauge.oldest_at.isoformat() if gauge.oldest_at else ""
+        oldest = gauge.begun_at.isoformat() if gauge.begun_at else ""
         return cls(gauge.table, gauge.title, gauge.promise, gauge.limit, oldest, gauge.kept)
 
 

@@ -10,7 +10,7 @@ from places import HERE
 from sqlmodel import select
 
 from assisters_app.accounts import people, resetting, sessions, signing_in, signing_up, verifying
-from assisters_app.accounts.tables import Account
+from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import clock
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound, Refused
@@ -86,7 +86,23 @@ async def test_staff_finds_an_account_by_its_whole_address_since_none_can_be_rea
     await joins(ADA)
     await joins(BOB)
     async with transaction() as tx:
-        assert [row.masked_email for row in (await people.listed(tx, staff, search)).rows] == found
+        assert [row.masked_email for row in (await people.listed(tx, staff, people.Sought(search))).rows] == found
+
+
+async def test_staff_finds_an_account_by_its_name_its_organization_and_either_id(joins, staff):
+    _, ada = await joins(ADA)
+    await joins(BOB)
+    async with transaction() as tx:
+        account = await tx.get_one(Account, ada.account_id)
+        account.name = "Ada Lovelace"
+        organization = await tx.get_one(Organization, ada.organization_id)
+        organization.name = "Analytical Engines"
+    for search in ("lovelace", "ENGINES", organization.handle, str(ada.account_id), f" {ada.organization_id} "):
+        async with transaction() as tx:
+            found = await people.listed(tx, staff, people.Sought(search))
+        assert [row.id for row in found.rows] == [ada.account_id], search
+    async with transaction() as tx:
+        assert (await people.listed(tx, staff, people.Sought(str(staff.session_id)))).rows == ()
 
 
 async def test_the_list_goes_on_where_it_stopped(staff, monkeypatch):

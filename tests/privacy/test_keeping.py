@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel import col, func, select
 
 import assisters_app
-from assisters_app.base import jobs
+from assisters_app.base import crypto, jobs
 from assisters_app.base.clock import frozen, months_later
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
@@ -19,7 +19,7 @@ from assisters_app.base.marks import USAGE_ANALYTICS, rows_of
 from assisters_app.base.tables import OutgoingMail
 from assisters_app.gateway.content import buckets, contents
 from assisters_app.gateway.content.tables import ContentKeyEnd, RequestContent
-from assisters_app.privacy import inventory, promises
+from assisters_app.privacy import inventory, promises, proving
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.keeping import alarms, in_time, retention, totals
@@ -69,10 +69,14 @@ async def test_an_overdue_row_raises_one_alarm_tells_staff_once_and_turns_its_se
             await events.insert(tx, [call(ada.organization_id, new_id(), NOW - timedelta(days=31))])
     assert await look(NOW) == ["usage_event"]
     assert await look(NOW + timedelta(minutes=10)) == []
+    with frozen(NOW):
+        for _ in range(2):
+            await proving.look("each_table_has_a_rule")
     async with transaction() as tx:
         [told] = (await tx.exec(select(OutgoingMail))).all()
         [alarm] = (await tx.exec(select(OverdueAlarm))).all()
-    assert (told.to_email, told.subject) == (grace.email, "Data is kept for longer than promised")
+    assert (told.to_email, told.subject) == (grace.email, "A promise of the privacy policy is broken")
+    assert "Your API request log" in crypto.unseal("mail", told.sealed)
     assert (alarm.table_name, alarm.ended_at) == ("usage_event", None)
     assert [record.levelname for record in caplog.records if "usage_event" in record.message] == ["ERROR"]
     for check in (in_time.request_logs_go_in_time, in_time.each_table_has_a_rule):
@@ -83,6 +87,11 @@ async def test_an_overdue_row_raises_one_alarm_tells_staff_once_and_turns_its_se
     async with transaction() as tx:
         assert (await tx.exec(select(OverdueAlarm.ended_at))).one() == NOW + timedelta(minutes=20)
     assert await broken(in_time.request_logs_go_in_time, NOW) == ""
+    with frozen(NOW + timedelta(minutes=20)):
+        await proving.look("each_table_has_a_rule")
+    async with transaction() as tx:
+        subjects = {one.subject for one in await tx.exec(select(OutgoingMail))}
+    assert subjects == {"A promise of the privacy policy is broken", "A promise of the privacy policy holds again"}
 
 
 @pytest.mark.promise("4.4", "4.5")

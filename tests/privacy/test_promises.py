@@ -8,14 +8,17 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 import register
 from sqlmodel import select
 
 import assisters_app
-from assisters_app.base import jobs
+from assisters_app.accounts.signing_up import open_account
+from assisters_app.base import crypto, jobs
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
+from assisters_app.base.tables import OutgoingMail
 from assisters_app.privacy import promises, proving
 from assisters_app.privacy.policies import checks, policy
 from assisters_app.privacy.policies.tables import PromiseResult
@@ -84,6 +87,43 @@ async def test_a_check_that_fails_makes_its_sentence_untrue_and_says_why(house, 
         (result,) = (await standing())["4.2"].results
     assert (result.state, result.since) == ("holds", NOW + timedelta(minutes=15))
     assert result.looked_at == NOW + timedelta(minutes=30)
+
+
+async def test_who_watches_is_mailed_once_when_a_promise_breaks_and_once_when_it_holds_again(grace, only, monkeypatch):
+    async with transaction() as tx:
+        await open_account(tx, "henry@assisters.example", role="support")
+
+    async def keep(mail_id):
+        return None
+
+    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
+    broken = [False]
+
+    @promises.check("3.1", "3.2", says="No host is strange.")
+    async def hosts(tx):
+        if broken[0]:
+            raise promises.Broken("One is strange.")
+        return "None is strange."
+
+    async def letters():
+        async with transaction() as tx:
+            waiting = (await tx.exec(select(OutgoingMail).order_by(OutgoingMail.id))).all()
+        assert {one.to_email for one in waiting} <= {grace.email}  # and not Henry, who is from support
+        told = [orjson.loads(crypto.unseal("mail", one.sealed)) for one in waiting]
+        return [(one["subject"], one["paragraphs"][0]) for one in told]
+
+    await proving.look()
+    assert await letters() == []  # that it holds from the beginning is no news
+    broken[0] = True
+    for _ in range(3):
+        await proving.look()
+    first = ("A promise of the privacy policy is broken", "3.1, 3.2: No host is strange. Found: One is strange.")
+    assert await letters() == [first]
+    broken[0] = False
+    for _ in range(2):
+        await proving.look()
+    again = ("A promise of the privacy policy holds again", "3.1, 3.2: No host is strange. Now: None is strange.")
+    assert await letters() == [first, again]
 
 
 async def test_one_broken_check_of_two_is_enough(house, only):

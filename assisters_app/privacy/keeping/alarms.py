@@ -1,19 +1,17 @@
-"""Alarms: rows that are older than promised are told of, once, to who can do something about it.
+"""Alarms: when rows were older than promised, and until when. The log has each as an error, once.
 
     look(tx) -> tuple[Gauge, …]      raises an alarm for what has become overdue, ends those of what is no more
 
-The policy's page shows the sentence as not currently true at the same moment, to everyone.
+Staff is mailed by the check of the promise (4.0), as of every promise that breaks; the policy's page turns red with it.
 """
 
 import logging
 
 from sqlmodel import col, select
 
-from assisters_app.accounts.rights import holders
-from assisters_app.base import jobs, mail
+from assisters_app.base import jobs
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
-from assisters_app.base.settings import settings
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.keeping.retention import Gauge
 from assisters_app.privacy.keeping.tables import OverdueAlarm
@@ -40,19 +38,4 @@ async def look(tx: Tx) -> tuple[Gauge, ...]:
     for gauge in new:
         logger.error("Rows of %s are older than promised (%s): since %s.", gauge.table, gauge.limit, gauge.oldest_at)
         tx.add(OverdueAlarm(table_name=gauge.table, rule=gauge.rule, oldest_at=gauge.oldest_at or now()))
-    if new:
-        await _tell_staff(tx, new)
     return new
-
-
-async def _tell_staff(tx: Tx, overdue: tuple[Gauge, ...]) -> None:
-    lines = [
-        f"{one.title}: at most {one.limit}; the oldest is of {one.oldest_at:%d %B %Y, %H:%M} UTC." for one in overdue
-    ]
-    message = mail.Message(
-        "Data is kept for longer than promised",
-        (*lines, "The privacy policy shows the sentence as not currently true until it has gone."),
-        ("See what is overdue", f"{settings().public_url}/staff/retention"),
-    )
-    for staff in await holders(tx, "retention"):
-        await mail.send(tx, staff.email, message, account_id=staff.id)

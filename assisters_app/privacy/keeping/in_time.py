@@ -117,7 +117,7 @@ async def _in_time(tx: Tx, promise: str) -> str:
     late = [f"{gauge.title} (since {gauge.oldest_at:%d %B %Y, %H:%M} UTC)" for gauge in found if not gauge.kept]
     if late:
         raise Broken(f"Older than {found[0].limit}: {'; '.join(late)}.")
-    oldest = min((gauge.oldest_at for gauge in found if gauge.oldest_at), default=None)
+    oldest = min((gauge.begun_at for gauge in found if gauge.begun_at), default=None)
     return f"{len(found)} tables; the oldest row is {_age(oldest)} old." if oldest else f"{len(found)} tables, no rows."
 
 

@@ -59,6 +59,16 @@ class Gauge:
     oldest_at: datetime | None
     kept: bool
 
+    @property
+    def begun_at(self) -> datetime | None:
+        """Since when its rule counts for the oldest row; None too where no row has come to its end, as of a session."""
+        return self.oldest_at if self.oldest_at and self.oldest_at <= now() else None
+
+    @property
+    def nothing(self) -> str:
+        """Say what stands in place of a date that there is not."""
+        return "no rows" if self.oldest_at is None else "none has ended yet"
+
 
 async def drop(tx: Tx) -> Dropped:
     """Drop the partitions that have grown too old; return how many rows went, by table."""

@@ -1,4 +1,4 @@
-"""Accounts: found by whole address, name or organization; addresses are masked until one account is looked at."""
+"""Accounts: found by whole address, name, organization, key or id; addresses are masked until one account is looked at."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -8,6 +8,7 @@ from uuid import UUID
 import reflex as rx
 
 from assisters_app.accounts import people
+from assisters_app.keys import keys
 from assisters_app.ui.parts import badge, button, card, empty, field, heading, link, show_more, table, time
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
@@ -56,14 +57,14 @@ class AccountsState(AppState):
     @access("staff", right="accounts")
     async def load(self) -> None:
         """Search for what the address names, or list the newest."""
-        self.search = parse_qs(urlsplit(str(self.router.url)).query).get("search", [""])[0][:100]
+        self.search = _shown(parse_qs(urlsplit(str(self.router.url)).query).get("search", [""])[0])
         await self._read()
 
     @rx.event
     @access("staff", right="accounts")
     async def find(self, sent: dict[str, Any]) -> None:
         """Search for what was typed."""
-        self.search, self.phase = str(sent.get("search", ""))[:100], "loading"
+        self.search, self.phase = _shown(str(sent.get("search", ""))), "loading"
         await self._read()
 
     @rx.event
@@ -75,13 +76,20 @@ class AccountsState(AppState):
 
     async def _read(self, after: UUID | None = None) -> None:
         async with loading(self) as (tx, me):
-            found = await people.listed(tx, me, self.search, after)
+            key = keys.named(self.search)
+            sought = people.Sought(self.search, await keys.whose(tx, me, key) if key else None)
+            found = await people.listed(tx, me, sought, after)
             lines = [AccountLine.of(row) for row in found.rows]
             self.rows = [*self.rows, *lines] if after else lines
             self.more, self._next = found.next is not None, str(found.next or "")
 
 
 load = AccountsState.load
+
+
+def _shown(text: str) -> str:
+    """Return what was searched for, as it may be shown: of a whole key only what every list shows of it."""
+    return keys.named(text) or text.strip()[:100]
 
 
 def page() -> rx.Component:
@@ -97,7 +105,7 @@ def page() -> rx.Component:
                         "Search",
                         "search",
                         type="search",
-                        placeholder="Address, name, organization or org_…",
+                        placeholder="Address, name, organization, key or id",
                         default_value=AccountsState.search,
                         key=AccountsState.search,
                         auto_complete="off",
@@ -117,7 +125,9 @@ def page() -> rx.Component:
                 retry=AccountsState.find({}),
                 key=lambda row: row.id,
                 empty=empty(
-                    "No such account", "No name or organization contains that, and no address is that.", icon="search-x"
+                    "No such account",
+                    "No name or organization contains that, and no address, key or id is that.",
+                    icon="search-x",
                 ),
                 more=show_more(AccountsState.more, AccountsState.load_more),
             ),

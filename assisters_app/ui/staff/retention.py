@@ -20,6 +20,7 @@ class GaugeLine:
     promise: str
     limit: str
     oldest: str
+    nothing: str  # what stands in its place where there is none
     kept: bool
     held: str
 
@@ -32,7 +33,8 @@ class GaugeLine:
             title=gauge.title,
             promise=gauge.promise if line.stated else "",
             limit=gauge.limit,
-            oldest=gauge.oldest_at.isoformat() if gauge.oldest_at else "",
+            oldest=gauge.begun_at.isoformat() if gauge.begun_at else "",
+            nothing=gauge.nothing,
             kept=gauge.kept,
             held=line.held,
         )
@@ -226,7 +228,7 @@ def _gauge(row: Any) -> tuple[Any, ...]:
         rx.el.span(row.title, class_name="font-medium"),
         rx.cond(row.promise != "", row.promise, rx.el.span("not stated", class_name="text-muted")),
         row.limit,
-        time(row.oldest, "precise", "no rows"),
+        rx.cond(row.oldest != "", time(row.oldest, "precise"), rx.el.span(row.nothing, class_name="text-muted")),
         rx.el.span(
             rx.cond(row.kept, badge("in time", tone="good"), badge("overdue", tone="bad")),
             rx.cond(row.held != "", rx.el.span(" held: ", row.held, class_name="text-[0.8125rem] text-muted")),

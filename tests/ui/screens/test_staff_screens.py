@@ -18,6 +18,7 @@ from assisters_app.base.ids import new_id
 from assisters_app.base.tables import TrailEntry
 from assisters_app.gateway.content import contents
 from assisters_app.gateway.content.contents import Said, Side
+from assisters_app.keys import keys
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.registers.tables import Disclosure, LegalHold
 from assisters_app.privacy.rights import requests
@@ -290,6 +291,21 @@ async def test_grace_finds_an_account_by_its_address_and_sees_it_masked(ada, bob
     assert ADA not in repr(shown["rows"])
     nobody = (await tab(grace).send(AccountsState.find, sent={"search": "nobody"})).of(AccountsState)
     assert nobody.get("rows", []) == []
+
+
+async def test_grace_finds_an_account_by_a_key_of_which_no_more_is_shown_than_in_lists(ada, bob, grace, tab):
+    await has_key(bob)
+    async with transaction() as tx:
+        issued = await keys.issue(tx, ada.person, keys.NewKey(name="Server"))
+    page = tab(grace)
+    for text in (issued.secret.reveal(), issued.key.prefix, issued.key.handle, issued.key.prefix[:9]):
+        await page.send(AccountsState.find, sent={"search": text})
+        state = await page.state(AccountsState)
+        assert [row.page for row in state.rows] == [page_of(ada)], text
+        assert state.search == text[:12] if text.startswith("ask_") else state.search == text
+    for text in ("ask_zzzzzzzz", "key_none"):
+        await page.send(AccountsState.find, sent={"search": text})
+        assert (await page.state(AccountsState)).rows == []
 
 
 async def test_looking_at_one_account_is_written_where_its_owner_reads_it(ada, grace, tab):
