@@ -158,6 +158,7 @@ PAGES: tuple[Page, ...] = (
             ),
             ("retention", "Retention", "retention", "retention", PROOF, "hourglass", "sweeps oldest overdue alarms"),
             ("policy", "Policy", "policy", "policy", PROOF, "scroll-text", "versions publish transfer merger"),
+            ("audits", "Audits", "audits", "audits", PROOF, "clipboard-check", "attestation security report yearly"),
             ("trail", "Audit trail", "trail", "trail", PROOF, "footprints", "log who looked"),
             (
                 "roles",

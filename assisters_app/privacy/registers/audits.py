@@ -1,7 +1,9 @@
 """Audits and attestations, each with its date and the day it is due again (policy 5.2, 5.4, 8.2).
 
     standing(tx) -> tuple[Line, …]        what is assured, when it was last, whether it is overdue: public
-    record(tx, …)                         enter what people did: an audit, an attestation of a host, an agreement
+    record(tx, …)                         enter what was done: an audit, an attestation of a host, an agreement
+    enter(tx, staff, …)                   the same, by somebody of staff; it is in the trail who did
+    entries(tx, staff) -> tuple[Entry, …] the newest of the register
     audit_dependencies(advisories)        what the software does itself, every night
 
 What people must do is due a year after it was last done, or after the house opened; nothing counts as done because
@@ -23,7 +25,10 @@ import httpx
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from assisters_app.base import jobs
+from assisters_app.accounts.reauthentication import require_recent
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
+from assisters_app.base import jobs, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import Refused
@@ -37,6 +42,7 @@ from assisters_app.privacy.registers.tables import Assurance
 
 NIGHTLY = timedelta(days=2)  # a night may be missed, not two
 YEARLY = timedelta(days=366)
+SHOWN = 50  # entries, the newest
 PATIENCE = 30.0  # seconds for the register of vulnerabilities to answer
 LOCK = ROOT / "requirements.txt"
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
@@ -54,6 +60,11 @@ class Kind:
     sentence: str
     by: str
     every: timedelta
+
+    @property
+    def by_people(self) -> bool:
+        """Whether people do it, and enter it; what the software does it enters itself."""
+        return self.every == YEARLY
 
 
 KINDS = (
@@ -94,6 +105,17 @@ class Line:
         return "passed" if self.passed else "failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the register, as staff reads it."""
+
+    title: str
+    done_on: date
+    passed: bool
+    says: str
+    evidence: str
+
+
 async def standing(tx: Tx) -> tuple[Line, ...]:
     """Return how each kind of assurance stands."""
     opened = await opened_on(tx)
@@ -111,6 +133,29 @@ async def record(  # noqa: PLR0913 (each says one thing about the audit)
     if not says.strip():
         raise Refused("Say in a sentence what was found.", code="nothing_said")
     tx.add(Assurance(kind=kind, done_on=done_on, passed=passed, says=says.strip()[:1000], evidence=evidence[:300]))
+
+
+async def enter(  # noqa: PLR0913 (each says one thing about the audit)
+    tx: Tx, staff: Person, kind: str, done_on: date, says: str, *, passed: bool, evidence: str
+) -> None:
+    """Enter what people did, as `record` does. Raises NotFound for who may not, and what `record` raises."""
+    require(staff, "audits")
+    require_recent(staff)
+    if kind not in {one.id for one in KINDS if one.by_people}:
+        raise Refused("Choose what was looked at.", code="unknown_kind", field="kind")
+    await record(tx, kind, done_on, says, passed=passed, evidence=evidence.strip())
+    trail.write(tx, "audit:entered", account_id=None, actor_id=staff.account_id, kind=kind, passed=passed)
+
+
+async def entries(tx: Tx, staff: Person) -> tuple[Entry, ...]:
+    """Return the newest entries, with where the evidence is."""
+    require(staff, "audits")
+    titles = {kind.id: kind.title for kind in KINDS}
+    newest = select(Assurance).order_by(col(Assurance.done_on).desc(), col(Assurance.id).desc()).limit(SHOWN)
+    return tuple(
+        Entry(titles.get(one.kind, one.kind), one.done_on, one.passed, one.says, one.evidence)
+        for one in await tx.exec(newest)
+    )
 
 
 async def at_opening(tx: Tx) -> None:

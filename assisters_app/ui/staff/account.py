@@ -1,7 +1,7 @@
 """One account: opening this page is written where its owner reads it."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 import reflex as rx
@@ -21,13 +21,10 @@ from assisters_app.ui.parts import (
     button,
     card,
     copyable,
-    dialog_actions,
     empty,
     failed,
-    form,
     heading,
     link_button,
-    modal,
     notice,
     rows,
     skeleton,
@@ -35,10 +32,13 @@ from assisters_app.ui.parts import (
     time,
 )
 from assisters_app.ui.privacy.trail import EntryRow
-from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.desk import Desk, dialog
 from assisters_app.ui.usage import Figures
 from assisters_app.usage import periods, reports
+
+Dialog = Literal["", "suspend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class AccountView:
         )
 
 
-class AccountState(AppState):
+class AccountState(Desk, AppState):
     """The account that the address names, its last thirty days and its trail."""
 
     phase: str = "loading"
@@ -89,14 +89,12 @@ class AccountState(AppState):
     requests_figure: dict[str, Any] = {}
     requests_rows: list[list[str]] = []
     entries: list[EntryRow] = []
-    suspending: bool = False
-    problem: str = ""
 
     @rx.event
     @access("staff", right="accounts")
     async def load(self) -> None:
         """Look at the account."""
-        self.phase, self.account, self.suspending = "loading", AccountView(), False
+        self.phase, self.account, self.dialog = "loading", AccountView(), ""
         await self._read()
 
     @rx.event
@@ -107,40 +105,29 @@ class AccountState(AppState):
 
     @rx.event
     @access("staff", right="suspend")
-    async def ask(self, suspending: bool) -> None:
-        """Open or close the dialog in which an account is suspended."""
-        self.suspending, self.problem = suspending, ""
+    async def ask(self, dialog: Dialog) -> None:
+        """Open the dialog in which an account is suspended, or ("") close it."""
+        self._open(dialog)
 
     @rx.event
     @access("staff", right="suspend")
     async def suspend(self, sent: dict[str, Any]) -> Any:
         """Suspend the account, with a reason that its owner is told."""
-        try:
-            async with signed_in() as (tx, me):
-                await people.suspend(tx, me, self._asked(), str(sent.get("reason", "")))
-        except Refused as refused:
-            if refused.code == "reauthenticate":
-                return self._confirm_first()
-            self.problem = str(refused)
-            return None
-        self.suspending = False
-        self._tell("Suspended. Its owner has been told why, and how to appeal.")
-        return AccountState.again
+        return await self._carry_out(
+            lambda tx, me: people.suspend(tx, me, self._asked(), str(sent.get("reason", ""))),
+            "Suspended. Its owner has been told why, and how to appeal.",
+            AccountState.again,
+        )
 
     @rx.event
     @access("staff", right="suspend")
     async def unsuspend(self) -> Any:
         """Open the account again."""
-        try:
-            async with signed_in() as (tx, me):
-                await _require_not_being_erased(tx, self._asked())
-                await people.unsuspend(tx, me, self._asked())
-        except Refused as refused:
-            if refused.code == "reauthenticate":
-                return self._confirm_first()
-            raise
-        self._tell("Open again. Its owner has been told.")
-        return AccountState.again
+        return await self._carry_out(
+            lambda tx, me: _open_again(tx, me, self._asked()),
+            "Open again. Its owner has been told.",
+            AccountState.again,
+        )
 
     async def _read(self) -> None:
         async with loading(self) as (tx, me):
@@ -167,14 +154,12 @@ class AccountState(AppState):
         except ValueError:
             raise NotFound("account") from None
 
-    def _confirm_first(self) -> Any:
-        return rx.redirect(f"/confirm?next=/staff/accounts/{self._asked()}")
 
-
-async def _require_not_being_erased(tx: Tx, account_id: UUID) -> None:
+async def _open_again(tx: Tx, staff: Person, account_id: UUID) -> None:
     closing = await erasure.pending(tx, account_id)
     if closing and closing.now:
         raise Refused("This account is being erased. It cannot be opened again.", code="erasing")
+    await people.unsuspend(tx, staff, account_id)
 
 
 load = AccountState.load
@@ -239,7 +224,7 @@ def _facts() -> rx.Component:
         title="Profile",
         action=rx.cond(
             (account.suspended == "") & AppState.rights.contains("suspend"),
-            button("Suspend", kind="danger", size="small", on_click=AccountState.ask(True)),
+            button("Suspend", kind="danger", size="small", on_click=AccountState.ask("suspend")),
         ),
     )
 
@@ -272,26 +257,25 @@ def _trail() -> rx.Component:
 
 
 def _suspend() -> rx.Component:
-    return modal(
-        form(
-            rx.el.p(
-                "Every sign-in of ",
-                rx.el.strong(AccountState.account.email),
-                " ends and its keys stop at once. Nothing is deleted, and it can be opened again. Privacy rights go on.",
-            ),
-            area(
-                "Reason",
-                "reason",
-                hint="Its owner is mailed this, with the way to appeal.",
-                error=AccountState.problem,
-                required=True,
-                max_length=500,
-                rows="3",
-            ),
-            dialog_actions(button("Suspend account", kind="danger", type="submit"), on_close=AccountState.ask(False)),
-            on_submit=AccountState.suspend,
+    return dialog(
+        AccountState,
+        "suspend",
+        "Suspend this account?",
+        rx.el.p(
+            "Every sign-in of ",
+            rx.el.strong(AccountState.account.email),
+            " ends and its keys stop at once. Nothing is deleted, and it can be opened again. Privacy rights go on.",
         ),
-        open=AccountState.suspending,
-        on_close=AccountState.ask(False),
-        title="Suspend this account?",
+        area(
+            "Reason",
+            "reason",
+            hint="Its owner is mailed this, with the way to appeal.",
+            required=True,
+            max_length=500,
+            rows="3",
+        ),
+        act="Suspend account",
+        kind="danger",
+        on_submit=AccountState.suspend,
+        on_close=AccountState.ask(""),
     )

@@ -13,23 +13,20 @@ from assisters_app.ui.parts import (
     badge,
     button,
     card,
-    dialog_actions,
     empty,
     field,
-    form,
     heading,
     link_button,
-    modal,
     select,
     table,
     time,
 )
-from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.desk import Desk, dialog
 from assisters_app.ui.staff.requests import day_of, iso
 
 Dialog = Literal["", "enter", "answer", "tell"]
-HERE = "/staff/disclosures"
 TONES = {"open": "accent", "full": "warn", "part": "warn", "none": "good"}
 
 
@@ -71,14 +68,11 @@ class DemandLine:
         )
 
 
-class DemandsState(AppState):
-    """The log, and the one dialog that may be open."""
+class DemandsState(Desk, AppState):
+    """The log."""
 
     phase: str = "loading"
     rows: list[DemandLine] = []
-    dialog: str = ""
-    handle: str = ""
-    problem: str = ""
 
     @rx.event
     @access("staff", right="disclosures")
@@ -91,19 +85,17 @@ class DemandsState(AppState):
     @access("staff", right="disclosures")
     async def ask(self, dialog: Dialog, handle: str) -> None:
         """Open a dialog, about one demand or ("") none yet; "" closes it."""
-        self.dialog, self.handle, self.problem = dialog, handle[:32], ""
+        self._open(dialog, handle)
 
     @rx.event
     @access("staff", right="disclosures")
     async def enter(self, sent: dict[str, Any]) -> Any:
         """Enter a demand."""
-        try:
-            new = _new(sent)
-            async with signed_in() as (tx, me):
-                entered = await disclosures.enter(tx, me, new)
-        except Refused as refused:
-            return self._refused(refused)
-        return self._done(f"Entered as {entered.handle}. Accounts told: {entered.told}, not told: {entered.untold}.")
+        return await self._carry_out(
+            lambda tx, me: disclosures.enter(tx, me, _new(sent)),
+            lambda one: f"Entered as {one.handle}. Accounts told: {one.told}, not told: {one.untold}.",
+            DemandsState.load,
+        )
 
     @rx.event
     @access("staff", right="disclosures")
@@ -111,34 +103,21 @@ class DemandsState(AppState):
         """Note what was handed over."""
         outcomes: dict[str, disclosures.Outcome] = {"full": "full", "part": "part"}
         outcome = outcomes.get(str(sent.get("outcome")), "none")
-        try:
-            async with signed_in() as (tx, me):
-                await disclosures.answer(tx, me, self.handle, outcome, str(sent.get("what", "")))
-        except Refused as refused:
-            return self._refused(refused)
-        return self._done("Noted. Those who may know have been told.")
+        return await self._carry_out(
+            lambda tx, me: disclosures.answer(tx, me, self.handle, outcome, str(sent.get("what", ""))),
+            "Noted. Those who may know have been told.",
+            DemandsState.load,
+        )
 
     @rx.event
     @access("staff", right="disclosures")
     async def tell(self) -> Any:
         """Tell those whom the demand names."""
-        try:
-            async with signed_in() as (tx, me):
-                await disclosures.tell(tx, me, self.handle)
-        except Refused as refused:
-            return self._refused(refused)
-        return self._done("Told, by mail and in their dashboards.")
-
-    def _refused(self, refused: Refused) -> Any:
-        if refused.code == "reauthenticate":
-            return rx.redirect(f"/confirm?next={HERE}")
-        self.problem = str(refused)
-        return None
-
-    def _done(self, sentence: str) -> Any:
-        self.dialog = ""
-        self._tell(sentence)
-        return DemandsState.load
+        return await self._carry_out(
+            lambda tx, me: disclosures.tell(tx, me, self.handle),
+            "Told, by mail and in their dashboards.",
+            DemandsState.load,
+        )
 
 
 load = DemandsState.load
@@ -234,76 +213,66 @@ def _cells(row: Any) -> tuple[Any, ...]:
     )
 
 
-def _problem() -> rx.Component:
-    return rx.el.p(DemandsState.problem, role="alert", class_name="text-[0.8125rem] text-bad empty:hidden")
-
-
 def _enter() -> rx.Component:
-    return modal(
-        form(
-            field("Authority", "authority", required=True, max_length=200, auto_complete="off"),
-            select("Kind", "kind", [(str(name), title) for name, title in disclosures.KINDS.items()]),
-            field("Came on", "received", type="date", required=True, hint="The day it reached us (UTC)."),
-            area(
-                "Asked for",
-                "scope",
-                required=True,
-                max_length=500,
-                rows="2",
-                hint="Name nobody here: this log is kept for good.",
-            ),
-            area(
-                "Accounts it names", "addresses", rows="2", hint="Their addresses, with spaces between. Each is told."
-            ),
-            rx.el.details(
-                rx.el.summary("An order forbids to tell them", class_name="text-accent w-fit rounded"),
-                rx.el.div(
-                    area("That order", "not_told_why", max_length=500, rows="2"),
-                    field("It ends on", "secret_until", type="date", hint="That day they are told by itself."),
-                    class_name="mt-3 space-y-4",
-                ),
-            ),
-            _problem(),
-            dialog_actions(button("Enter demand", type="submit"), on_close=DemandsState.ask("", "")),
-            on_submit=DemandsState.enter,
+    return _dialog(
+        "enter",
+        "A demand of an authority",
+        field("Authority", "authority", required=True, max_length=200, auto_complete="off"),
+        select("Kind", "kind", [(str(name), title) for name, title in disclosures.KINDS.items()]),
+        field("Came on", "received", type="date", required=True, hint="The day it reached us (UTC)."),
+        area(
+            "Asked for",
+            "scope",
+            required=True,
+            max_length=500,
+            rows="2",
+            hint="Name nobody here: this log is kept for good.",
         ),
-        open=DemandsState.dialog == "enter",
-        on_close=DemandsState.ask("", ""),
-        title="A demand of an authority",
+        area("Accounts it names", "addresses", rows="2", hint="Their addresses, with spaces between. Each is told."),
+        rx.el.details(
+            rx.el.summary("An order forbids to tell them", class_name="text-accent w-fit rounded"),
+            rx.el.div(
+                area("That order", "not_told_why", max_length=500, rows="2"),
+                field("It ends on", "secret_until", type="date", hint="That day they are told by itself."),
+                class_name="mt-3 space-y-4",
+            ),
+        ),
+        on_submit=DemandsState.enter,
+        act="Enter demand",
     )
 
 
 def _answer() -> rx.Component:
-    return modal(
-        form(
-            select(
-                "Handed over",
-                "outcome",
-                [("none", "Nothing"), ("part", "A part of it"), ("full", "All that was asked for")],
-            ),
-            area(
-                "What, or why not",
-                "what",
-                required=True,
-                max_length=500,
-                hint="Those it names read this. Name nobody here.",
-            ),
-            _problem(),
-            dialog_actions(button("Note the answer", type="submit"), on_close=DemandsState.ask("", "")),
-            on_submit=DemandsState.answer,
+    return _dialog(
+        "answer",
+        "Answer to " + DemandsState.handle,
+        select(
+            "Handed over",
+            "outcome",
+            [("none", "Nothing"), ("part", "A part of it"), ("full", "All that was asked for")],
         ),
-        open=DemandsState.dialog == "answer",
-        on_close=DemandsState.ask("", ""),
-        title="Answer to " + DemandsState.handle,
+        area(
+            "What, or why not",
+            "what",
+            required=True,
+            max_length=500,
+            hint="Those it names read this. Name nobody here.",
+        ),
+        on_submit=DemandsState.answer,
+        act="Note the answer",
     )
 
 
 def _tell() -> rx.Component:
-    return modal(
+    return _dialog(
+        "tell",
+        "End the secrecy of " + DemandsState.handle + "?",
         rx.el.p("Each person whom it names is mailed, and reads it in their dashboard. The order must have ended."),
-        _problem(),
-        dialog_actions(button("Tell them", on_click=DemandsState.tell), on_close=DemandsState.ask("", "")),
-        open=DemandsState.dialog == "tell",
-        on_close=DemandsState.ask("", ""),
-        title="End the secrecy of " + DemandsState.handle + "?",
+        on_submit=DemandsState.tell,
+        act="Tell them",
     )
+
+
+def _dialog(name: str, title: str | rx.Var[str], *inside: Any, on_submit: Any, act: str) -> rx.Component:
+    close = DemandsState.ask("", "")
+    return dialog(DemandsState, name, title, *inside, act=act, on_submit=on_submit, on_close=close)

@@ -1,6 +1,7 @@
 """Legal holds: what has to be kept, for which order, until when; placing and releasing is written down."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Self
 
 import reflex as rx
@@ -14,21 +15,18 @@ from assisters_app.ui.parts import (
     button,
     card,
     checkbox,
-    dialog_actions,
     empty,
     field,
-    form,
     heading,
-    modal,
     table,
     time,
 )
-from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.desk import Desk, dialog
 from assisters_app.ui.staff.requests import day_of, iso
 
 Dialog = Literal["", "place", "renew", "release", "tell"]
-HERE = "/staff/holds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +68,11 @@ class HoldLine:
         )
 
 
-class HoldsState(AppState):
-    """The holds, and the one dialog that may be open."""
+class HoldsState(Desk, AppState):
+    """The holds."""
 
     phase: str = "loading"
     rows: list[HoldLine] = []
-    dialog: str = ""
-    handle: str = ""
-    problem: str = ""
 
     @rx.event
     @access("staff", right="holds")
@@ -90,64 +85,45 @@ class HoldsState(AppState):
     @access("staff", right="holds")
     async def ask(self, dialog: Dialog, handle: str) -> None:
         """Open a dialog, about one hold or ("") none yet; "" closes it."""
-        self.dialog, self.handle, self.problem = dialog, handle[:32], ""
+        self._open(dialog, handle)
 
     @rx.event
     @access("staff", right="holds")
     async def place(self, sent: dict[str, Any]) -> Any:
         """Place a hold."""
-        try:
-            new = _new(sent)
-            async with signed_in() as (tx, me):
-                placed = await holds.place(tx, me, new)
-        except Refused as refused:
-            return self._refused(refused)
-        return self._done(f"{placed.handle} is in force. What it names is neither erased nor swept.")
+        return await self._carry_out(
+            lambda tx, me: holds.place(tx, me, _new(sent)),
+            lambda placed: f"{placed.handle} is in force. What it names is neither erased nor swept.",
+            HoldsState.load,
+        )
 
     @rx.event
     @access("staff", right="holds")
     async def renew(self, sent: dict[str, Any]) -> Any:
         """Keep the hold in force that the dialog is about."""
-        try:
-            until = day_of(sent, "review_by", "Give the day of the next look.")
-            async with signed_in() as (tx, me):
-                await holds.renew(tx, me, self.handle, str(sent.get("reason", "")), until)
-        except Refused as refused:
-            return self._refused(refused)
-        return self._done("Renewed.")
+        return await self._carry_out(
+            lambda tx, me: holds.renew(tx, me, self.handle, str(sent.get("reason", "")), _next_look(sent)),
+            "Renewed.",
+            HoldsState.load,
+        )
 
     @rx.event
     @access("staff", right="holds")
     async def release(self, sent: dict[str, Any]) -> Any:
         """Release the hold that the dialog is about."""
-        try:
-            async with signed_in() as (tx, me):
-                await holds.release(tx, me, self.handle, str(sent.get("reason", "")))
-        except Refused as refused:
-            return self._refused(refused)
-        return self._done("Released. Erasures that waited for it go on now.")
+        return await self._carry_out(
+            lambda tx, me: holds.release(tx, me, self.handle, str(sent.get("reason", ""))),
+            "Released. Erasures that waited for it go on now.",
+            HoldsState.load,
+        )
 
     @rx.event
     @access("staff", right="holds")
     async def tell(self) -> Any:
         """End the secrecy of the hold that the dialog is about."""
-        try:
-            async with signed_in() as (tx, me):
-                await holds.tell(tx, me, self.handle)
-        except Refused as refused:
-            return self._refused(refused)
-        return self._done("Told, by mail and in their dashboard.")
-
-    def _refused(self, refused: Refused) -> Any:
-        if refused.code == "reauthenticate":
-            return rx.redirect(f"/confirm?next={HERE}")
-        self.problem = str(refused)
-        return None
-
-    def _done(self, sentence: str) -> Any:
-        self.dialog = ""
-        self._tell(sentence)
-        return HoldsState.load
+        return await self._carry_out(
+            lambda tx, me: holds.tell(tx, me, self.handle), "Told, by mail and in their dashboard.", HoldsState.load
+        )
 
 
 load = HoldsState.load
@@ -160,12 +136,16 @@ def _new(sent: dict[str, Any]) -> holds.NewHold:
             email=str(sent.get("email", "")),
             tables=tuple(name for name, _ in holds.tables() if sent.get(f"table-{name}")),
             ground=str(sent.get("ground", "")),
-            review_by=day_of(sent, "review_by", "Give the day by which somebody looks at it again."),
+            review_by=_next_look(sent),
             secrecy=str(sent.get("secrecy", "")),
             secret_until=day_of(sent, "secret_until", "Give the day on which the secrecy ends.") if secret else None,
         )
     except ValidationError:
         raise Refused("Write less: 500 characters are enough.", code="too_long") from None
+
+
+def _next_look(sent: dict[str, Any]) -> datetime:
+    return day_of(sent, "review_by", "Give the day by which somebody looks at it again.")
 
 
 def page() -> rx.Component:
@@ -241,104 +221,95 @@ def _cells(row: Any) -> tuple[Any, ...]:
 
 
 def _place() -> rx.Component:
-    return modal(
-        form(
-            field(
-                "Account",
-                "email",
-                type="email",
-                auto_complete="off",
-                hint="Its address. Empty: the tables below, of everyone.",
-            ),
-            rx.el.fieldset(
-                rx.el.legend("Only these tables", class_name="mb-1.5 font-medium"),
-                rx.el.div(
-                    *[checkbox(title, f"table-{name}") for name, title in holds.tables()],
-                    class_name="max-h-44 overflow-y-auto rounded-lg border border-line p-3 space-y-2 text-[0.8125rem]",
-                    tab_index=0,
-                    role="group",
-                    aria_label="Tables",
-                ),
-                rx.el.p("None ticked: everything of the account.", class_name="mt-1.5 text-[0.8125rem] text-muted"),
-            ),
-            area(
-                "Ground",
-                "ground",
-                required=True,
-                max_length=500,
-                rows="2",
-                hint="The order or the claim, and of whom. The person reads it.",
-            ),
-            field("Look again by", "review_by", type="date", required=True, hint="Within twelve months."),
-            rx.el.details(
-                rx.el.summary("An order forbids to tell the person", class_name="text-accent w-fit rounded"),
-                rx.el.div(
-                    area("That order", "secrecy", max_length=500, rows="2"),
-                    field("It ends on", "secret_until", type="date", hint="That day the person is told by itself."),
-                    class_name="mt-3 space-y-4",
-                ),
-            ),
-            _problem(),
-            dialog_actions(button("Place hold", type="submit"), on_close=HoldsState.ask("", "")),
-            on_submit=HoldsState.place,
+    return _dialog(
+        "place",
+        "Place a legal hold",
+        field(
+            "Account",
+            "email",
+            type="email",
+            auto_complete="off",
+            hint="Its address. Empty: the tables below, of everyone.",
         ),
-        open=HoldsState.dialog == "place",
-        on_close=HoldsState.ask("", ""),
-        title="Place a legal hold",
+        rx.el.fieldset(
+            rx.el.legend("Only these tables", class_name="mb-1.5 font-medium"),
+            rx.el.div(
+                *[checkbox(title, f"table-{name}") for name, title in holds.tables()],
+                class_name="max-h-44 overflow-y-auto rounded-lg border border-line p-3 space-y-2 text-[0.8125rem]",
+                tab_index=0,
+                role="group",
+                aria_label="Tables",
+            ),
+            rx.el.p("None ticked: everything of the account.", class_name="mt-1.5 text-[0.8125rem] text-muted"),
+        ),
+        area(
+            "Ground",
+            "ground",
+            required=True,
+            max_length=500,
+            rows="2",
+            hint="The order or the claim, and of whom. The person reads it.",
+        ),
+        field("Look again by", "review_by", type="date", required=True, hint="Within twelve months."),
+        rx.el.details(
+            rx.el.summary("An order forbids to tell the person", class_name="text-accent w-fit rounded"),
+            rx.el.div(
+                area("That order", "secrecy", max_length=500, rows="2"),
+                field("It ends on", "secret_until", type="date", hint="That day the person is told by itself."),
+                class_name="mt-3 space-y-4",
+            ),
+        ),
+        on_submit=HoldsState.place,
+        act="Place hold",
     )
 
 
-def _problem() -> rx.Component:
-    return rx.el.p(HoldsState.problem, role="alert", class_name="text-[0.8125rem] text-bad empty:hidden")
-
-
 def _renew() -> rx.Component:
-    return modal(
-        form(
-            area("Why it still has to be kept", "reason", required=True, max_length=500, rows="3"),
-            field("Look again by", "review_by", type="date", required=True, hint="Within twelve months."),
-            _problem(),
-            dialog_actions(button("Renew hold", type="submit"), on_close=HoldsState.ask("", "")),
-            on_submit=HoldsState.renew,
-        ),
-        open=HoldsState.dialog == "renew",
-        on_close=HoldsState.ask("", ""),
-        title="Renew " + HoldsState.handle,
+    return _dialog(
+        "renew",
+        "Renew " + HoldsState.handle,
+        area("Why it still has to be kept", "reason", required=True, max_length=500, rows="3"),
+        field("Look again by", "review_by", type="date", required=True, hint="Within twelve months."),
+        on_submit=HoldsState.renew,
+        act="Renew hold",
     )
 
 
 def _release() -> rx.Component:
-    return modal(
-        form(
-            rx.el.p(
-                "Erasures that waited for it are finished now, and the next sweep takes what is too old. There is no way back."
-            ),
-            area(
-                "Reason",
-                "reason",
-                required=True,
-                max_length=500,
-                rows="3",
-                hint="The person reads it, once they may know.",
-            ),
-            _problem(),
-            dialog_actions(button("Release hold", kind="danger", type="submit"), on_close=HoldsState.ask("", "")),
-            on_submit=HoldsState.release,
+    return _dialog(
+        "release",
+        "Release " + HoldsState.handle + "?",
+        rx.el.p(
+            "Erasures that waited for it are finished now, and the next sweep takes what is too old. There is no way back."
         ),
-        open=HoldsState.dialog == "release",
-        on_close=HoldsState.ask("", ""),
-        title="Release " + HoldsState.handle + "?",
+        area(
+            "Reason",
+            "reason",
+            required=True,
+            max_length=500,
+            rows="3",
+            hint="The person reads it, once they may know.",
+        ),
+        on_submit=HoldsState.release,
+        act="Release hold",
+        kind="danger",
     )
 
 
 def _tell() -> rx.Component:
-    return modal(
+    return _dialog(
+        "tell",
+        "End the secrecy of " + HoldsState.handle + "?",
         rx.el.p(
             "The person is mailed about this hold, and finds in their trail what was done. The order must have ended."
         ),
-        _problem(),
-        dialog_actions(button("Tell the person", on_click=HoldsState.tell), on_close=HoldsState.ask("", "")),
-        open=HoldsState.dialog == "tell",
-        on_close=HoldsState.ask("", ""),
-        title="End the secrecy of " + HoldsState.handle + "?",
+        on_submit=HoldsState.tell,
+        act="Tell the person",
     )
+
+
+def _dialog(
+    name: str, title: str | rx.Var[str], *inside: Any, on_submit: Any, act: str, kind: str = "primary"
+) -> rx.Component:
+    close = HoldsState.ask("", "")
+    return dialog(HoldsState, name, title, *inside, act=act, kind=kind, on_submit=on_submit, on_close=close)

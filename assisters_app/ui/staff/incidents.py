@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import reflex as rx
 from pydantic import ValidationError
@@ -15,14 +15,10 @@ from assisters_app.ui.parts import (
     button,
     card,
     checkbox,
-    dialog_actions,
     empty,
     failed,
     field,
-    form,
     heading,
-    modal,
-    notice,
     rows,
     select,
     skeleton,
@@ -30,10 +26,11 @@ from assisters_app.ui.parts import (
 )
 from assisters_app.ui.parts.privacy import Until
 from assisters_app.ui.privacy.kinds import KINDS
-from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.desk import Act, Desk, dialog
 
-HERE = "/staff/incidents"
+Dialog = Literal["", "enter", "authority", "people", "close"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +79,12 @@ class IncidentView:
         )
 
 
-class IncidentsState(AppState):
-    """The register, and the dialog that is open: "" for none, or what is done to `chosen`."""
+class IncidentsState(Desk, AppState):
+    """The register, and the draft of what the open dialog sends."""
 
     phase: str = "loading"
     rows: list[IncidentView] = []
-    dialog: str = ""  # "enter", "authority", "people", "close"
-    chosen: str = ""
     draft: str = ""
-    problem: str = ""
 
     @rx.event
     @access("staff", right="incidents")
@@ -101,10 +95,10 @@ class IncidentsState(AppState):
 
     @rx.event
     @access("staff", right="incidents")
-    def ask(self, dialog: str, chosen: str) -> None:
-        """Open a dialog, or close it ("")."""
-        found = next((row for row in self.rows if row.handle == chosen), None)
-        self.dialog, self.chosen, self.problem = dialog, chosen, ""
+    def ask(self, dialog: Dialog, handle: str) -> None:
+        """Open a dialog about an incident or ("") a new one, or close it ("")."""
+        found = next((row for row in self.rows if row.handle == handle), None)
+        self._open(dialog, handle)
         self.draft = "" if found is None else found.authority if dialog == "authority" else found.people
 
     @rx.event
@@ -114,24 +108,22 @@ class IncidentsState(AppState):
         addresses = [part for part in str(sent.get("addresses", "")).replace(",", " ").split() if part]
         kinds = [name for name in KINDS if sent.get(f"kind:{name}")]
         given = {**sent, "aware_at": _time(sent.get("aware_at")), "addresses": addresses, "categories": kinds}
-        return await self._carry_out("entered", lambda tx, me: incidents.enter(tx, me, _parsed(given)))
+        return await self._do("entered", lambda tx, me: incidents.enter(tx, me, _parsed(given)))
 
     @rx.event
     @access("staff", right="incidents")
     async def told(self, sent: dict[str, Any]) -> Any:
         """Write down that the authority was told, or why not."""
         at, why = _time(sent.get("told_at")), str(sent.get("why", ""))
-        return await self._carry_out(
-            "written down", lambda tx, me: incidents.told_authority(tx, me, self.chosen, at, why)
-        )
+        return await self._do("written down", lambda tx, me: incidents.told_authority(tx, me, self.handle, at, why))
 
     @rx.event
     @access("staff", right="incidents")
     async def send(self, sent: dict[str, Any]) -> Any:
         """Send the notices."""
         text = str(sent.get("text", ""))
-        return await self._carry_out(
-            "noted; the notices are on their way", lambda tx, me: incidents.send_notices(tx, me, self.chosen, text)
+        return await self._do(
+            "noted; the notices are on their way", lambda tx, me: incidents.send_notices(tx, me, self.handle, text)
         )
 
     @rx.event
@@ -139,30 +131,21 @@ class IncidentsState(AppState):
     async def close(self, sent: dict[str, Any]) -> Any:
         """End an incident."""
         measures = str(sent.get("done", ""))
-        return await self._carry_out("closed", lambda tx, me: incidents.close(tx, me, self.chosen, measures))
+        return await self._do("closed", lambda tx, me: incidents.close(tx, me, self.handle, measures))
 
-    async def _carry_out(self, done: str, act: Any) -> Any:
-        try:
-            async with signed_in() as (tx, me):
-                await act(tx, me)
-        except ValidationError:
-            self.problem = "Fill in every field, with the time as YYYY-MM-DD HH:MM in UTC."
-            return None
-        except Refused as refused:
-            if refused.code == "reauthenticate":
-                return rx.redirect(f"/confirm?next={HERE}")
-            self.problem = str(refused)
-            return None
-        self.dialog = ""
-        self._tell(f"The incident is {done}.")
-        return IncidentsState.load
+    async def _do(self, done: str, act: Act) -> Any:
+        return await self._carry_out(act, f"The incident is {done}.", IncidentsState.load)
 
 
 load = IncidentsState.load
 
 
 def _parsed(given: dict[str, Any]) -> incidents.NewIncident:
-    return incidents.NewIncident.model_validate({**given, "everyone": bool(given.get("everyone"))})
+    try:
+        return incidents.NewIncident.model_validate({**given, "everyone": bool(given.get("everyone"))})
+    except ValidationError:
+        says = "Fill in every field, with the time as YYYY-MM-DD HH:MM in UTC."
+        raise Refused(says, code="bad_form") from None
 
 
 def _time(text: Any) -> datetime | None:
@@ -258,21 +241,9 @@ def _incident(row: Any) -> rx.Component:
     )
 
 
-def _dialog(
-    name: str, title: str, *inside: rx.Component, on_submit: Any, act: str, kind: str = "primary"
-) -> rx.Component:
-    state = IncidentsState
-    return modal(
-        form(
-            *inside,
-            rx.cond(state.problem != "", notice(state.problem, tone="bad")),
-            dialog_actions(button(act, type="submit", kind=kind), on_close=state.ask("", "")),
-            on_submit=on_submit,
-        ),
-        open=state.dialog == name,
-        on_close=state.ask("", ""),
-        title=title,
-    )
+def _dialog(name: str, title: str, *inside: Any, on_submit: Any, act: str, kind: str = "primary") -> rx.Component:
+    close = IncidentsState.ask("", "")
+    return dialog(IncidentsState, name, title, *inside, act=act, kind=kind, on_submit=on_submit, on_close=close)
 
 
 def _entering() -> rx.Component:

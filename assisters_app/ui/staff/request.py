@@ -9,7 +9,7 @@ import reflex as rx
 from assisters_app.accounts.rights import may
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
-from assisters_app.base.errors import NotFound, Refused
+from assisters_app.base.errors import NotFound
 from assisters_app.privacy.registers import trails
 from assisters_app.privacy.rights import requests
 from assisters_app.ui.parts import (
@@ -17,13 +17,10 @@ from assisters_app.ui.parts import (
     badge,
     button,
     card,
-    dialog_actions,
     empty,
     failed,
-    form,
     heading,
     link_button,
-    modal,
     notice,
     rows,
     select,
@@ -32,8 +29,9 @@ from assisters_app.ui.parts import (
     time,
 )
 from assisters_app.ui.parts.privacy import Until
-from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.desk import Desk, dialog
 from assisters_app.ui.staff.requests import RequestLine
 
 Dialog = Literal["", "answer", "extend", "identity"]
@@ -54,15 +52,13 @@ class StepRow:
         return cls(step.at.isoformat(), trails.in_words(step.action), step.by or "the person, or our software")
 
 
-class AskedState(AppState):
-    """The request that the address names, and the one dialog that may be open. `phase` "none": there is no such one."""
+class AskedState(Desk, AppState):
+    """The request that the address names. `phase` "none": there is no such one."""
 
     phase: str = "loading"
     one: RequestLine = RequestLine()
     steps: list[StepRow] = []
     members: list[dict[str, str]] = []
-    dialog: str = ""
-    problem: str = ""
 
     @rx.event
     @access("staff", right="requests")
@@ -81,7 +77,7 @@ class AskedState(AppState):
     @access("staff", right="requests")
     async def ask(self, dialog: Dialog) -> None:
         """Open a dialog; "" closes it."""
-        self.dialog, self.problem = dialog, ""
+        self._open(dialog)
 
     @rx.event
     @access("staff", right="requests")
@@ -132,23 +128,13 @@ class AskedState(AppState):
         )
 
     async def _do(self, verb: Verb, done: str) -> Any:
-        try:
-            async with signed_in() as (tx, me):
-                await verb(tx, me, self._handle())
-        except Refused as refused:
-            if not self.dialog:
-                raise
-            self.problem = str(refused)
-            return None
-        self.dialog = ""
-        self._tell(done)
-        return AskedState.again
+        return await self._carry_out(lambda tx, me: verb(tx, me, self._asked()), done, AskedState.again)
 
     async def _read(self) -> None:
         missing = False
         async with loading(self) as (tx, me):
             try:
-                found, steps = await requests.view(tx, me, self._handle())
+                found, steps = await requests.view(tx, me, self._asked())
             except NotFound:
                 missing = may(me, "requests")
                 if not missing:
@@ -160,7 +146,7 @@ class AskedState(AppState):
         if missing:
             self.phase = "none"
 
-    def _handle(self) -> str:
+    def _asked(self) -> str:
         return str(self.router.url.path).rstrip("/").rpartition("/")[2][:32]
 
 
@@ -341,68 +327,49 @@ def _done() -> rx.Component:
 
 
 def _answer() -> rx.Component:
-    return modal(
-        form(
-            select("Answer", "state", [("done", "Done"), ("refused", "Refused, with the reason")]),
-            area(
-                "What was done, or why not",
-                "outcome",
-                error=AskedState.problem,
-                required=True,
-                max_length=500,
-                hint="Mailed to the person as it stands. A refusal adds how to appeal and where to complain.",
-            ),
-            dialog_actions(button("Send the answer", type="submit"), on_close=AskedState.ask("")),
-            on_submit=AskedState.answer,
+    return _dialog(
+        "answer",
+        "Answer this request",
+        select("Answer", "state", [("done", "Done"), ("refused", "Refused, with the reason")]),
+        _words(
+            "What was done, or why not",
+            "outcome",
+            "Mailed to the person as it stands. A refusal adds how to appeal and where to complain.",
         ),
-        open=AskedState.dialog == "answer",
-        on_close=AskedState.ask(""),
-        title="Answer this request",
+        on_submit=AskedState.answer,
+        act="Send the answer",
     )
 
 
 def _extend() -> rx.Component:
-    return modal(
-        form(
-            rx.el.p(
-                "Two more months under the GDPR, 45 more days under the CCPA; once, and only before the first date."
-            ),
-            area(
-                "Reason",
-                "reason",
-                error=AskedState.problem,
-                required=True,
-                max_length=500,
-                hint="Mailed to the person.",
-            ),
-            dialog_actions(button("Take more time", type="submit"), on_close=AskedState.ask("")),
-            on_submit=AskedState.extend,
-        ),
-        open=AskedState.dialog == "extend",
-        on_close=AskedState.ask(""),
-        title="Take more time?",
+    return _dialog(
+        "extend",
+        "Take more time?",
+        rx.el.p("Two more months under the GDPR, 45 more days under the CCPA; once, and only before the first date."),
+        _words("Reason", "reason", "Mailed to the person."),
+        on_submit=AskedState.extend,
+        act="Take more time",
     )
 
 
 def _identity() -> rx.Component:
-    return modal(
-        form(
-            rx.el.p(
-                "Only where there is reasonable doubt, and once. They sign in and press a button; never ask for papers. "
-                "The GDPR's clock stands still until they answer, the CCPA's does not."
-            ),
-            area(
-                "What makes you doubt",
-                "what",
-                error=AskedState.problem,
-                required=True,
-                max_length=500,
-                hint="They read it.",
-            ),
-            dialog_actions(button("Ask them", type="submit"), on_close=AskedState.ask("")),
-            on_submit=AskedState.ask_identity,
+    return _dialog(
+        "identity",
+        "Ask who it is",
+        rx.el.p(
+            "Only where there is reasonable doubt, and once. They sign in and press a button; never ask for papers. "
+            "The GDPR's clock stands still until they answer, the CCPA's does not."
         ),
-        open=AskedState.dialog == "identity",
-        on_close=AskedState.ask(""),
-        title="Ask who it is",
+        _words("What makes you doubt", "what", "They read it."),
+        on_submit=AskedState.ask_identity,
+        act="Ask them",
     )
+
+
+def _words(label: str, name: str, hint: str) -> rx.Component:
+    return area(label, name, hint=hint, required=True, max_length=500)
+
+
+def _dialog(name: str, title: str, *inside: Any, on_submit: Any, act: str) -> rx.Component:
+    close = AskedState.ask("")
+    return dialog(AskedState, name, title, *inside, act=act, on_submit=on_submit, on_close=close)

@@ -1,31 +1,18 @@
 """Staff and roles: who may do what, in one table; admins give and take roles here."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import reflex as rx
 
 from assisters_app.accounts import rights, roles
-from assisters_app.base.errors import Refused
-from assisters_app.ui.parts import (
-    badge,
-    button,
-    card,
-    dialog_actions,
-    empty,
-    field,
-    form,
-    heading,
-    modal,
-    select,
-    table,
-    time,
-)
+from assisters_app.ui.parts import badge, button, card, empty, field, heading, select, table, time
 from assisters_app.ui.parts.roles import role_table
-from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.desk import Desk, dialog
 
-HERE = "/staff/roles"
+Dialog = Literal["", "give"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +52,12 @@ class ChangeLine:
         return cls(f"{number}", change.at.isoformat(), change.whose or "an erased account", f"{before} → {after}", by)
 
 
-class RolesState(AppState):
-    """Who is staff, what changed, and the dialog in which a role is given."""
+class RolesState(Desk, AppState):
+    """Who is staff, and what changed. The dialog is about an address, or ("") one that is still to be written."""
 
     phase: str = "loading"
     team: list[ColleagueLine] = []
     changes: list[ChangeLine] = []
-    giving: bool = False
-    whose: str = ""
-    problem: str = ""
 
     @rx.event
     @access("staff", right="desk")
@@ -85,26 +69,20 @@ class RolesState(AppState):
 
     @rx.event
     @access("staff", right="roles")
-    async def ask(self, giving: bool, whose: str) -> None:
-        """Open or close the dialog, for an address or ("") one that is still to be written."""
-        self.giving, self.whose, self.problem = giving, whose[:254], ""
+    async def ask(self, dialog: Dialog, whose: str) -> None:
+        """Open the dialog in which a role is given, or ("") close it."""
+        self._open(dialog, whose)
 
     @rx.event
     @access("staff", right="roles")
     async def give(self, sent: dict[str, Any]) -> Any:
         """Give somebody a role."""
-        try:
-            async with signed_in() as (tx, me):
-                role = rights.role_named(str(sent.get("role", "")))
-                await roles.give(tx, me, str(sent.get("email", "")), role)
-        except Refused as refused:
-            if refused.code == "reauthenticate":
-                return rx.redirect(f"/confirm?next={HERE}")
-            self.problem = str(refused)
-            return None
-        self.giving = False
-        self._tell("Done. They and every other admin are told by mail.")
-        return RolesState.load
+        email, role = str(sent.get("email", "")), rights.role_named(str(sent.get("role", "")))
+        return await self._carry_out(
+            lambda tx, me: roles.give(tx, me, email, role),
+            "Done. They and every other admin are told by mail.",
+            RolesState.load,
+        )
 
 
 load = RolesState.load
@@ -116,7 +94,7 @@ def page() -> rx.Component:
         heading(
             "Staff and roles",
             _for_admins(
-                button(rx.icon("plus", size=16, aria_hidden="true"), "Give a role", on_click=RolesState.ask(True, ""))
+                button(rx.icon("plus", size=16, aria_hidden="true"), "Give a role", on_click=RolesState.ask("give", ""))
             ),
             lead="Whoever looks after people here, and what each of them may do. Nobody changes their own role.",
         ),
@@ -180,7 +158,7 @@ def _colleague(row: Any) -> tuple[Any, ...]:
                     "Change",
                     kind="secondary",
                     size="small",
-                    on_click=RolesState.ask(True, row.email),
+                    on_click=RolesState.ask("give", row.email),
                     aria_label="Change the role of " + row.email,
                 )
             ),
@@ -189,32 +167,30 @@ def _colleague(row: Any) -> tuple[Any, ...]:
 
 
 def _give() -> rx.Component:
-    return modal(
-        form(
-            field(
-                "Address",
-                "email",
-                type="email",
-                default_value=RolesState.whose,
-                key=RolesState.whose,
-                required=True,
-                auto_complete="off",
-                hint="Of an account that exists, and whose address was confirmed.",
-            ),
-            select(
-                "Role",
-                "role",
-                [
-                    ("support", "Support: accounts, requests and questions"),
-                    ("admin", "Admin: everything in the table"),
-                    ("member", "None: no longer staff"),
-                ],
-            ),
-            rx.el.p(RolesState.problem, role="alert", class_name="text-[0.8125rem] text-bad empty:hidden"),
-            dialog_actions(button("Give the role", type="submit"), on_close=RolesState.ask(False, "")),
-            on_submit=RolesState.give,
+    return dialog(
+        RolesState,
+        "give",
+        "Give a role",
+        field(
+            "Address",
+            "email",
+            type="email",
+            default_value=RolesState.handle,
+            key=RolesState.handle,
+            required=True,
+            auto_complete="off",
+            hint="Of an account that exists, and whose address was confirmed.",
         ),
-        open=RolesState.giving,
-        on_close=RolesState.ask(False, ""),
-        title="Give a role",
+        select(
+            "Role",
+            "role",
+            [
+                ("support", "Support: accounts, requests and questions"),
+                ("admin", "Admin: everything in the table"),
+                ("member", "None: no longer staff"),
+            ],
+        ),
+        act="Give the role",
+        on_submit=RolesState.give,
+        on_close=RolesState.ask("", ""),
     )

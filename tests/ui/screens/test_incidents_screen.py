@@ -27,12 +27,12 @@ def typed(at):
 async def test_grace_enters_an_incident_sees_its_clock_and_tells(ada, grace, tab):
     page = tab(grace)
     await page.send(IncidentsState.load)
-    await page.send(IncidentsState.ask, dialog="enter", chosen="")
+    await page.send(IncidentsState.ask, dialog="enter", handle="")
     shown = await page.send(IncidentsState.enter, sent={**LOST, "aware_at": typed(now()), "addresses": f"{ADA}\n"})
     assert shown.said() == "The incident is entered."
     (row,) = shown.of(IncidentsState)["rows"]
     assert (row.state, row.counts_down, row.notices) == ("open", True, "0 of 1 sent")
-    drafted = (await page.send(IncidentsState.ask, dialog="authority", chosen=row.handle)).of(IncidentsState)["draft"]
+    drafted = (await page.send(IncidentsState.ask, dialog="authority", handle=row.handle)).of(IncidentsState)["draft"]
     assert "GDPR Art. 33" in drafted
     assert "user.contact.email" in drafted
     told = await page.send(IncidentsState.told, sent={"told_at": typed(now()), "why": ""})
@@ -43,7 +43,7 @@ async def test_grace_enters_an_incident_sees_its_clock_and_tells(ada, grace, tab
 async def test_what_is_missing_is_said_beside_the_form(ada, grace, tab):
     page = tab(grace)
     await page.send(IncidentsState.load)
-    await page.send(IncidentsState.ask, dialog="enter", chosen="")
+    await page.send(IncidentsState.ask, dialog="enter", handle="")
     shown = await page.send(IncidentsState.enter, sent={**LOST, "aware_at": "yesterday"})
     assert shown.of(IncidentsState)["problem"].startswith("Fill in every field")
 

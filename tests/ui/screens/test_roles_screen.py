@@ -32,7 +32,7 @@ async def role_of(email):
 
 async def test_grace_gives_bob_a_role_and_all_of_staff_read_who_gave_it(bob, grace, tab):
     page = tab(grace)
-    await page.send(RolesState.ask, giving=True, whose=BOB)
+    await page.send(RolesState.ask, dialog="give", whose=BOB)
     shown = await page.send(RolesState.give, sent={"email": BOB, "role": "support"})
     assert shown.said() == "Done. They and every other admin are told by mail."
     sessions._known.clear()
@@ -43,6 +43,7 @@ async def test_grace_gives_bob_a_role_and_all_of_staff_read_who_gave_it(bob, gra
 
 async def test_what_cannot_be_given_is_said_in_the_dialog(bob, grace, tab):
     page = tab(grace)
+    await page.send(RolesState.ask, dialog="give", whose="")
     for whose, role, says in (
         (GRACE, "member", "Nobody changes their own role: another admin does."),
         ("nobody@example.com", "admin", "That account does not exist."),

@@ -25,8 +25,10 @@ from assisters_app.privacy.rights import requests
 from assisters_app.privacy.rights.tables import PrivacyRequest
 from assisters_app.ui.disclosures import YearsState
 from assisters_app.ui.privacy.requests import OwnRequestsState
+from assisters_app.ui.security import SecurityState
 from assisters_app.ui.staff.account import AccountState
 from assisters_app.ui.staff.accounts import AccountsState
+from assisters_app.ui.staff.audits import AuditsState
 from assisters_app.ui.staff.disclosures import DemandsState
 from assisters_app.ui.staff.holds import HoldsState
 from assisters_app.ui.staff.incidents import IncidentsState
@@ -53,7 +55,7 @@ HANDLERS = (
     (AccountsState.load_more, {}),
     (AccountState.load, {}),
     (AccountState.again, {}),
-    (AccountState.ask, {"suspending": True}),
+    (AccountState.ask, {"dialog": "suspend"}),
     (AccountState.suspend, {"sent": {"reason": "because"}}),
     (AccountState.unsuspend, {}),
     (QueueState.load, {}),
@@ -81,7 +83,7 @@ HANDLERS = (
     (DemandsState.answer, {"sent": {"outcome": "none", "what": "z"}}),
     (DemandsState.tell, {}),
     (IncidentsState.load, {}),
-    (IncidentsState.ask, {"dialog": "enter", "chosen": ""}),
+    (IncidentsState.ask, {"dialog": "enter", "handle": ""}),
     (
         IncidentsState.enter,
         {
@@ -116,8 +118,11 @@ HANDLERS = (
     (AuditState.load_more, {}),
     (AuditState.narrow, {"about": "key"}),
     (AuditState.only_staff, {"by_staff": True}),
+    (AuditsState.load, {}),
+    (AuditsState.ask, {"dialog": "enter", "kind": "host"}),
+    (AuditsState.enter, {"sent": {"kind": "host", "done_on": "2026-01-01", "says": "x", "result": "passed"}}),
     (RolesState.load, {}),
-    (RolesState.ask, {"giving": True, "whose": BOB}),
+    (RolesState.ask, {"dialog": "give", "whose": BOB}),
     (RolesState.give, {"sent": {"email": BOB, "role": "admin"}}),
 )
 FOR_SUPPORT = {"desk", "accounts", "support", "requests"}
@@ -129,6 +134,7 @@ ONLY_A_DIALOG = {  # they open or close one in one's own tab, and read nothing
     NewsState.close,
     NewsState.send,
     RolesState.ask,
+    AuditsState.ask,
     AccountsState.load_more,
     AuditState.load_more,
 }
@@ -325,6 +331,7 @@ async def test_an_account_that_does_not_exist_is_said_not_to(grace, tab):
 async def test_grace_suspends_an_account_with_a_reason_and_opens_it_again(ada, grace, tab):
     page = tab(grace)
     await page.send(AccountState.load, path=page_of(ada))
+    await page.send(AccountState.ask, path=page_of(ada), dialog="suspend")
     nameless = await page.send(AccountState.suspend, path=page_of(ada), sent={"reason": " "})
     assert "reason" in nameless.of(AccountState)["problem"]
     shown = await page.send(AccountState.suspend, path=page_of(ada), sent={"reason": "Fraud"})
@@ -483,6 +490,29 @@ async def test_reading_the_audit_trail_is_in_the_audit_trail(ada, grace, tab):
     assert {(row.words, row.actor) for row in again["rows"]} == {("Trail read", GRACE)}
     by_staff = (await page.send(AuditState.only_staff, by_staff=True)).of(AuditState)
     assert {row.actor for row in by_staff["rows"]} == {GRACE}
+
+
+async def test_grace_enters_an_audit_that_everyone_reads_and_whose_evidence_staff_alone_reads(grace, tab):
+    page, today = tab(grace), now().date().isoformat()
+    await page.send(AuditsState.ask, dialog="enter", kind="security")
+    sent = {"kind": "security", "done_on": today, "says": "Two findings, put right.", "result": "passed"}
+    for wrong, says in (
+        ({"kind": "dependencies"}, "Choose what was looked at."),
+        ({"done_on": "2999-01-01"}, "What was done lies in the past."),
+        ({"done_on": ""}, "Give the day on which it was done."),
+        ({"says": " "}, "Say in a sentence what was found."),
+    ):
+        assert (await page.send(AuditsState.enter, sent=sent | wrong)).of(AuditsState)["problem"] == says
+    shown = await page.send(AuditsState.enter, sent=sent | {"evidence": "report 7"})
+    assert shown.said() == "Entered. Everyone can read it on the security page."
+    register = (await tab(grace).send(AuditsState.load)).of(AuditsState)
+    newest = register["entries"][0]
+    assert (newest.title, newest.passed, newest.evidence) == ("Security audit by people", True, "report 7")
+    public = (await tab().send(SecurityState.load)).of(SecurityState)["audits"]
+    assert ("passed", "Two findings, put right.") in {(one.state, one.says) for one in public}
+    assert "report 7" not in repr(public)
+    [entry] = await trail("audit:entered")
+    assert (entry.actor_id, entry.details) == (grace.person.account_id, {"kind": "security", "passed": True})
 
 
 async def test_an_account_that_is_being_erased_is_not_opened_again(ada, grace, tab):
