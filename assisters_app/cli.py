@@ -157,18 +157,22 @@ def _backup(_: argparse.Namespace) -> int:
 def _restore(chosen: argparse.Namespace) -> int:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from assisters_app.privacy.erasing import backups, remembering, reopening
+    from assisters_app.privacy.erasing import backups, remembering, reopening, unforgotten
 
     async def remember() -> int:
         with suppress(SQLAlchemyError):  # there is no database, or none that answers: that is why it is restored
             await remembering.write_down()
+            await unforgotten.make_lasting()
         return 0
 
     async def reopen() -> int:
         done = await reopening.reopen()
         print(f"People erased since the backup was made, and now erased again: {done.erased + done.pieces}.")
         print(f"Closings under way again: {done.closed}; closings that had been taken back: {done.taken_back}.")
-        print("Everybody signs in anew. API keys that were revoked since are valid again: revoke them once more.")
+        again = done.again
+        print(f"Keys that had ended or changed: {again.keys}; accounts: {again.accounts};", end=" ")
+        print(f"addresses that had opted out or in: {again.addresses}; legal holds: {again.holds}.")
+        print("Everybody signs in anew, and is asked anew for every consent.")
         return 0
 
     with nullcontext() if _is_somewhere() or not run.LOCAL.is_dir() else run.parts_alone():

@@ -13,7 +13,7 @@ from assisters_app.gateway.content import buckets
 from assisters_app.keys import warning
 from assisters_app.privacy import canary, proving
 from assisters_app.privacy.choices import consents, news
-from assisters_app.privacy.erasing import backups, errands, purge, remembering, reopening
+from assisters_app.privacy.erasing import backups, errands, pulse, purge, remembering, reopening, unforgotten
 from assisters_app.privacy.keeping import alarms, retention, totals
 from assisters_app.privacy.policies import telling
 from assisters_app.privacy.registers import audits, disclosures, holds, incidents
@@ -38,6 +38,7 @@ WORK = (
     errands,
     purge,
     remembering,
+    unforgotten,
     retention,
     alarms,
     totals,
@@ -83,6 +84,7 @@ async def _shift(stop: asyncio.Event) -> bool:
             asyncio.create_task(queue.run_worker_async(install_signal_handlers=False, concurrency=4), name="jobs"),
             asyncio.create_task(ingest.run_forever(end), name="ingest"),
             asyncio.create_task(reaper.run_forever(end), name="reaper"),
+            asyncio.create_task(pulse.run_forever(end), name="pulse"),
         ]
         logger.info("The worker is at work.")
         shut = asyncio.create_task(doors.until_shut(), name="doors")

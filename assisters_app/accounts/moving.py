@@ -24,7 +24,7 @@ from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, AddressChange
 from assisters_app.accounts.throttling import Limit, attempt, within
-from assisters_app.base import contact, mail, trail
+from assisters_app.base import contact, lasting, mail, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
@@ -126,6 +126,7 @@ async def _move(tx: Tx, account: Account, new: str) -> Moved:
     await sessions.changed(tx, account.id)
     await corrections.write(tx, account.id, "e-mail address", moved.old, new)
     await corrections.told(tx, account.id, "supabase")  # by `identity()`, just now
+    await lasting.changed(tx, "account", account_id=account.id)
     trail.write(tx, "email:changed", account_id=account.id, actor_id=account.id)
     await mail.send(tx, moved.old, CHANGED, account_id=account.id)
     return moved

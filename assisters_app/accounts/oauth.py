@@ -38,7 +38,7 @@ from assisters_app.accounts.reauthentication import mark_recent, require_recent
 from assisters_app.accounts.rights import is_staff
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, ExternalIdentity
-from assisters_app.base import contact, crypto, mail, trail
+from assisters_app.base import contact, crypto, lasting, mail, trail
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.secrets import Secret, random_token
@@ -170,6 +170,7 @@ async def unlink(tx: Tx, person: Person, name: str) -> None:
     if len(theirs) == 1 and not await identity().has_password(tx, account):
         raise Refused("Choose a password first: this is your only way to sign in.", code="last_sign_in")
     await tx.delete(going)
+    await lasting.changed(tx, "account", account_id=account.id)
     trail.write(tx, "sign-in:unlinked", account_id=account.id, actor_id=account.id, provider=name)
 
 

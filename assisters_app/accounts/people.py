@@ -26,7 +26,7 @@ from assisters_app.accounts.rights import Role, require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.signing_in import APPEAL
 from assisters_app.accounts.tables import Account, Membership, Organization
-from assisters_app.base import mail, trail, valkey
+from assisters_app.base import lasting, mail, trail, valkey
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
@@ -142,6 +142,7 @@ async def suspend(tx: Tx, staff: Person, account_id: UUID, reason: str) -> None:
     tx.add(account)
     await sessions.end_all(tx, account.id, actor_id=staff.account_id)
     await _announce(tx, account)
+    await lasting.changed(tx, "account", account_id=account.id)
     trail.write(tx, "account:suspended", account_id=account.id, actor_id=staff.account_id)
     await mail.send(tx, account.email, _suspended(reason), account_id=account.id)
 
@@ -156,6 +157,7 @@ async def unsuspend(tx: Tx, staff: Person, account_id: UUID) -> None:
     account.suspended_at, account.suspension_reason = None, ""
     tx.add(account)
     await _announce(tx, account)
+    await lasting.changed(tx, "account", account_id=account.id)
     trail.write(tx, "account:unsuspended", account_id=account.id, actor_id=staff.account_id)
     await mail.send(tx, account.email, AGAIN, account_id=account.id)
 
@@ -176,6 +178,7 @@ async def create_account(tx: Tx, email: str, role: Role | None = None) -> str:
         await sessions.changed(tx, account.id)
     if role is not None and role != account.role:
         await roles.put(tx, account, role, None)
+    await lasting.changed(tx, "account", account_id=account.id)
     trail.write(tx, "account:created", account_id=account.id, role=account.role)
     return await links.link(tx, account.id, "reset", lasting=INVITED)
 

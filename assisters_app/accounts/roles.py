@@ -19,7 +19,7 @@ from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.rights import STAFF, TITLES, Role, holders, require, role_named
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
-from assisters_app.base import contact, mail, trail
+from assisters_app.base import contact, lasting, mail, trail
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.settings import settings
@@ -116,6 +116,7 @@ async def put(tx: Tx, account: Account, role: Role, actor_id: UUID | None) -> No
     before, account.role = account.role, role
     tx.add(account)
     await sessions.changed(tx, account.id)
+    await lasting.changed(tx, "account", account_id=account.id)  # a role that was taken does not come with a backup
     trail.write(tx, GIVEN, account_id=account.id, actor_id=actor_id, before=before, after=role)
     await mail.send(tx, account.email, _to_them(role), account_id=account.id)
     for admin in await holders(tx, "roles"):

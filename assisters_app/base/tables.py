@@ -1,4 +1,4 @@
-"""Tables that every feature writes to: the audit trail and the mail waiting to be sent."""
+"""Tables that every feature writes to: the audit trail, mail on its way, and changes that a backup must not undo."""
 
 from datetime import datetime
 from typing import Any
@@ -70,3 +70,18 @@ class OutgoingMail(SQLModel, table=True):
     subject: str = plain(max_length=200)
     sealed: bytes = plain(sa_type=LargeBinary, export=False)
     created_at: datetime = plain(default_factory=now)
+
+
+class LastingChange(SQLModel, table=True):
+    """Something whose state the ledger outside the database has to be told of (`base.lasting`). The row goes then."""
+
+    __tablename__ = "lasting_change"
+    __table_args__ = (
+        {"info": {"rows": Rows("Changes about to be made lasting", SHORT_LIVED, account="account_id", export=False)}},
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    account_id: UUID | None = plain(default=None, index=True)  # for the kind "account": whose it is
+    kind: str = plain(max_length=16)
+    name: str = plain(default="", max_length=64)  # a key's id, a hold's handle, the keyed hash of an address
+    created_at: datetime = plain(default_factory=now, index=True)

@@ -28,7 +28,7 @@ from sqlmodel import and_, col, func, or_, select, update
 from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Organization
-from assisters_app.base import ids, trail, valkey
+from assisters_app.base import ids, lasting, trail, valkey
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
@@ -198,6 +198,7 @@ async def rotate(tx: Tx, person: Person, handle: str, grace: timedelta = GRACE) 
     key.digest = secrets.digest(secret.reveal())
     await tx.flush()
     _changed(tx, key.public_id)
+    await lasting.changed(tx, "key", str(key.id))
     _write(tx, person, "key:rotated", key)
     return Issued(KeyView.of(key), secret)
 
@@ -209,6 +210,7 @@ async def revoke(tx: Tx, person: Person, handle: str) -> KeyView:
         key.revoked_at = now()
         await tx.flush()
         _changed(tx, key.public_id)
+        await lasting.changed(tx, "key", str(key.id))
         _write(tx, person, "key:revoked", key)
     return KeyView.of(key)
 
@@ -216,13 +218,14 @@ async def revoke(tx: Tx, person: Person, handle: str) -> KeyView:
 async def revoke_all(tx: Tx, organization_id: UUID, *, account_id: UUID, actor_id: UUID | None) -> int:
     """End every key of an organization and return how many there were; `account_id` is whose keys they were."""
     ending = update(ApiKey).where(col(ApiKey.organization_id) == organization_id, col(ApiKey.revoked_at).is_(None))
-    done = await tx.exec(ending.values(revoked_at=now()).returning(col(ApiKey.public_id)))
-    public_ids = list(done.scalars())
-    for public_id in public_ids:
+    done = await tx.exec(ending.values(revoked_at=now()).returning(col(ApiKey.public_id), col(ApiKey.id)))
+    ended = done.all()
+    for public_id, _ in ended:
         _changed(tx, public_id)
-    if public_ids:
-        trail.write(tx, "key:all-revoked", account_id=account_id, actor_id=actor_id, keys=len(public_ids))
-    return len(public_ids)
+    if ended:
+        await lasting.changed(tx, "key", *(str(id_) for _, id_ in ended))
+        trail.write(tx, "key:all-revoked", account_id=account_id, actor_id=actor_id, keys=len(ended))
+    return len(ended)
 
 
 def named(text: str) -> str | None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlmodel import col, select
 
 from assisters_app.accounts.tables import Account, Organization
-from assisters_app.base import mail, trail, valkey
+from assisters_app.base import lasting, mail, trail, valkey
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
@@ -127,6 +127,7 @@ async def _tell(tx: Tx, known: _Held, found: Finding, subject: str, what_now: st
     key, owner = known.key, known.owner
     await tx.flush()
     _announce(tx, key.public_id)
+    await lasting.changed(tx, "key", str(key.id))
     source = found.source if _SOURCE.fullmatch(found.source) else ""
     trail.write(tx, "key:leaked", account_id=owner.id, key=key.handle, source=source)
     if owner.suspended_at is not None:

@@ -2,12 +2,14 @@
 
 from assisters_app.accounts import passwords
 from assisters_app.accounts.tables import Account
+from assisters_app.base import lasting
 from assisters_app.base.db import Tx
 
 
 async def enroll(tx: Tx, account: Account, password: str) -> bool:
     """Keep a new account's password."""
-    await set_password(tx, account, password)
+    account.password_hash = await passwords.hashed(password)
+    tx.add(account)
     return True
 
 
@@ -29,6 +31,7 @@ async def set_password(tx: Tx, account: Account, password: str) -> None:
     """Store the hash of `password` in place of any other."""
     account.password_hash = await passwords.hashed(password)
     tx.add(account)
+    await lasting.changed(tx, "account", account_id=account.id)  # a backup must not let the one before open it again
 
 
 async def confirm(_tx: Tx, _account: Account) -> None:

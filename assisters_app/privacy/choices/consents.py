@@ -29,6 +29,7 @@ from assisters_app.privacy.choices import suppressions
 from assisters_app.privacy.choices.tables import Consent
 from assisters_app.privacy.policies import versions
 
+AT_ONCE = 1000  # consents ended in one transaction
 RENEWABLE = timedelta(days=60)  # how long before its end consent can be given once more
 PERSONS_OWN = ("settings", "renewal")  # how consent is given: by the person, in their settings, and in no other way
 
@@ -199,18 +200,33 @@ async def expire() -> None:
         await _end(tx, "expiry", col(Consent.expires_at) <= now())
 
 
-async def forget_after_restore(tx: Tx) -> int:
-    """End every consent there is, and return how many: a restored database does not know who has withdrawn since."""
-    return await _end(tx, "restore", true(), most=None)
+async def forget_after_restore() -> int:
+    """End every consent there is, and return how many: a restored database does not know who has withdrawn since.
+
+    A thousand in each transaction, each in the same few statements: nobody is let in before the last.
+    """
+    count = 0
+    while True:
+        async with transaction() as tx:
+            ended = await _end(tx, "restore", true())
+        count += ended
+        if ended < AT_ONCE:
+            return count
 
 
-async def _end(tx: Tx, source: str, which: ColumnElement[bool], most: int | None = 1000) -> int:
+async def _end(tx: Tx, source: str, which: ColumnElement[bool]) -> int:
     asked = [purpose.id for purpose in PURPOSES]  # what is asked no longer is acted on no longer
     given = (col(Consent.ended_at).is_(None), col(Consent.given), col(Consent.purpose).in_(asked))
-    found = (await tx.exec(select(Consent).where(*given, which).with_for_update(skip_locked=True).limit(most))).all()
+    some = select(Consent).where(*given, which).with_for_update(skip_locked=True).limit(AT_ONCE)
+    found = (await tx.exec(some)).all()
+    if not found:
+        return 0
+    version = (await versions.in_force(tx)).version
+    await tx.exec(update(Consent).where(col(Consent.id).in_([one.id for one in found])).values(ended_at=now()))
     for consent in found:
-        await _append(tx, consent.account_id, _purpose(consent.purpose), given=False, source=source)
+        tx.add(_choice_of(consent.account_id, _purpose(consent.purpose), given=False, source=source, version=version))
         trail.write(tx, "consent:expired", account_id=consent.account_id, purpose=consent.purpose)
+    await tx.flush()  # the next question in this transaction must see it
     return len(found)
 
 
@@ -234,20 +250,23 @@ async def _append(tx: Tx, account_id: UUID, purpose: Purpose, *, given: bool, so
     if stands and source != "renewal":
         return False
     await tx.exec(update(Consent).where(*unended).values(ended_at=now()))
-    tx.add(
-        Consent(
-            account_id=account_id,
-            purpose=purpose.id,
-            given=given,
-            text=purpose.text,
-            policy_version=(await versions.in_force(tx)).version,
-            source=source,
-            created_at=now(),
-            expires_at=months_later(now(), purpose.months) if given else None,
-        )
-    )
+    version = (await versions.in_force(tx)).version
+    tx.add(_choice_of(account_id, purpose, given=given, source=source, version=version))
     await tx.flush()  # the next question in this transaction must see it
     return True
+
+
+def _choice_of(account_id: UUID, purpose: Purpose, *, given: bool, source: str, version: str) -> Consent:
+    return Consent(
+        account_id=account_id,
+        purpose=purpose.id,
+        given=given,
+        text=purpose.text,
+        policy_version=version,
+        source=source,
+        created_at=now(),
+        expires_at=months_later(now(), purpose.months) if given else None,
+    )
 
 
 def _choice(purpose: Purpose, last: Consent | None) -> Choice:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, delete, select
 
-from assisters_app.base import crypto
+from assisters_app.base import crypto, lasting
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.privacy.choices.tables import Suppression
@@ -13,11 +13,15 @@ from assisters_app.privacy.choices.tables import Suppression
 
 async def suppress(tx: Tx, email: str) -> bool:
     """Remember that this address opted out; return False when it was remembered already."""
-    row = {"email_hash": _hash(email), "created_at": now()}
+    hashed = _hash(email)
+    row = {"email_hash": hashed, "created_at": now()}
     done = await tx.exec(
         insert(Suppression).values(row).on_conflict_do_nothing().returning(col(Suppression.email_hash))
     )
-    return done.first() is not None
+    fresh = done.first() is not None
+    if fresh:
+        await lasting.changed(tx, "suppression", hashed)
+    return fresh
 
 
 async def suppressed(tx: Tx, email: str) -> bool:
@@ -34,7 +38,9 @@ async def among(tx: Tx, emails: Iterable[str]) -> set[str]:
 
 async def forget(tx: Tx, email: str) -> None:
     """Take an address off the list, because its owner has just opted in."""
-    await tx.exec(delete(Suppression).where(col(Suppression.email_hash) == _hash(email)))
+    gone = await tx.exec(delete(Suppression).where(col(Suppression.email_hash) == _hash(email)))
+    if gone.rowcount:
+        await lasting.changed(tx, "suppression", _hash(email))
 
 
 def _hash(email: str) -> str:

@@ -1,30 +1,37 @@
 """The erasure ledger: a file outside the database, so that a restored backup cannot forget who was erased.
 
     append(what, **facts) -> Entry         written, flushed to the disk, and chained to the line before
+    append_all(lines)                      many at once, flushed once
     read() -> tuple[Entry, ...]            every line, verified; () where there is no ledger yet; raises LedgerError
     told(entries) -> dict[str, Told]       what is known of each erasure, by the number of its receipt
-    mark_of(id) -> str                     what the ledger calls an account or an organization
+    mark_of(id) -> str                     what the ledger calls an account, an organization or a key
+    for_a_while(text) -> str               sealed under a key that is destroyed after five weeks; `opened` gives it back
 
 `<data_dir>/erasures.jsonl` is only ever appended to. It holds no personal data: whom a line is about is an HMAC-SHA256
 over the id of an account, under a key that lies beside it and nowhere else, so that a changed pepper does not make it
 forget. Ids are random, so a mark leads to nobody without a database that still holds the person; that is its purpose.
-Workers on several machines share the directory. A line that a crash cut short was never relied upon, and goes.
+
+It also tells what else a restored backup must not undo (`unforgotten`): what words that needs are sealed under the key
+of their day, and no key of a day outlives the backups that could need it. Workers on several machines share the
+directory. A line that a crash cut short was never relied upon, and goes.
 """
 
+import base64
 import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from assisters_app.base import crypto
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
@@ -32,6 +39,7 @@ from assisters_app.base.settings import settings
 FIRST = "0" * 64  # what the first line names as the one before it
 KEY_BYTES = 32
 BLOCK = 65_536  # bytes read at a time in search of the last line
+WHILE = timedelta(days=35)  # how long what is sealed can be opened: a backup lives for 30 days, and an hour or two
 
 BEGUN, ASKED, WITHDRAWN, ERASING, ERASED = "begun", "asked", "withdrawn", "erasing", "erased"
 
@@ -76,22 +84,44 @@ class Told:
 
 def append(what: str, **facts: Any) -> Entry:  # noqa: ANN401 (what goes into JSON)
     """Write one line and flush it to the disk before returning; the file and its key are made at first use."""
+    return _entry(append_all([(what, facts)]))
+
+
+def append_all(lines: Sequence[tuple[str, dict[str, Any]]]) -> bytes:
+    """Write some lines, flush them to the disk together, and return the last."""
     _key()  # never a ledger without its key
     with _locked() as file:
         last = _last_line(file)
-        if last is None and what != BEGUN:
-            last = _write(file, None, BEGUN, {"ledger": new_identity()})
-        return _entry(_write(file, last, what, facts))
+        if last is None and lines[0][0] != BEGUN:
+            lines = [(BEGUN, {"ledger": new_identity()}), *lines]
+        return _write(file, last, lines)
 
 
 def read() -> tuple[Entry, ...]:
-    """Return every line, once the chain has been verified from the first to the last."""
+    """Return every line, once the chain has been verified from the first to the last.
+
+    What this process has verified before is recognised by its hash, so that only what is new is read line by line.
+    """
+    global _read_before  # noqa: PLW0603 (it spares reading a long ledger again each time)
     try:
-        lines = path().read_bytes().split(b"\n")[:-1]  # what follows the last line's end was cut short by a crash
+        content = path().read_bytes()
     except FileNotFoundError:
         return ()
-    entries, before = [], FIRST
-    for number, line in enumerate(lines, start=1):
+    content = content[: content.rfind(b"\n") + 1]  # what follows the last line's end was cut short by a crash
+    size, digest, known = _read_before
+    if len(content) < size or hashlib.sha256(memoryview(content)[:size]).digest() != digest:
+        size, known = 0, ()
+    entries = (*known, *_verified(content[size:].split(b"\n")[:-1], known[-1] if known else None))
+    _read_before = (len(content), hashlib.sha256(content).digest(), entries)
+    return entries
+
+
+_read_before: tuple[int, bytes, tuple[Entry, ...]] = (0, hashlib.sha256().digest(), ())
+
+
+def _verified(lines: list[bytes], last: Entry | None) -> list[Entry]:
+    entries, before = [], last.link if last else FIRST
+    for number, line in enumerate(lines, start=last.number + 1 if last else 1):
         try:
             said = json.loads(line)
             fits = (said["number"], said["previous"]) == (number, before)
@@ -102,7 +132,7 @@ def read() -> tuple[Entry, ...]:
             raise LedgerError(f"Line {number} of the erasure ledger does not follow the one before it: it was altered.")
         entries.append(entry)
         before = entry.link
-    return tuple(entries)
+    return entries
 
 
 def exists() -> bool:
@@ -144,9 +174,51 @@ def marker() -> Callable[[UUID], str]:
     return lambda id_: hmac.digest(key, id_.bytes, "sha256").hex()
 
 
+def mark_of_text(kind: str, text: str) -> str:
+    """Return what the ledger calls a text of one kind, such as the hash of a password: to be compared with, only."""
+    return hmac.digest(_key(), f"{kind}:{text}".encode(), "sha256").hex()
+
+
+def for_a_while(text: str) -> str:
+    """Seal a text under today's key; nobody can open it any more once no backup from before today may be restored."""
+    day = now().date().isoformat()
+    where = _day_key(day)
+    if not where.exists():
+        with _locked():
+            if not where.exists():
+                where.parent.mkdir(mode=0o700, exist_ok=True)
+                _make_key(where)
+    sealed = crypto.seal_under(where.read_bytes(), text.encode(), f"ledger/{day}")
+    return f"{day} {base64.b64encode(sealed).decode()}"
+
+
+def opened(sealed: str) -> str | None:
+    """Return the text that `for_a_while` was given, None once its key is destroyed."""
+    day, _, body = sealed.partition(" ")
+    try:
+        key = _day_key(date.fromisoformat(day).isoformat()).read_bytes()
+    except FileNotFoundError:
+        return None
+    return crypto.unseal_under(key, base64.b64decode(body), f"ledger/{day}").decode()
+
+
+def destroy_old_keys() -> int:
+    """Destroy the keys of days that lie before every backup there may be; return how many went."""
+    last = (now() - WHILE).date().isoformat()
+    old = [one for one in _day_key("x").parent.glob("*-*-*") if one.name < last]
+    for one in old:
+        one.write_bytes(bytes(KEY_BYTES))
+        one.unlink()
+    return len(old)
+
+
+def _day_key(day: str) -> Path:
+    return path().with_name("erasures.keys") / day
+
+
 def put_aside() -> None:
     """Rename what is left of a ledger that is no longer the one; the next line begins another, under a new key."""
-    for left in (path(), path().with_name("erasures.key")):
+    for left in (path(), path().with_name("erasures.key"), path().with_name("erasures.keys")):
         if left.exists():
             left.rename(left.with_name(f"{left.name}.{now():%Y%m%dT%H%M%S}"))
 
@@ -199,20 +271,23 @@ def _locked() -> Iterator[int]:
         os.close(file)
 
 
-def _write(file: int, last: bytes | None, what: str, facts: dict[str, Any]) -> bytes:
-    said = {
-        "number": json.loads(last)["number"] + 1 if last else 1,
-        "previous": _link(last) if last else FIRST,
-        "at": now().isoformat(),
-        "what": what,
-        **facts,
-    }
-    line = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
-    left = memoryview(line + b"\n")
+def _write(file: int, last: bytes | None, lines: Sequence[tuple[str, dict[str, Any]]]) -> bytes:
+    first, line, written = last is None, last or b"", bytearray()
+    for what, facts in lines:
+        said = {
+            "number": json.loads(line)["number"] + 1 if line else 1,
+            "previous": _link(line) if line else FIRST,
+            "at": now().isoformat(),
+            "what": what,
+            **facts,
+        }
+        line = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+        written += line + b"\n"
+    left = memoryview(written)
     while left:
         left = left[os.write(file, left) :]
     os.fsync(file)
-    if not last:
+    if first:
         _flush_directory()
     return line
 
@@ -230,8 +305,8 @@ def _last_line(file: int) -> bytes | None:
     return whole.rpartition(b"\n")[2] or None
 
 
-def _flush_directory() -> None:
-    directory = os.open(path().parent, os.O_RDONLY | os.O_CLOEXEC)
+def _flush_directory(of: Path | None = None) -> None:
+    directory = os.open(of or path().parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:
@@ -262,4 +337,4 @@ def _make_key(where: Path) -> None:
     finally:
         os.close(file)
     half.rename(where)
-    _flush_directory()
+    _flush_directory(where.parent)

@@ -222,7 +222,8 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         owned = col(Organization.id).in_(subject.organization_ids)
         await tx.exec(select_model(Organization.id).where(owned).order_by(col(Organization.id)).with_for_update())
         receipt_handle, pseudonym = erasure.progress["receipt"], UUID(erasure.progress["pseudonym"])
-        account = await tx.get_one(Account, subject.account_id)
+        # Whoever writes about this person at this moment waits for us when they commit (migration 0019).
+        account = await tx.get_one(Account, subject.account_id, with_for_update=True)
         address = account.email
         held = await holds.before_destroying(tx)
         if waiting := await _held_rows(tx, subject, address, held):

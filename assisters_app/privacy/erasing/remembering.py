@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from assisters_app.base import jobs
 from assisters_app.base.db import Tx, transaction
 from assisters_app.privacy.belonging import Subject
-from assisters_app.privacy.erasing import ledger, stamp
+from assisters_app.privacy.erasing import ledger, pulse, stamp
 from assisters_app.privacy.erasing.ledger import ASKED, ERASED, ERASING, WITHDRAWN, Told
 from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
 
@@ -40,9 +40,10 @@ async def note(tx: Tx) -> None:
     """
     is_open = await stamp.is_open(tx)
     known = ledger.told(await stamp.known(tx))
-    for erasure in (await tx.exec(select(Erasure).order_by(col(Erasure.requested_at)))).all():
+    not_done = select(Erasure).where(col(Erasure.carried_out_at).is_(None)).order_by(col(Erasure.requested_at))
+    for erasure in (await tx.exec(not_done)).all():
         told = known.get(str(erasure.progress.get("receipt")))
-        if erasure.carried_out_at is None and not (told and (told.withdrawn or told.final)):
+        if not (told and (told.withdrawn or told.final)):
             await _note_asked(erasure, told)
     written = [handle for handle, told in known.items() if told.receipt]
     receipts = select(ErasureReceipt).where(col(ErasureReceipt.handle).not_in(written))
@@ -100,4 +101,5 @@ async def _stamp(tx: Tx, *, is_open: bool) -> None:
 
 
 async def _append(what: str, **facts: Any) -> None:  # noqa: ANN401 (what goes into JSON)
+    await pulse.beat()  # first: a database from before this line shows that it is
     await asyncio.to_thread(ledger.append, what, **facts)

@@ -7,15 +7,16 @@
 In a database that was restored, whoever was erased since is erased again, with the receipt that they have; a closing
 asked for since is asked for again, with its own dates; one taken back since is taken back again, so that nobody is
 erased who had changed their mind; and everybody signs in anew, and is asked anew for consent, for what had ended or
-was withdrawn since would be in force again. A piece of somebody that came back without their account (one table
-restored by hand) is found by its owner and goes as well.
+was withdrawn since would be in force again. Keys, holds, opt-outs and ways to sign in are as they were last decided
+(`unforgotten`), and what is said with a key is kept for nobody before they ask for it again. A piece of somebody that
+came back without their account (one table restored by hand) is found by its owner and goes as well.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, delete, text
@@ -29,15 +30,17 @@ from assisters_app.base.ids import new_id
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject
 from assisters_app.privacy.choices import consents
-from assisters_app.privacy.erasing import backups, ledger, purge, receipts, remembering, stamp
-from assisters_app.privacy.erasing.ledger import BEGUN, ERASED, LedgerError, Told
+from assisters_app.privacy.erasing import backups, ledger, pulse, purge, receipts, remembering, stamp, unforgotten
+from assisters_app.privacy.erasing.ledger import BEGUN, ERASED, Entry, LedgerError, Told
 from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
+from assisters_app.privacy.erasing.unforgotten import Replayed
 from assisters_app.privacy.rights import requests
 
 ONE_AT_A_TIME = 7_236_021  # an advisory lock: two workers that start together do not both replay
 # What a worker had in hand when the backup was made nobody has in hand now; as "doing" it would outlive an erasure.
 NOBODY_WORKS = text("UPDATE procrastinate_jobs SET status = 'todo', queueing_lock = NULL WHERE status = 'doing'")
 REOPENED, LOST = "reopened", "lost"
+NOTHING_AGAIN = Replayed()
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Reopened:
     closed: int = 0  # closings that are under way again
     erased: int = 0  # people erased again
     pieces: int = 0  # people of whom a piece had come back without their account
+    again: Replayed = NOTHING_AGAIN  # what else was brought up to what had been decided since
 
 
 async def reopen() -> Reopened:
@@ -59,17 +63,24 @@ async def reopen() -> Reopened:
     async with transaction() as tx:
         await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
         entries = await stamp.known(tx)
-        restored = not await stamp.is_open(tx) or await stamp.behind(tx, entries)
+        restored = not await stamp.is_open(tx) or await _put_back(tx, entries)
         if restored:
             await _shut()
-        done = await _replayed(ledger.told(entries)) if restored else Reopened(restored=False)
+        done = await _replayed(entries) if restored else Reopened(restored=False)
         if not entries:
             await asyncio.to_thread(ledger.append, BEGUN, ledger=ledger.new_identity())
         await remembering.note(tx)
         if restored:
             await _say(done)
         await stamp.write(tx, await asyncio.to_thread(ledger.read))
+        await pulse.catch_up(tx)
+    await pulse.beat()
     return done
+
+
+async def _put_back(tx: Tx, entries: tuple[Entry, ...]) -> bool:
+    """Return whether a snapshot of the disk was put back, which has the same fingerprint."""
+    return await pulse.gone_back(tx) or (not pulse.written() and await stamp.behind(tx, entries))
 
 
 async def _shut() -> None:
@@ -110,19 +121,22 @@ async def begin_anew() -> None:
             facts = {"body": one.body, "signature": one.signature, "key": one.public_key}
             await asyncio.to_thread(ledger.append, ERASED, receipt=one.handle, **facts)
         await stamp.write(tx, await asyncio.to_thread(ledger.read))
-        await remembering.note(tx)
+    await remembering.write_down()
 
 
-async def _replayed(known: dict[str, Told]) -> Reopened:
+async def _replayed(entries: tuple[Entry, ...]) -> Reopened:
     logger.warning("This database is not the one that the erasure ledger knows: it is held against it first.")
+    known = ledger.told(entries)
     async with transaction() as tx:
         await tx.sql(text(f"DROP SCHEMA IF EXISTS {backups.BEFORE} CASCADE"))  # a restore that was killed at its end
         await tx.sql(NOBODY_WORKS)
         put_back = await _put_receipts_back(tx, known.values())
         await tx.sql(delete(Session))
-        await consents.forget_after_restore(tx)
+        unknown = await stamp.unknown_to(tx, entries)
+        again = await unforgotten.replay(tx, unforgotten.told(unknown))  # a hold first, then what it keeps from going
         mark = ledger.marker()
         accounts = {mark(id_): id_ for id_ in await tx.exec(select(Account.id))}
+    await consents.forget_after_restore()
     taken_back = closed = erased = 0
     for told in known.values():
         if told.withdrawn:
@@ -132,7 +146,7 @@ async def _replayed(known: dict[str, Told]) -> Reopened:
         elif told.account in accounts:
             closed += await _close_again(told, accounts[told.account])
     pieces = await _erase_pieces([told for told in known.values() if told.final])
-    return Reopened(True, put_back, taken_back, closed, erased, pieces)
+    return Reopened(True, put_back, taken_back, closed, erased, pieces, again)
 
 
 async def _put_receipts_back(tx: Tx, known: Iterable[Told]) -> int:
@@ -249,6 +263,6 @@ def _marks(known: Iterable[Told]) -> set[str]:
 
 async def _say(done: Reopened) -> None:
     counts = {"receipts": done.receipts, "taken_back": done.taken_back, "closed": done.closed}
-    counts |= {"erased": done.erased, "pieces": done.pieces}
+    counts |= {"erased": done.erased, "pieces": done.pieces, **asdict(done.again)}
     await asyncio.to_thread(ledger.append, REOPENED, **counts)
     logger.warning("The database was held against the erasure ledger: %s.", counts)

@@ -4,6 +4,7 @@
     require_open(tx)            before a command takes people's data out; raises Refused in a restored database
     known(tx) -> entries        the ledger, once it is sure that it is the one this database knows; raises LedgerError
     behind(tx, entries) -> bool whether the ledger has gone on without it: a snapshot of the disk was put back
+    unknown_to(tx, entries)     those written since: what a restored database has to be told
     doubt(tx)                   shuts the doors until it was held against the ledger
     write(tx, entries)          it has just been held against the ledger
     fingerprint(tx) -> str      of this very database; a restored, copied or rewound one has another
@@ -11,7 +12,7 @@
 A restore takes the stamp back with everything else, but it cannot take back the fingerprint: the cluster, its timeline
 (which moves on when one goes back to a point in time), the database and the table itself, each by the number that
 PostgreSQL gave it. So every process sees by itself that a dump was restored, or that time was turned back. A snapshot
-of the whole disk has the same fingerprint: the worker sees at its start that the ledger knows more than that database.
+of the whole disk has the same fingerprint: the worker sees within seconds that its pulse has gone back (`pulse`).
 """
 
 import asyncio
@@ -52,9 +53,10 @@ async def require_open(tx: Tx) -> None:
         )
 
 
-async def read(tx: Tx) -> HouseStamp | None:
-    """Return the stamp, None in a database that never had one."""
-    return (await tx.exec(select(HouseStamp).execution_options(populate_existing=True))).first()
+async def read(tx: Tx, *, alone: bool = False) -> HouseStamp | None:
+    """Return the stamp, None in a database that never had one; `alone` keeps others from it until `tx` ends."""
+    found = select(HouseStamp).execution_options(populate_existing=True)
+    return (await tx.exec(found.with_for_update() if alone else found)).first()
 
 
 async def known(tx: Tx) -> tuple[Entry, ...]:
@@ -70,9 +72,19 @@ async def known(tx: Tx) -> tuple[Entry, ...]:
 
 
 async def behind(tx: Tx, entries: tuple[Entry, ...]) -> bool:
-    """Return whether lines were written that this database does not know of, though it is stamped."""
+    """Return whether lines were written that this database does not know of, though it is stamped.
+
+    So it is in a database of which a snapshot was put back, but also where a worker was killed between a line and the
+    stamp. Only while nothing is known of its pulse is that taken for a snapshot.
+    """
     found = await read(tx)
     return found is not None and found.number < len(entries)
+
+
+async def unknown_to(tx: Tx, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the lines that were written after this database, as it is now, last knew the ledger's end."""
+    found = await read(tx)
+    return entries[found.number :] if found else entries
 
 
 async def doubt(tx: Tx) -> None:
@@ -90,7 +102,7 @@ async def write(tx: Tx, entries: tuple[Entry, ...]) -> None:
         "fingerprint": await fingerprint(tx),
         "created_at": now(),
     }
-    stamped = insert_or_leave(HouseStamp).values(id=1, **values)
+    stamped = insert_or_leave(HouseStamp).values(id=1, beat=0, **values)
     newer = or_(col(HouseStamp.ledger) != values["ledger"], col(HouseStamp.number) <= last.number)
     await tx.sql(stamped.on_conflict_do_update(index_elements=["id"], set_=values, where=newer))
 

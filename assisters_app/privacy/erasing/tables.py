@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary
+from sqlalchemy import BigInteger, LargeBinary
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -103,4 +103,5 @@ class HouseStamp(SQLModel, table=True):
     number: int = plain()  # of the last line that was seen
     head: str = plain(max_length=64)  # its hash
     fingerprint: str = plain(max_length=100)  # of the database itself: a restored one has another
+    beat: int = plain(default=0, sa_type=BigInteger)  # only grows, here and then outside (`pulse`)
     created_at: datetime = plain(default_factory=now)

@@ -26,7 +26,7 @@ from assisters_app.accounts import emails, reauthentication
 from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, Organization
-from assisters_app.base import jobs, mail, trail
+from assisters_app.base import jobs, lasting, mail, trail
 from assisters_app.base.clock import months_later, now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import NotFound, Refused
@@ -188,10 +188,10 @@ async def place(tx: Tx, staff: Person, new: NewHold) -> HoldRow:
         raise Refused("Secrecy needs the order that demands it, and its end.", code="no_order", field="secrecy")
     if new.secret_until:
         _require_soon(new.secret_until, "secret_until")
-    account = await _account_of(tx, new.email) if new.email.strip() else None
+    await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    account = await _account_of(tx, new.email) if new.email.strip() else None  # of now: a purge may have just ended
     if secrecy and account is None:
         raise Refused("Secrecy is about one person.", code="no_order", field="secrecy")
-    await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     hold = LegalHold(
         handle=handle("hold"),
         account_id=account.id if account else None,
@@ -203,6 +203,7 @@ async def place(tx: Tx, staff: Person, new: NewHold) -> HoldRow:
         told_at=None if secrecy else now(),
     )
     tx.add(hold)
+    await lasting.changed(tx, "hold", hold.handle)
     _write(tx, staff, "hold:placed", hold, tables=hold.table_names or "all", secret="yes" if secrecy else "no")
     if account and not secrecy:
         await mail.send(tx, account.email, _placed(hold), account_id=account.id)
@@ -216,6 +217,7 @@ async def renew(tx: Tx, staff: Person, hold_handle: str, reason: str, review_by:
     _require_soon(review_by, "review_by")
     hold.review_by = review_by
     tx.add(hold)
+    await lasting.changed(tx, "hold", hold.handle)
     _write(tx, staff, "hold:renewed", hold, reason=_short(reason), review_by=review_by.date().isoformat())
 
 
@@ -233,6 +235,7 @@ async def release(tx: Tx, staff: Person, hold_handle: str, reason: str) -> None:
     _require_reason(reason)
     hold.released_at, hold.release_reason = now(), _short(reason)
     tx.add(hold)
+    await lasting.changed(tx, "hold", hold.handle)
     _write(tx, staff, "hold:released", hold, reason=hold.release_reason)
     account = await tx.get(Account, hold.account_id) if hold.account_id else None
     if account and hold.told_at:
@@ -392,6 +395,7 @@ async def _open(tx: Tx, staff: Person, hold_handle: str) -> LegalHold:
 async def _tell(tx: Tx, hold: LegalHold, actor_id: UUID | None) -> None:
     hold.told_at = now()
     tx.add(hold)
+    await lasting.changed(tx, "hold", hold.handle)
     trail.write(tx, "hold:told", account_id=hold.account_id, actor_id=actor_id, hold=hold.handle)
     await tx.sql(
         update(TrailEntry)

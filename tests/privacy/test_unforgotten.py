@@ -1,0 +1,371 @@
+"""A restored backup undoes nothing that was decided since: keys, opt-outs, holds, and who may come in how."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cast import ADA, BOB, GRACE, MALLORY, PASSWORD
+from customers import customer, key_of
+from sqlalchemy import text
+from sqlmodel import select
+
+from assisters_app.accounts import moving, people, resetting, roles
+from assisters_app.accounts.client import Client
+from assisters_app.accounts.identity import identity
+from assisters_app.accounts.tables import Account, ExternalIdentity
+from assisters_app.base import db, jobs, lasting, trail, valkey
+from assisters_app.base.clock import frozen, now
+from assisters_app.base.db import transaction
+from assisters_app.base.tables import LastingChange, TrailEntry
+from assisters_app.billing import rating
+from assisters_app.gateway import admission, catalog
+from assisters_app.gateway.gate import Gate
+from assisters_app.keys import keys, leaks
+from assisters_app.keys.tables import ApiKey
+from assisters_app.privacy.choices import consents, opting_out, suppressions
+from assisters_app.privacy.choices.tables import Suppression
+from assisters_app.privacy.erasing import backups, erasure, ledger, pulse, purge, remains, reopening, stamp, unforgotten
+from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.promises import Broken
+from assisters_app.privacy.registers import holds
+from assisters_app.privacy.registers.holds import NewHold
+
+HERE = Client("192.0.2.7", "Firefox")
+ORDER = "Superior Court of Kent County, 26-1234, order of 3 November 2026"
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def mail_waits(house, monkeypatch):
+    """Keep mail in the house: the worker finds nothing to deliver."""
+
+    async def keep(mail_id):
+        return None
+
+    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
+    jobs.app.cache_clear()
+
+
+@pytest.fixture
+async def yesterday(ada, bob, grace):
+    """Return what makes a backup of the present, sealed as every night's, and then what restores it."""
+
+    async def back_up():
+        await reopening.reopen()
+        made = backups.back_up()
+
+        async def restore():
+            await jobs.run_waiting()  # as the worker had
+            await db.dispose()
+            await valkey.close()
+            jobs.app.cache_clear()
+            backups.restore(made.file)
+            return await reopening.reopen()
+
+        return restore
+
+    return back_up
+
+
+async def do(act, *given, **named):
+    async with transaction() as tx:
+        return await act(tx, *given, **named)
+
+
+def hold_on(email):
+    return NewHold(email=email, ground=ORDER, review_by=now() + timedelta(days=90))
+
+
+async def the_erasure(closing):
+    return next(one for one in await all_of(Erasure) if one.progress["receipt"] == closing.receipt)
+
+
+async def all_of(model):
+    async with transaction() as tx:
+        return list((await tx.exec(select(model))).all())
+
+
+async def let_in(*given):
+    """Return, for each key, whether the gateway lets it in."""
+    async with transaction() as tx:
+        await catalog.ensure_first_models(tx)
+        await rating.ensure_first_prices(tx)
+    gate = Gate()
+    await gate.open()
+    try:
+        return [await _enters(gate, key) for key in given]
+    finally:
+        await gate.close()
+
+
+async def _enters(gate, key):
+    try:
+        await gate.enter(key)
+    except admission.Refused as refused:
+        return refused.code != "invalid_api_key"
+    return True
+
+
+@pytest.mark.promise("5.3")
+async def test_a_key_that_ada_revoked_since_the_backup_is_refused_after_it(ada, yesterday):
+    _, handle, revoked = await key_of(ada)
+    _, _, other = await key_of(ada, name="Another")
+    restore = await yesterday()
+    await do(keys.revoke, ada, handle)
+    done = await restore()
+    assert done.again.keys == 1
+    assert await let_in(revoked, other) == [False, True]
+
+
+@pytest.mark.promise("5.3")
+async def test_a_key_found_in_public_since_the_backup_stays_revoked_and_says_why(ada, yesterday):
+    key_id, _, secret = await key_of(ada)
+    restore = await yesterday()
+    await do(leaks.report, [leaks.Finding(token=secret, type="key", url="", source="commit")])
+    await restore()
+    assert await let_in(secret) == [False]
+    (key,) = await all_of(ApiKey)
+    assert (key.id, key.leaked_at is not None) == (key_id, True)
+
+
+async def test_after_a_rotation_since_the_backup_the_new_secret_works_and_the_old_one_does_not(ada, yesterday):
+    _, handle, old = await key_of(ada)
+    restore = await yesterday()
+    new = (await do(keys.rotate, ada, handle, timedelta())).secret.reveal()
+    await restore()
+    assert await let_in(old, new) == [False, True]
+
+
+async def test_what_ada_says_is_not_kept_after_a_restore_though_the_backup_says_so(ada, yesterday):
+    _, handle, _ = await key_of(ada)
+    await do(keys.keep_content, ada, handle, keep=True)
+    restore = await yesterday()
+    await do(keys.keep_content, ada, handle, keep=False)
+    await restore()
+    assert [key.content_kept_since for key in await all_of(ApiKey)] == [None]
+
+
+@pytest.mark.promise("6.5")
+async def test_an_address_that_unsubscribed_since_the_backup_gets_no_news_whether_or_not_it_has_an_account(
+    ada, yesterday
+):
+    await do(consents.choose, ada, "marketing", given=True)
+    await do(suppressions.suppress, "carol@example.com")
+    restore = await yesterday()
+    for address in (ADA, "nobody.here@example.com"):
+        await do(opting_out.opt_out, opting_out.unsubscribe_address(address).rpartition("/")[2])
+    await do(suppressions.forget, "carol@example.com")  # she asked for news again
+    done = await restore()
+    assert done.again.addresses == 3
+    async with transaction() as tx:
+        listed = await suppressions.among(tx, [ADA, BOB, "nobody.here@example.com", "carol@example.com"])
+        assert listed == {ADA, "nobody.here@example.com"}
+        assert not await opting_out.may_mail_marketing(tx, ADA)
+
+
+@pytest.mark.promise("2.8")
+async def test_a_hold_placed_since_the_backup_holds_with_its_words_and_a_released_one_does_not(
+    ada, bob, grace, yesterday
+):
+    before = await do(holds.place, grace, hold_on(BOB))
+    restore = await yesterday()
+    placed = await do(holds.place, grace, hold_on(ADA))
+    await do(holds.release, grace, before.handle, "The case is closed")
+    closing = await do(erasure.erase_now, ada)
+    await jobs.run_waiting()
+    assert (await the_erasure(closing)).carried_out_at is None  # the hold holds
+    done = await restore()
+    assert done.again.holds == 2
+    rows = {one.handle: one for one in await do(holds.listed, grace)}
+    assert (rows[placed.handle].state, rows[placed.handle].ground) == ("in force", ORDER)
+    assert (rows[before.handle].state, rows[before.handle].release_reason) == ("released", "The case is closed")
+    async with transaction() as tx:
+        assert await holds.held(tx, "trail_entry", account_ids=[ada.account_id])
+        assert not await holds.held(tx, "trail_entry", account_ids=[bob.account_id])
+    (hers,) = await all_of(Erasure)
+    assert hers.carried_out_at is None  # she is not erased against the order, though the ledger says that it had begun
+
+
+@pytest.mark.promise("5.5")
+async def test_a_password_replaced_since_the_backup_opens_nothing_and_mallory_stays_out(ada, grace, yesterday):
+    async with transaction() as tx:
+        account = await tx.get_one(Account, ada.account_id)
+        await identity().set_password(tx, account, PASSWORD)
+        tx.add(ExternalIdentity(account_id=ada.account_id, issuer="github", subject="7"))
+    mallory = await customer(MALLORY)
+    restore = await yesterday()
+    await do(resetting.change_password, ada, "another horse, another staple 8", HERE)
+    await do(people.suspend, grace, mallory.account_id, "She sends spam")
+    async with transaction() as tx:
+        await roles.put(tx, await tx.get_one(Account, grace.account_id), "member", None)
+        await tx.delete((await tx.exec(select(ExternalIdentity))).one())
+        await lasting.changed(tx, "account", account_id=ada.account_id)
+    done = await restore()
+    assert done.again.accounts == 3
+    accounts = {one.email: one for one in await all_of(Account)}
+    async with transaction() as tx:
+        assert not await identity().matches(tx, accounts[ADA], PASSWORD)
+    assert await all_of(ExternalIdentity) == []
+    assert accounts[MALLORY].suspension_reason == "She sends spam"
+    assert accounts[MALLORY].suspended_at is not None
+    assert accounts[BOB].suspended_at is None
+    assert accounts[GRACE].role == "member"  # she was of staff when the backup was made
+
+
+async def test_an_address_that_ada_left_since_the_backup_does_not_lead_to_her_account_again(ada, yesterday):
+    restore = await yesterday()
+    async with transaction() as tx:
+        account = await tx.get_one(Account, ada.account_id)
+        await moving._move(tx, account, "ada.new@example.com")
+    await restore()
+    assert sorted(one.email for one in await all_of(Account)) == sorted(["ada.new@example.com", BOB, GRACE])
+
+
+async def test_a_backup_that_is_newer_than_a_line_is_not_taken_back_to_it(ada, grace, yesterday):
+    await do(people.suspend, grace, ada.account_id, "A mistake")
+    await unforgotten.make_lasting()
+    async with transaction() as tx:  # by a hand that told the ledger nothing
+        account = await tx.get_one(Account, ada.account_id)
+        account.suspended_at, account.suspension_reason = None, ""
+    restore = await yesterday()
+    done = await restore()
+    assert done.again.accounts == 0
+    assert [one.suspended_at for one in await all_of(Account)] == [None] * 3
+
+
+async def test_the_ledger_names_nobody_and_its_words_cannot_be_read_once_no_backup_needs_them(house):
+    with frozen(START) as move:
+        ada, grace = await customer(ADA), await customer(GRACE)
+        _, handle, secret = await key_of(ada)
+        await do(keys.revoke, ada, handle)
+        await do(suppressions.suppress, ADA)
+        await do(holds.place, grace, hold_on(ADA))
+        await do(people.suspend, grace, ada.account_id, "She sends spam")
+        await unforgotten.make_lasting()
+        hashed = (await all_of(Suppression))[0].email_hash
+        whole = ledger.path().read_text()
+        for leads_to_her in (ADA, str(ada.account_id), ada.account_id.hex, handle, secret, ORDER, "spam", hashed):
+            assert leads_to_her not in whole
+        (entry,) = [one for one in ledger.read() if one.what == "suppression"]
+        move(START + timedelta(days=34))
+        ledger.destroy_old_keys()
+        assert ledger.opened(entry.facts["words"]) == hashed
+        move(START + timedelta(days=37))
+        assert ledger.destroy_old_keys() == 1
+        assert ledger.opened(entry.facts["words"]) is None
+        async with transaction() as tx:  # what is left holds nobody up
+            done = await unforgotten.replay(tx, unforgotten.told(ledger.read()))
+        assert done.holds == done.addresses == 0
+
+
+async def test_what_waits_too_long_to_be_told_breaks_the_promise(house):
+    with frozen(START) as move:
+        ada = await customer(ADA)
+        _, handle, _ = await key_of(ada)
+        await do(keys.revoke, ada, handle)
+        assert "in the ledger" in await do(unforgotten.decisions_outlive_a_backup)
+        move(START + timedelta(hours=3))
+        with pytest.raises(Broken, match="has not been told"):
+            await do(unforgotten.decisions_outlive_a_backup)
+        await unforgotten.make_lasting()
+        assert await all_of(LastingChange) == []
+        assert "in the ledger" in await do(unforgotten.decisions_outlive_a_backup)
+
+
+async def test_a_restored_database_that_was_not_held_against_the_ledger_tells_it_nothing(ada):
+    await reopening.reopen()
+    _, handle, _ = await key_of(ada)
+    await do(keys.revoke, ada, handle)
+    lines = len(ledger.read())
+    await do(stamp.doubt)
+    await unforgotten.make_lasting()
+    assert len(ledger.read()) == lines
+    await reopening.reopen()
+    await unforgotten.make_lasting()
+    assert [entry.what for entry in ledger.read()][-1] == "key"
+
+
+async def put_back(what):
+    """Have the database be as it was, fingerprint and all, as a disk that is put back under it would have it."""
+    async with transaction() as tx:
+        await tx.sql(text("UPDATE house_stamp SET beat = :beat, number = :number, head = :head"), what)
+
+
+async def as_it_is():
+    async with transaction() as tx:
+        found = await stamp.read(tx)
+        return {"beat": found.beat, "number": found.number, "head": found.head}
+
+
+async def test_a_disk_that_is_put_back_under_the_running_service_is_noticed_by_the_next_beat(ada):
+    await reopening.reopen()
+    before = await as_it_is()
+    assert await pulse.beat()
+    assert await pulse.beat()
+    await put_back(before)
+    async with transaction() as tx:
+        assert await stamp.is_open(tx)  # the fingerprint is the same
+    assert not await pulse.beat()
+    async with transaction() as tx:
+        assert not await stamp.is_open(tx)  # every process shuts its doors at its next look
+    assert (await reopening.reopen()).restored
+    assert await pulse.beat()
+    assert not (await reopening.reopen()).restored
+
+
+async def test_a_disk_from_before_a_line_of_the_ledger_is_noticed_at_the_start(ada):
+    await reopening.reopen()
+    _, handle, _ = await key_of(ada)
+    before = await as_it_is()
+    await do(keys.revoke, ada, handle)
+    await unforgotten.make_lasting()
+    await put_back(before)
+    assert (await reopening.reopen()).restored
+
+
+async def test_a_worker_killed_between_a_line_and_its_stamp_signs_nobody_out(ada, monkeypatch):
+    await reopening.reopen()
+    _, handle, _ = await key_of(ada)
+    await do(keys.revoke, ada, handle)
+
+    async def dies(*_):
+        raise ConnectionError("The worker was killed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stamp, "write", dies)
+        with pytest.raises(ConnectionError):
+            await unforgotten.make_lasting()
+    assert [entry.what for entry in ledger.read()][-1] == "key"
+    assert not (await reopening.reopen()).restored
+    await unforgotten.make_lasting()
+    async with transaction() as tx:
+        assert not await stamp.behind(tx, ledger.read())
+
+
+async def test_who_looks_at_ada_in_the_moment_of_her_erasure_keeps_no_id_of_hers(ada, grace):
+    closing = await do(erasure.erase_now, ada)
+    looking = asyncio.Event()
+    real = remains.scan
+
+    async def scan(tx, texts):
+        found = await real(tx, texts)
+        looking.set()
+        await asyncio.sleep(0.2)  # long enough for Grace to write while the purge has looked already
+        return found
+
+    async def look():
+        async with transaction() as tx:
+            await people.view(tx, grace, ada.account_id)
+            trail.write(tx, "account:viewed", account_id=grace.account_id, actor_id=ada.account_id)
+            await tx.flush()
+            await looking.wait()
+
+    looks = asyncio.create_task(look())
+    await asyncio.sleep(0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remains, "scan", scan)
+        await purge.carry_out(str((await the_erasure(closing)).id))
+    await looks
+    async with transaction() as tx:
+        assert await remains.scan(tx, [str(ada.account_id)]) == {}
+        assert len([one for one in await all_of(TrailEntry) if one.action == "account:viewed"]) == 2
