@@ -276,7 +276,8 @@ async def test_a_piece_of_ada_without_her_account_is_found_and_goes(ada, bob, ba
     async with transaction() as tx:
         rows = [dict(row._mapping) for row in await tx.sql(entry.select().where(entry.c.account_id == ada.account_id))]
     await reopening.reopen()
-    async with transaction() as tx:
+    async with transaction() as tx:  # as a restore loads a table: no trigger looks
+        await tx.sql(text("ALTER TABLE trail_entry DISABLE TRIGGER trail_entry_of_the_living"))
         await tx.sql(entry.insert(), [{**row, "id": settings_id()} for row in rows] or [_entry(ada)])
     async with transaction() as tx:
         await tx.sql(db_table("house_stamp").update().values(fingerprint="another"))

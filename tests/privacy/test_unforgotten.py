@@ -24,7 +24,18 @@ from assisters_app.keys import keys, leaks
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy.choices import consents, opting_out, suppressions
 from assisters_app.privacy.choices.tables import Suppression
-from assisters_app.privacy.erasing import backups, erasure, ledger, pulse, purge, remains, reopening, stamp, unforgotten
+from assisters_app.privacy.erasing import (
+    backups,
+    checks,
+    erasure,
+    ledger,
+    pulse,
+    purge,
+    remains,
+    reopening,
+    stamp,
+    unforgotten,
+)
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.promises import Broken
 from assisters_app.privacy.registers import holds
@@ -263,13 +274,13 @@ async def test_what_waits_too_long_to_be_told_breaks_the_promise(house):
         ada = await customer(ADA)
         _, handle, _ = await key_of(ada)
         await do(keys.revoke, ada, handle)
-        assert "in the ledger" in await do(unforgotten.decisions_outlive_a_backup)
+        assert "in the ledger" in await do(checks.decisions_outlive_a_backup)
         move(START + timedelta(hours=3))
         with pytest.raises(Broken, match="has not been told"):
-            await do(unforgotten.decisions_outlive_a_backup)
+            await do(checks.decisions_outlive_a_backup)
         await unforgotten.make_lasting()
         assert await all_of(LastingChange) == []
-        assert "in the ledger" in await do(unforgotten.decisions_outlive_a_backup)
+        assert "in the ledger" in await do(checks.decisions_outlive_a_backup)
 
 
 async def test_a_restored_database_that_was_not_held_against_the_ledger_tells_it_nothing(ada):

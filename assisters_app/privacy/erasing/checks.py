@@ -1,6 +1,7 @@
 """What proves that accounts end when they should, that everything of them is reached, and that nobody comes back."""
 
 import asyncio
+from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlmodel import col
@@ -9,6 +10,7 @@ from sqlmodel import select as select_rows
 from assisters_app.accounts.tables import Organization
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
+from assisters_app.base.tables import LastingChange
 from assisters_app.privacy import inventory, processors, promises
 from assisters_app.privacy.erasing import backups, ledger, receipts, reopening, stamp
 from assisters_app.privacy.erasing.erasure import LATE
@@ -16,6 +18,7 @@ from assisters_app.privacy.erasing.tables import Erasure, ErasureErrand
 from assisters_app.privacy.promises import Broken
 
 MOST = 100  # receipts whose signatures are verified at each look, the newest first; `doctor` verifies them all
+TOLD_LATE = timedelta(hours=2)  # after which a change that the ledger has not been told of breaks the promise
 FATES = ("delete", "keep")  # of a table's rows; columns of rows that stay have marks of their own
 
 # How an erasure reaches what each processor of the registry holds of a person.
@@ -101,3 +104,12 @@ async def erasure_reaches_everything(tx: Tx) -> str:
         raise Broken(f"At {count} companies something should have been erased by now.")
     tables = sum(entry.personal for entry in inventory.inventory())
     return f"{tables} tables and {len(REACHED)} companies; nothing that was promised for a day is late."
+
+
+@promises.check("5.3", "5.5", "6.5", says="What people and staff decided is kept where no restored backup can undo it.")
+async def decisions_outlive_a_backup(tx: Tx) -> str:
+    """Look for changes that the ledger outside the database should have been told of by now."""
+    oldest = (await tx.sql(select(func.min(LastingChange.created_at)))).scalar_one()
+    if oldest is not None and oldest < now() - TOLD_LATE:
+        raise Broken(f"Since {oldest:%d %B, %H:%M} UTC the ledger has not been told what was decided.")
+    return "Ended keys, opt-outs, holds and changed sign-ins are all in the ledger outside the database."

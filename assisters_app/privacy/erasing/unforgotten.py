@@ -14,12 +14,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlmodel import col, select
 
@@ -29,15 +29,12 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.tables import LastingChange
 from assisters_app.keys.tables import ApiKey
-from assisters_app.privacy import promises
 from assisters_app.privacy.choices.tables import Suppression
 from assisters_app.privacy.erasing import ledger, pulse, stamp
 from assisters_app.privacy.erasing.ledger import Entry
-from assisters_app.privacy.promises import Broken
 from assisters_app.privacy.registers.tables import LegalHold
 
 AT_ONCE = 1000  # changes told in one transaction, and rows read at a time when a database is brought up to date
-LATE = timedelta(hours=2)  # after which a change that the ledger has not been told of breaks the promise
 KINDS = ("account", "key", "suppression", "hold")
 HOLD_TIMES = ("review_by", "secret_until", "told_at", "created_at", "released_at")
 HOLD_WORDS = ("ground", "secrecy", "release_reason")
@@ -110,15 +107,6 @@ async def replay(tx: Tx, known: Told) -> Replayed:
         addresses=await _addresses(tx, _of("suppression", known).values()),
         holds=await _holds(tx, _of("hold", known)),
     )
-
-
-@promises.check("5.3", "5.5", "6.5", says="What people and staff decided is kept where no restored backup can undo it.")
-async def decisions_outlive_a_backup(tx: Tx) -> str:
-    """Look for changes that the ledger outside the database should have been told of by now."""
-    oldest = (await tx.sql(select(func.min(LastingChange.created_at)))).scalar_one()
-    if oldest is not None and oldest < now() - LATE:
-        raise Broken(f"Since {oldest:%d %B, %H:%M} UTC the ledger has not been told what was decided.")
-    return "Ended keys, opt-outs, holds and changed sign-ins are all in the ledger outside the database."
 
 
 # The state of each kind, as the ledger is told it.
