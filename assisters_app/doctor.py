@@ -129,11 +129,13 @@ async def _identity() -> str:
 
 
 async def _models() -> str:
-    base, key = settings().upstream_base_url, settings().upstream_api_key
-    if base is None:
+    places = settings().upstreams.values()
+    if not places:
         return "no upstream: the sandbox answers"
-    await _ask(f"{base}/models", {"Authorization": f"Bearer {key}"} if key else {})
-    return f"{urlsplit(base).netloc} answers"
+    for place in places:
+        await _ask(f"{place.base_url}/models", {"Authorization": f"Bearer {place.api_key}"} if place.api_key else {})
+    names = [urlsplit(place.base_url).netloc for place in places]
+    return f"{', '.join(names)} {'answers' if len(names) == 1 else 'answer'}"
 
 
 async def _ask(url: str, headers: dict[str, str]) -> None:

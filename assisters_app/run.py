@@ -391,7 +391,8 @@ def _watch(children: list[processes.Child]) -> None:
 
 def _tell(run: Run, chosen: Settings, seconds: float) -> None:
     lines = [("Product", chosen.public_url), ("API", f"{chosen.public_url}/v1"), *run.lines]
-    models = _place(chosen.upstream_base_url) if chosen.upstream_base_url else "the sandbox (no UPSTREAM_BASE_URL)"
+    places = [_place(one.base_url) for one in chosen.upstreams.values()]
+    models = ", ".join(places) or "the sandbox (no UPSTREAM_BASE_URL)"
     lines.append(("Models", models))
     print(f"\nAssisters runs ({chosen.environment}), ready after {seconds:.1f} s.\n")
     for name, where in lines:

@@ -29,7 +29,8 @@ class Upstream:
     usage: dict[str, Any] | None = field(
         default_factory=lambda: {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
     )
-    continuous: bool = False  # cumulative usage on every chunk, as vLLM sends it
+    continuous: bool = False  # cumulative usage on every chunk, though nobody asked for it
+    can_count: bool = False  # the same for who asks, as vLLM sends it
     cut_after: int | None = None  # hang up after so many words
     gate: asyncio.Event | None = None  # wait for it before the first word
     pause_after: int | None = None  # wait for `gate` after so many words instead
@@ -77,6 +78,8 @@ class Upstream:
 
     async def _speak(self, response: web.StreamResponse, body: dict[str, Any]) -> None:
         head = self._head("chat.completion.chunk")
+        asked = bool((body.get("stream_options") or {}).get("continuous_usage_stats"))
+        counting = self.continuous or (self.can_count and asked)
         for number, word in enumerate(self.words):
             if number == self.cut_after:
                 assert response._req.transport is not None
@@ -85,7 +88,7 @@ class Upstream:
             if number == self.pause_after and self.gate is not None:
                 await self.gate.wait()
             chunk = {**head, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
-            if self.continuous:
+            if counting:
                 chunk["usage"] = {"prompt_tokens": 11, "completion_tokens": number + 1, "total_tokens": number + 12}
             await self._event(response, chunk)
         await self._event(response, {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})

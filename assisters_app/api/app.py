@@ -7,7 +7,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 
 import redis
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -37,10 +36,9 @@ from assisters_app.api import (
 )
 from assisters_app.api.bodies import Message, Receive
 from assisters_app.api.exchange import Exchange, Scope, Send
-from assisters_app.api.metered import cost_header
 from assisters_app.base.errors import Refused
 from assisters_app.gateway import admission
-from assisters_app.gateway.calls import Call, GoneError
+from assisters_app.gateway.calls import GoneError
 from assisters_app.gateway.gate import Gate
 
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -185,17 +183,8 @@ async def _refuse(exchange: Exchange, refused: Refused) -> None:
     call = exchange.call
     if call is not None and not call.admitted:
         await exchange.gate.keeper.refuse(call, refused.status, refused.code)
-        await _learn_standing(exchange, call)
     if not exchange.started:
-        cost = [cost_header(0)] if call is not None else []  # what was refused or has failed is free
-        await exchange.reply(refused.status, errors.body_of(refused), [*errors.headers_of(refused), *cost])
-
-
-async def _learn_standing(exchange: Exchange, call: Call) -> None:
-    """Read what is left of the limits for a call that was refused before it was counted: every answer tells."""
-    if call.standing is None and not exchange.gate.keeper.away:
-        with suppress(Refused):
-            call.standing, _ = await admission.standing(exchange.gate.scripts, call.grant)
+        await exchange.reply(refused.status, errors.body_of(refused), errors.headers_of(refused))
 
 
 def _unknown(exchange: Exchange) -> Refused:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _NAMES = re.compile(r"[A-Za-z0-9, _-]{1,2000}")
 SEEN = (
-    b"x-request-id, x-processing-time-ms, x-cost-usd, retry-after, x-should-retry, x-ratelimit-limit-rpm, "
-    b"x-ratelimit-remaining-rpm, x-ratelimit-reset-rpm, x-ratelimit-limit-tpm, x-ratelimit-remaining-tpm, "
-    b"x-ratelimit-reset-tpm, idempotent-replayed, original-request-id"
+    b"x-request-id, x-processing-time-ms, x-overhead-ms, x-cost-usd, x-sandbox, retry-after, x-should-retry, "
+    b"x-ratelimit-limit-rpm, x-ratelimit-remaining-rpm, x-ratelimit-reset-rpm, x-ratelimit-limit-tpm, "
+    b"x-ratelimit-remaining-tpm, x-ratelimit-reset-tpm, idempotent-replayed, original-request-id"
 )
 
 

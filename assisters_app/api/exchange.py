@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +17,10 @@ from assisters_app.api.witness import HEADER, Witness
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
+from assisters_app.base.money import NANO
+from assisters_app.gateway import admission
 from assisters_app.gateway.calls import Call, Standing
-from assisters_app.gateway.gate import Gate
+from assisters_app.gateway.gate import Gate, in_sandbox
 from assisters_app.gateway.grants import Grant
 from assisters_app.keys import terms
 from assisters_app.usage.events import handle
@@ -43,7 +46,10 @@ class Exchange:
         self.request_id: UUID = new_id()
         self.began = time.perf_counter()
         self.received = 0  # bytes of the body
+        self.cost_nano = 0  # what a whole answer says that it cost: nothing, unless a model gave it
         self.witness: Witness | None = None  # where the key wants to have kept what is said
+        self.grant: Grant | None = None  # set once the key is known
+        self.standing: Standing | None = None  # of its limits, where nothing is counted
         self.page = ""  # the origin of the page that calls, once the key was found to name its domain
         self._at = now()
         self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of several, the first
@@ -71,7 +77,7 @@ class Exchange:
                 code="missing_api_key",
                 status=401,
             )
-        grant = await self.gate.enter(presented.strip())
+        grant = self.grant = await self.gate.enter(presented.strip())
         grant.require_scope(needs)
         if not grant.anywhere:
             origin = self._only(b"origin")
@@ -164,7 +170,9 @@ class Exchange:
         caching: bytes = UNCACHED,
     ) -> None:
         """Send a whole answer, JSON unless `kind` says otherwise, which nobody may keep unless `caching` says so."""
-        await self._start(status, [kind, (b"content-length", str(len(body)).encode()), *headers], caching)
+        await self._learn_standing()
+        size = (b"content-length", str(len(body)).encode())
+        await self._start(status, [kind, size, *headers, cost_header(self.cost_nano)], caching)
         await self._send({"type": "http.response.body", "body": body if self.scope["method"] != "HEAD" else b""})
 
     async def stream(self, data: bytes, headers: Iterable[Header] = EVENTS) -> None:
@@ -182,6 +190,14 @@ class Exchange:
         await self._start(204, headers)
         await self.end()
 
+    async def _learn_standing(self) -> None:
+        """Read what is left of the limits where nothing was counted: every answer to a known key tells."""
+        known = self.standing if self.call is None else self.call.standing
+        if known is not None or self.grant is None or self.gate.keeper.away:
+            return
+        with suppress(Refused):
+            self.standing, _ = await admission.standing(self.gate.scripts, self.grant)
+
     async def _start(self, status: int, headers: Iterable[Header], caching: bytes = UNCACHED) -> None:
         self.started = True
         every = [*headers, (b"cache-control", caching), *self._facts()]
@@ -195,15 +211,23 @@ class Exchange:
         ]
         if self.page:
             facts += browsers.shown_to(self.page)
-        if self.call is not None:
-            overhead = max(0.0, elapsed - self.call.waited) * 1000
-            facts.append((b"x-overhead-ms", f"{overhead:.3f}".encode()))
-            if self.call.standing is not None:
-                facts += limits(self.call.standing)
-        return facts
+        call, standing = self.call, self.standing
+        overhead = max(0.0, elapsed - (call.waited if call is not None else 0.0)) * 1000
+        facts.append((b"x-overhead-ms", f"{overhead:.3f}".encode()))
+        if call is not None:
+            standing = call.standing or standing
+            if in_sandbox(call):
+                facts.append(SANDBOX)
+        return facts if standing is None else facts + limits(standing)
 
 
+SANDBOX = (b"x-sandbox", b"true")  # no model was asked, whatever the answer looks like
 NO_BUFFER = (b"x-accel-buffering", b"no")  # a proxy in between hands events on as they come
+
+
+def cost_header(cost_nano: int) -> Header:
+    """Return what a call cost in US dollars, to the billionth."""
+    return b"x-cost-usd", f"{cost_nano // NANO}.{cost_nano % NANO:09d}".encode()
 
 
 def limits(standing: Standing) -> list[Header]:

@@ -29,7 +29,7 @@ async def ready(_request: Request) -> JSONResponse:
     checks = {"postgresql": _postgres, "valkey": _valkey}
     answers = await asyncio.gather(*(_answers(name, check) for name, check in checks.items()))
     found = {name: "ok" if fine else "down" for name, fine in zip(checks, answers, strict=True)}
-    found["models"] = "upstream" if settings().upstream_base_url else "sandbox"
+    found["models"] = "upstream" if settings().upstreams else "sandbox"
     fine = all(answers)
     body = {"status": "ready" if fine else "not ready", "checks": found}
     return JSONResponse(body, status_code=200 if fine else 503, headers=NO_STORE)

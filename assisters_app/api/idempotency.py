@@ -53,7 +53,7 @@ async def once(exchange: Exchange, handler: Callable[[Exchange], Awaitable[None]
 
 
 async def _replay(exchange: Exchange, kept: Kept) -> None:
-    headers = [REPLAYED, (b"original-request-id", kept.handle.encode()), (b"x-cost-usd", b"0.000000000")]
+    headers = [REPLAYED, (b"original-request-id", kept.handle.encode())]
     await exchange.reply(kept.status, kept.body, headers, kind=(b"content-type", kept.kind.encode()))
 
 

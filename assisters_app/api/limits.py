@@ -2,7 +2,7 @@
 
 import orjson
 
-from assisters_app.api.exchange import Exchange, limits
+from assisters_app.api.exchange import Exchange
 from assisters_app.gateway import admission
 
 
@@ -10,6 +10,7 @@ async def current(exchange: Exchange) -> None:
     """Send `limit`, `remaining` and `reset` (seconds until the oldest request is forgotten), and the same of tokens."""
     grant = await exchange.enter(None)
     standing, wait = await admission.standing(exchange.gate.scripts, grant)
+    exchange.standing = standing
     body = {
         "object": "rate_limit",
         "limit": standing.requests_limit,
@@ -17,4 +18,4 @@ async def current(exchange: Exchange) -> None:
         "reset": wait,
         "tokens": {"limit": standing.tokens_limit, "remaining": standing.tokens_left},
     }
-    await exchange.reply(200, orjson.dumps(body), limits(standing))
+    await exchange.reply(200, orjson.dumps(body))

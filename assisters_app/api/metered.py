@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from assisters_app.api.errors import Header
 from assisters_app.api.exchange import Exchange, watched, whether_gone
-from assisters_app.base.money import NANO
 from assisters_app.gateway.calls import Call
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.families import whole
@@ -43,12 +41,8 @@ async def whole_answer(exchange: Exchange, family: str, check: Check[Ask], *, us
 async def answer(exchange: Exchange, call: Call, work: Awaitable[Answer]) -> None:
     """Send what `work` answers, with its cost in dollars."""
     found: Answer = await watched(exchange, call, work)
-    await exchange.reply(200, found.body, [cost_header(found.cost_nano)])
-
-
-def cost_header(cost_nano: int) -> Header:
-    """Return what a call cost in US dollars, to the billionth."""
-    return b"x-cost-usd", f"{cost_nano // NANO}.{cost_nano % NANO:09d}".encode()
+    exchange.cost_nano = found.cost_nano
+    await exchange.reply(200, found.body)
 
 
 async def until_gone(exchange: Exchange, call: Call, work: Coroutine[Any, Any, None]) -> None:

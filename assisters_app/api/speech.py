@@ -1,7 +1,7 @@
 """POST /v1/audio/speech: sound, as it is made."""
 
-from assisters_app.api.exchange import Exchange
-from assisters_app.api.metered import asked, cost_header, until_gone
+from assisters_app.api.exchange import Exchange, cost_header
+from assisters_app.api.metered import asked, until_gone
 from assisters_app.gateway.calls import Usage
 from assisters_app.gateway.families import speech
 

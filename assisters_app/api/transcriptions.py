@@ -4,7 +4,6 @@ import asyncio
 from contextlib import aclosing
 
 from assisters_app.api.exchange import Exchange
-from assisters_app.api.metered import cost_header
 from assisters_app.gateway import upload
 from assisters_app.gateway.calls import Call
 from assisters_app.gateway.families import transcriptions
@@ -31,7 +30,8 @@ async def create(exchange: Exchange) -> None:
                 watch.cancel()
         finally:
             given.close()
-    await exchange.reply(200, found.body, [cost_header(found.cost_nano)], kind=(b"content-type", found.kind))
+    exchange.cost_nano = found.cost_nano
+    await exchange.reply(200, found.body, kind=(b"content-type", found.kind))
 
 
 async def _whether_gone(exchange: Exchange, call: Call, given: Upload) -> None:

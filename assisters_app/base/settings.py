@@ -4,13 +4,16 @@ import base64
 import functools
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
+
+_UPSTREAM_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -28,6 +31,18 @@ class OAuthClient:
     issuer: str
     client_id: str
     client_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPlace:
+    """A service that answers for models: an OpenAI-compatible …/v1, what opens it, and whether it counts as it speaks.
+
+    A model names one of them. What is named here and not there: a credential goes to the address it was set with only.
+    """
+
+    base_url: str
+    api_key: str | None = field(repr=False)
+    continuous_usage: bool  # its streams tell, when asked, on every chunk what was used so far (as vLLM's do)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,8 +66,7 @@ class Settings:
     supabase_publishable_key: str | None
     supabase_secret_key: str | None
     sentry_dsn: str | None
-    upstream_base_url: str | None  # an OpenAI-compatible …/v1; None means every model is answered by the sandbox
-    upstream_api_key: str | None
+    upstreams: Mapping[str, UpstreamPlace]  # by name, "" being the usual one; none: the sandbox answers every model
     oauth_clients: tuple[OAuthClient, ...]
     secret_scanning_keys_url: str | None  # where those who report leaked keys publish what they sign with
     canary_email: str | None  # a mailbox of ours; the canary signs up as name+<word>@domain
@@ -114,8 +128,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         supabase_publishable_key=supabase[1],
         supabase_secret_key=supabase[2],
         sentry_dsn=_optional_url(env, "SENTRY_DSN", ("http", "https")),
-        upstream_base_url=_optional_url(env, "UPSTREAM_BASE_URL", ("http", "https")),
-        upstream_api_key=_optional(env, "UPSTREAM_API_KEY"),
+        upstreams=_upstreams(env),
         oauth_clients=_oauth_clients(env),
         secret_scanning_keys_url=_optional_url(
             env, "SECRET_SCANNING_KEYS_URL", ("http", "https") if environment == "development" else ("https",)
@@ -177,6 +190,26 @@ def _oauth_clients(env: Mapping[str, str]) -> tuple[OAuthClient, ...]:
         where = issuer or _required_url(env, "OIDC_ISSUER", ("http", "https"))
         clients.append(OAuthClient(name, title, where, client_id, secret))
     return tuple(clients)
+
+
+def _upstreams(env: Mapping[str, str]) -> Mapping[str, UpstreamPlace]:
+    """Return the usual upstream, if there is one, and those in UPSTREAMS: UPSTREAM_<NAME>_BASE_URL and so on."""
+    named = [name.strip() for name in (_optional(env, "UPSTREAMS") or "").split(",") if name.strip()]
+    wrong = [name for name in named if not _UPSTREAM_NAME.fullmatch(name) or named.count(name) > 1]
+    if wrong:
+        raise SettingsError(f"UPSTREAMS holds {wrong[0]!r}; a name is given once: small letters, digits and _.")
+    found = {name: _upstream(env, f"UPSTREAM_{name.upper()}") for name in named}
+    if _optional(env, "UPSTREAM_BASE_URL"):
+        found[""] = _upstream(env, "UPSTREAM")
+    return found
+
+
+def _upstream(env: Mapping[str, str], prefix: str) -> UpstreamPlace:
+    continuous = _optional(env, f"{prefix}_CONTINUOUS_USAGE") or "0"
+    if continuous not in ("0", "1"):
+        raise SettingsError(f"{prefix}_CONTINUOUS_USAGE is {continuous!r}; it is 1 or 0.")
+    base = _required_url(env, f"{prefix}_BASE_URL", ("http", "https"))
+    return UpstreamPlace(base, _optional(env, f"{prefix}_API_KEY"), continuous == "1")
 
 
 def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:

@@ -34,6 +34,11 @@ class Usage:
         """Return input and output together."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def produced(self) -> "Usage":
+        """Return what is paid for of a call that was to produce something: nothing, when nothing was produced."""
+        return self if self.output_tokens or self.units else Usage()
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from assisters_app.base.db import Tx
+from assisters_app.base.settings import UpstreamPlace, settings
 from assisters_app.billing import rating
 from assisters_app.billing.rating import PriceVersion
 from assisters_app.gateway.tables import Model
@@ -67,7 +68,7 @@ FIRST_MODELS = (
 class Offer:
     """A model that can be called. `price` is None for one that has no price yet.
 
-    Tokens are 0 for a family that is not counted in tokens.
+    `upstream` is the name of who answers. Tokens are 0 for a family that is not counted in tokens.
     """
 
     id: str
@@ -79,6 +80,12 @@ class Offer:
     dimensions: int | None
     created_at: datetime
     price: PriceVersion | None
+    upstream: str = ""
+
+    @property
+    def place(self) -> UpstreamPlace | None:
+        """Return who answers for it, None when there is nobody of that name."""
+        return settings().upstreams.get(self.upstream)
 
     @property
     def unit(self) -> str:
@@ -112,6 +119,7 @@ async def offered(tx: Tx) -> dict[str, Offer]:
             row.dimensions,
             row.created_at,
             prices.get(row.id),
+            row.upstream,
         )
         for row in rows
     }

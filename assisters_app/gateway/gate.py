@@ -132,6 +132,8 @@ class Gate:
         free = in_sandbox(call)
         if not free and not offer.for_sale:
             raise Refused(f"The model `{offer.id}` cannot be called yet.", code="model_without_price", status=503)
+        if not free and offer.place is None:
+            raise Refused(f"The model `{offer.id}` cannot be called yet.", code="model_without_upstream", status=503)
         call.price = None if free else offer.price
         call.unit, call.bound = offer.unit, bound
         await self.keeper.admit(call, bound.counted, call.most())
@@ -147,11 +149,12 @@ class Gate:
         try:
             if in_sandbox(call):
                 return await sandbox.ANSWERS[path](body, offer)
+            assert offer.place is not None  # or it would not have been admitted
             if isinstance(body, Upload):
                 form = body.form(offer.upstream_model, UPLOADS_ARE_ASKED_FOR)
-                return await self._upstream.send(path, form.content, form.content_type, ahead=ahead)
+                return await self._upstream.send(offer.place, path, form.content, form.content_type, ahead=ahead)
             sent = orjson.dumps({**body, "model": offer.upstream_model})
-            return await self._upstream.send(path, sent, ahead=ahead)
+            return await self._upstream.send(offer.place, path, sent, ahead=ahead)
         finally:
             call.waited += time.perf_counter() - asked
 
@@ -166,7 +169,7 @@ class Gate:
             raise
         except (asyncio.CancelledError, GoneError) as end:
             outcome = "client_disconnected" if call.caller_gone or isinstance(end, GoneError) else "interrupted"
-            conclusion.ending = Ending(outcome, CLOSED_BY_CALLER, _produced(conclusion.so_far()), outcome)
+            conclusion.ending = Ending(outcome, CLOSED_BY_CALLER, conclusion.so_far().produced, outcome)
             raise
         except BaseException:
             conclusion.ending = Ending("failed", 500, error_code="internal_error")
@@ -186,12 +189,7 @@ class Gate:
 
 def in_sandbox(call: Call) -> bool:
     """Say whether a call is answered by the sandbox, and so is free."""
-    return call.grant.mode == "test" or settings().upstream_base_url is None
-
-
-def _produced(usage: Usage) -> Usage:
-    """Return what a caller who hung up pays for: nothing, when nothing had been produced."""
-    return usage if usage.output_tokens or usage.units else Usage()
+    return call.grant.mode == "test" or not settings().upstreams
 
 
 def _true(call: Call, ending: Ending) -> Ending:

@@ -7,9 +7,9 @@
     release(attempt)                                             nothing was done: it may be tried again
 
 `begin` raises Refused: 422 for another request under the same key, 409 while the first runs and when its answer is
-gone, 503 when Valkey does not answer. A process that dies leaves its attempt as it was: nobody knows what was charged,
-so nothing is done again under that key. What is kept opens only with the caller's own API secret, which is stored
-nowhere (docs/decisions/0008).
+gone (or opens with the secret before a rotation only), 503 when Valkey does not answer. A process that dies leaves its
+attempt as it was: nobody knows what was charged, so nothing is done again under that key. What is kept opens only with
+the caller's own API secret, which is stored nowhere (docs/decisions/0008).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ import orjson
 import redis
 
 from assisters_app.base.clock import now
-from assisters_app.base.crypto import key_of_both, seal_under, unseal_under
+from assisters_app.base.crypto import key_of_both, keyed_hash, seal_under, unseal_under
 from assisters_app.base.errors import Refused
 from assisters_app.base.valkey import valkey
 from assisters_app.gateway.admission import HOLD, PATIENCE, Unavailable
@@ -56,13 +56,18 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request under a key. `name` is where its answer is kept, `fingerprint` tells it from another request."""
+    """One request under a key. `name` is where its answer is kept, `fingerprint` tells it from another request.
+
+    Both secrets of a key that was rotated lead to the same name, so that nothing is done twice; `whose` tells them
+    apart, for what the one has had kept opens with that one only.
+    """
 
     organization_id: UUID
     name: str
     fingerprint: str
     handle: str
     seal_key: bytes
+    whose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +83,14 @@ class Kept:
 def attempt(grant: Grant, secret: str, key: str, request: bytes, handle: str) -> Attempt:
     """Return the attempt that `secret` makes at `request` (its address, kind and body) under `key`."""
     hash_key = key_of_both(secret, f"{PURPOSE}-hash")
-    hidden = hmac.new(hash_key, key.encode(), hashlib.sha256).hexdigest()
+    hidden = keyed_hash(f"{PURPOSE}-name", f"{grant.key_id}|{key}")
     return Attempt(
         organization_id=grant.organization_id,
         name=f"{TAG}:replay:{grant.organization_id}:{hidden}",
         fingerprint=hmac.new(hash_key, request, hashlib.sha256).hexdigest(),
         handle=handle,
         seal_key=key_of_both(secret, PURPOSE),
+        whose=hmac.new(hash_key, b"whose", hashlib.sha256).hexdigest()[:32],
     )
 
 
@@ -98,14 +104,15 @@ async def begin(attempt: Attempt) -> Kept | None:
         raise Unavailable from problem
     if found is None:
         return None
-    state, fingerprint, handle, began, sealed = found.split("|")
-    if not hmac.compare_digest(fingerprint, attempt.fingerprint):
+    state, fingerprint, handle, began, whose, sealed = found.split("|")
+    same_secret = hmac.compare_digest(whose, attempt.whose)
+    if same_secret and not hmac.compare_digest(fingerprint, attempt.fingerprint):
         raise Refused(
             "This Idempotency-Key was used for another request. Use a new key for a new request.",
             code="idempotency_key_reused",
             status=422,
         )
-    if state == "kept":
+    if state == "kept" and same_secret:
         return _opened(attempt, handle, sealed)
     if state == "running" and now().timestamp() - float(began) < HOLD.total_seconds():
         raise Refused(
@@ -154,7 +161,7 @@ async def _conclude(attempt: Attempt, line: str, size: int) -> None:
 
 
 def _line(state: str, attempt: Attempt, sealed: str = "") -> str:
-    return f"{state}|{attempt.fingerprint}|{attempt.handle}|{now().timestamp():.0f}|{sealed}"
+    return f"{state}|{attempt.fingerprint}|{attempt.handle}|{now().timestamp():.0f}|{attempt.whose}|{sealed}"
 
 
 def _sealed(attempt: Attempt, kept: Kept) -> str:

@@ -9,7 +9,7 @@ from assisters_app.base.marks import PRODUCT, Rows, plain
 
 
 class Model(SQLModel, table=True):
-    """A model name that callers use; `upstream_model` is its name upstream.
+    """A model name that callers use; `upstream_model` is its name at `upstream`, as the settings call that.
 
     `family` is chat, embeddings, moderations, rerank, transcriptions, speech or images.
     """
@@ -21,6 +21,7 @@ class Model(SQLModel, table=True):
     family: str = plain(max_length=16)
     title: str = plain(max_length=120)
     upstream_model: str = plain(max_length=120)
+    upstream: str = plain(default="", max_length=32, sa_column_kwargs={"server_default": ""})  # "" is the usual one
     context_tokens: int = plain(default=128_000)
     max_output_tokens: int = plain(default=4_096)
     dimensions: int | None = plain(default=None)

@@ -1,9 +1,9 @@
-"""The upstream: any OpenAI-compatible API, over pooled connections, its bytes handed on as they come.
+"""Upstreams: any OpenAI-compatible API, over pooled connections, its bytes handed on as they come.
 
-    Upstream.send(path, body, kind) -> Reply    raises Refused (502, 504) when it cannot be reached or is silent
+    Upstream.send(to, path, body, kind) -> Reply    raises Refused (502, 504) when it cannot be reached or is silent
     read(reply) -> bytes                        a whole answer, never larger than LARGEST_ANSWER
 
-The credential is ours and goes to the configured address only: no redirect is followed.
+A credential is ours and goes to the address that it was configured with only: no redirect is followed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
 from assisters_app.base.errors import Refused
-from assisters_app.base.settings import settings
+from assisters_app.base.settings import UpstreamPlace
 
 CONNECT = timedelta(seconds=5)  # until a connection must stand
 SILENCE = timedelta(seconds=120)  # how long an upstream may say nothing
@@ -39,7 +39,7 @@ class Reply:
 
 
 class Upstream:
-    """The pool of connections to the upstream of this process."""
+    """The pool of connections to the upstreams of this process."""
 
     def __init__(self) -> None:
         self._client: Client | None = None
@@ -51,14 +51,19 @@ class Upstream:
         self._client = None
 
     async def send(
-        self, path: str, body: bytes | AsyncIterator[bytes], kind: str = "application/json", *, ahead: int = 0
+        self,
+        to: UpstreamPlace,
+        path: str,
+        body: bytes | AsyncIterator[bytes],
+        kind: str = "application/json",
+        *,
+        ahead: int = 0,
     ) -> Reply:
-        """POST `body` to `path` below the upstream's base address and return its answer, whatever its status.
+        """POST `body` to `path` below an upstream's base address and return its answer, whatever its status.
 
         It returns when up to `ahead` bytes of the answer's body are here; with 0 as soon as its head is.
         """
-        base, key = settings().upstream_base_url, settings().upstream_api_key
-        asked = self._pool().post(f"{base}{path}").headers(_headers(kind, key))
+        asked = self._pool().post(f"{to.base_url}{path}").headers(_headers(kind, to.api_key))
         asked = asked.body_bytes(body) if isinstance(body, bytes) else asked.body_stream(body)
         request = asked.streamed_read_buffer_limit(ahead).build_streamed()
         try:

@@ -24,8 +24,12 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "X-Processing-Time-Ms": ("Milliseconds from the request's arrival to the head of the answer.", NUMBER),
     "X-Overhead-Ms": ("Of these, the milliseconds that were ours and not the model's.", {"type": "number"}),
     "X-Cost-USD": (
-        "What the call cost, in US dollars with nine decimals.",
+        "What the call cost, in US dollars with nine decimals. A stream tells at its end, in `usage.cost`.",
         {"type": "string", "pattern": r"^\d+\.\d{9}$"},
+    ),
+    "X-Sandbox": (
+        "`true` where the sandbox answered: no model was asked, and nothing is charged.",
+        {"type": "string", "const": "true"},
     ),
     "X-RateLimit-Limit-RPM": ("Requests per minute that are allowed.", NUMBER),
     "X-RateLimit-Remaining-RPM": ("Requests that may still come in this minute.", NUMBER),
@@ -43,6 +47,8 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "ETag": ("The version of the document.", {"type": "string"}),
 }
 ALWAYS = ("X-Request-ID",)
+TOLD = ("X-Processing-Time-Ms", "X-Overhead-Ms", "X-Cost-USD")
+AGAIN = (409, 429)  # statuses whose answers say whether and when to try again
 LIMITS = tuple(name for name in HEADERS if name.startswith("X-RateLimit-"))
 
 
@@ -107,11 +113,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 
 def _answered(operation: Operation, answer: Answer) -> dict[str, Any]:
-    names = [*ALWAYS, *(("X-Processing-Time-Ms",) if operation.path.startswith("/v1/") else ())]
-    if operation.metered:
-        names += ("X-Overhead-Ms", "X-Cost-USD")
-    if operation.limited:
-        names += LIMITS
+    names = [*_of_every_answer(operation), *(("X-Sandbox",) if operation.metered else ())]
     if operation.repeatable:
         names += ("Idempotent-Replayed", "Original-Request-ID")
     names += answer.headers
@@ -133,14 +135,17 @@ def _refusals(operation: Operation) -> dict[int, list[str]]:
 
 
 def _refused(operation: Operation, status: int, meanings: list[str]) -> dict[str, Any]:
-    names = list(ALWAYS)
-    if status in (409, 429):
-        names += ("Retry-After", "X-Should-Retry", *(LIMITS if operation.limited else ()))
+    names = [*_of_every_answer(operation), *(("Retry-After", "X-Should-Retry") if status in AGAIN else ())]
     return {
         "description": "\n".join(meanings),
         "headers": _headers(names),
         "content": {"application/json": {"schema": ref("Error")}},
     }
+
+
+def _of_every_answer(operation: Operation) -> tuple[str, ...]:
+    told = TOLD if operation.path.startswith("/v1/") else ()
+    return (*ALWAYS, *told, *(LIMITS if operation.limited else ()))
 
 
 def _headers(names: Iterable[str]) -> dict[str, Any]:
@@ -149,4 +154,8 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 
 def _header(name: str) -> dict[str, Any]:
     text, schema = HEADERS[name]
-    return {"description": text, "required": name in (*ALWAYS, "X-Processing-Time-Ms"), "schema": schema}
+    return {
+        "description": text,
+        "required": name in (*ALWAYS, "X-Processing-Time-Ms", "X-Overhead-Ms"),
+        "schema": schema,
+    }

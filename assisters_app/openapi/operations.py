@@ -95,13 +95,17 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     public: bool = False
     metered: bool = False
-    limited: bool = False  # its answers say what is left of the limits
     needs: Scope | None = None  # the scope that a key must have; metered operations need `chat`
 
     @property
     def scope(self) -> Scope | None:
         """Return the scope that a key must have for it, None where any key, or none, will do."""
         return "chat" if self.metered else self.needs
+
+    @property
+    def limited(self) -> bool:
+        """Say whether its answers tell what is left of the limits: to whoever has a key, every one does."""
+        return not self.public
 
     @property
     def repeatable(self) -> bool:
@@ -130,7 +134,6 @@ OPERATIONS = (
         tried={"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Say hello."}]},
         sdk="chat.completions.create",
         metered=True,
-        limited=True,
     ),
     Operation(
         "POST",
@@ -150,7 +153,6 @@ OPERATIONS = (
         tried={"model": "assisters-chat-v1", "input": "Say hello."},
         sdk="responses.create",
         metered=True,
-        limited=True,
     ),
     Operation(
         "POST",
@@ -165,7 +167,6 @@ OPERATIONS = (
         tried={"model": "assisters-embed-v1", "input": ["A text.", "Another text."]},
         sdk="embeddings.create",
         metered=True,
-        limited=True,
     ),
     *(
         Operation(
@@ -181,7 +182,6 @@ OPERATIONS = (
             tried={"model": "assisters-moderation-v1", "input": "A text."},
             sdk=sdk,
             metered=True,
-            limited=True,
         )
         for path, name, title, text, sdk in (
             (
@@ -217,7 +217,6 @@ OPERATIONS = (
             "documents": ["A cat sat on the mat.", "Oslo is the capital of Norway."],
         },
         metered=True,
-        limited=True,
     ),
     Operation(
         "POST",
@@ -233,7 +232,6 @@ OPERATIONS = (
         tried={"model": "assisters-tts-v1", "voice": "alloy", "input": "Hello.", "response_format": "wav"},
         sdk="audio.speech.create",
         metered=True,
-        limited=True,
     ),
     Operation(
         "POST",
@@ -254,7 +252,6 @@ OPERATIONS = (
         tried={"model": "assisters-whisper-v1", "file": "speech.wav"},
         sdk="audio.transcriptions.create",
         metered=True,
-        limited=True,
     ),
     Operation(
         "POST",
@@ -269,7 +266,6 @@ OPERATIONS = (
         tried={"model": "assisters-image-v1", "prompt": "A house by the sea.", "response_format": "b64_json"},
         sdk="images.generate",
         metered=True,
-        limited=True,
     ),
     Operation(
         "GET",
@@ -305,7 +301,6 @@ OPERATIONS = (
         "Requests and tokens that may still come in this minute. Asking counts as nothing.",
         (Answer("The limits, and what is left of them.", {JSON: ref("RateLimit")}),),
         KEY,
-        limited=True,
     ),
     Operation(
         "GET",

@@ -76,6 +76,7 @@ _ALL = (
     Problem("upstream_error", 502, "The model did not answer. Nothing was charged.", "later"),
     Problem("service_unavailable", 503, "Something that the call needs is down. Nothing was charged.", "later"),
     Problem("model_without_price", 503, "The model is listed but cannot be called yet.", "later"),
+    Problem("model_without_upstream", 503, "The model is listed, and nobody here answers for it yet.", "later"),
     Problem("upstream_overloaded", 503, "The model has no capacity left right now. Nothing was charged.", "later"),
     Problem("payments_off", 503, "No payment provider is set up here.", "no"),
     Problem("payments_unreachable", 503, "The payment provider does not answer. Nothing was charged.", "later"),
@@ -115,6 +116,7 @@ METERED = (
     "sandbox_error",
     "upstream_error",
     "model_without_price",
+    "model_without_upstream",
     "upstream_overloaded",
     "upstream_timeout",
 )

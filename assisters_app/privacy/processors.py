@@ -15,7 +15,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from assisters_app.base.settings import settings
+from assisters_app.base.settings import UpstreamPlace, settings
 from assisters_app.privacy.inventory import marked_columns
 
 TRANSFERS = "Standard Contractual Clauses (EU) 2021/914; EU-US Data Privacy Framework where certified"
@@ -172,13 +172,21 @@ def services() -> tuple[Service, ...]:
         ("REDIS_URL", "3.4", "upstash", s.redis_url),
         ("SENTRY_DSN", "3.5", "sentry", s.sentry_dsn),
         ("SMTP_URL", "3.0", None, s.smtp_url),
-        ("UPSTREAM_BASE_URL", "3.0", None, s.upstream_base_url),
+        *((setting, "3.0", None, place.base_url) for setting, place in upstreams().items()),
     )
     return tuple(
         Service(setting, sentence, processor, host)
         for setting, sentence, processor, address in named
         if address and (host := urlsplit(address).hostname)
     )
+
+
+def upstreams() -> dict[str, UpstreamPlace]:
+    """Return the services that answer for models, by the setting that says where they are."""
+    return {
+        f"UPSTREAM_{name.upper()}_BASE_URL" if name else "UPSTREAM_BASE_URL": place
+        for name, place in settings().upstreams.items()
+    }
 
 
 def misplaced() -> tuple[Service, ...]:

@@ -65,7 +65,7 @@ class PlaygroundState(AppState):
             live = [PlayKey.of(key) for key in await keys.live(tx, me) if "chat" in key.terms.scopes]
             self.keys = sorted(live, key=lambda key: key.mode != "test")  # what costs nothing comes first
             offers = (await catalog.offered(tx)).values()
-            self.sandbox = settings().upstream_base_url is None
+            self.sandbox = not settings().upstreams
             self.models = [PlayModel.of(offer) for offer in offers if offer.family == "chat"]
 
 

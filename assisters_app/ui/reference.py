@@ -90,7 +90,12 @@ def _before() -> rx.Component:
                 "Send your key with each request, in the header `Authorization: Bearer ask_…`. A key has scopes: `chat` calls "
                 "models, `read` reads usage and the wallet, `write` tops the wallet up. Test keys always reach the sandbox, "
                 "cost nothing, and know magic words: `sandbox:error`, `sandbox:rate-limit`, `sandbox:slow`, `sandbox:tool`, "
-                "`sandbox:long`."
+                "`sandbox:long`, `sandbox:cut`, `sandbox:flagged`. What the sandbox answers carries `X-Sandbox: true`."
+            ),
+            _text(
+                "Every answer says what it cost (`X-Cost-USD`; a stream at its end, in `usage.cost`), how long of it was ours "
+                "(`X-Overhead-Ms`), what is left of your limits (`X-RateLimit-…`), and its id (`X-Request-ID`), which the request "
+                "log shows. An answer in which nothing was said costs nothing."
             ),
             _text(
                 "OpenAI's clients for Python and Node work as they are. Parameters that are not listed here are handed to the "
@@ -115,7 +120,8 @@ def _repeats() -> rx.Component:
                 "What failed or was refused was free, and may be tried again under its key. Another request under the same "
                 "key is refused (422), and so is a second one while the first runs (409: OpenAI's clients try again by "
                 "themselves). What is kept for a repeat opens only with your API key, which we do not store; it is gone "
-                "after 24 hours. A key of the other secret after a rotation is another key."
+                "after 24 hours. After a rotation "
+                "the new secret is told that the request was done, and under which id."
             ),
             class_name="space-y-3 max-w-prose",
         ),

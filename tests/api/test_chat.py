@@ -2,12 +2,19 @@
 
 import asyncio
 from decimal import Decimal
+from functools import partial
 
 import openai
 import pytest
+import upstream as double
 
 from assisters_app.api import exchange
+from assisters_app.base import settings
+from assisters_app.base.db import transaction
+from assisters_app.base.valkey import announce
 from assisters_app.gateway import tokens
+from assisters_app.gateway.known import STALENESS
+from assisters_app.gateway.tables import Model
 
 HELLO = [{"role": "user", "content": "Hello"}]
 ASK = {"model": "assisters-chat-v1", "messages": HELLO}
@@ -267,6 +274,80 @@ async def test_a_caller_who_hangs_up_pays_for_what_was_produced(upstream, live, 
     event = await first(records)
     assert (event.outcome, event.input_tokens, event.output_tokens) == ("client_disconnected", 11, 2)
     assert (event.estimated, event.cost_nano) == (False, 11 * 100 + 2 * 400)
+
+
+@pytest.fixture
+def counting(upstream, monkeypatch):
+    """Have the upstream count as it speaks for who asks, as the settings say that it can."""
+    upstream.can_count = True
+    monkeypatch.setenv("UPSTREAM_CONTINUOUS_USAGE", "1")
+    settings.settings.cache_clear()
+
+
+async def test_an_upstream_that_can_is_asked_to_count_as_it_speaks(counting, upstream, live, records):
+    await hang_up_after(upstream, live, 2)
+    event = await first(records)
+    assert (event.outcome, event.estimated, event.cost_nano) == ("client_disconnected", False, 11 * 100 + 2 * 400)
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"include_usage": True}, {"include_usage": True, "continuous_usage_stats": True}]
+)
+async def test_of_what_an_upstream_counts_a_caller_sees_what_they_asked_for(counting, upstream, live, records, asked):
+    options = {"stream_options": asked} if asked else {}
+    chunks, _ = await heard(await live.chat.completions.create(**ASK, stream=True, **options))
+    assert upstream.asked[0]["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+    told = [one.usage is not None for one in chunks]
+    assert told == [len(asked) == 2] * 5 + [False] + [True] * bool(asked)
+    [event] = await records()
+    assert (event.output_tokens, event.estimated) == (5, False)
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 11, "completion_tokens": 0}, None])
+async def test_an_answer_in_which_nothing_is_said_costs_nothing(upstream, live, records, usage):
+    upstream.words, upstream.usage = (), usage
+    assert (await live.chat.completions.create(**ASK)).choices[0].message.content == ""
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks, _ = await heard(await live.chat.completions.create(**ASK, **options))
+    assert chunks[-1].usage.cost == 0
+    assert [(one.outcome, one.cost_nano) for one in await records()] == [("completed", 0)] * 2
+
+
+async def test_who_says_something_and_tells_of_no_output_is_not_believed(upstream, live, records):
+    upstream.usage = {"prompt_tokens": 11, "completion_tokens": 0}
+    await live.chat.completions.create(**ASK)
+    await heard(await live.chat.completions.create(**ASK, stream=True))
+    said = tokens.count("Hello from the upstream.")
+    assert [(one.input_tokens, one.output_tokens, one.estimated) for one in await records()] == [(11, said, True)] * 2
+
+
+async def test_a_model_is_answered_by_the_upstream_that_it_names_and_no_other_sees_its_credential(
+    upstream, live, monkeypatch
+):
+    async with double.running() as second:
+        monkeypatch.setenv("UPSTREAMS", "second")
+        monkeypatch.setenv("UPSTREAM_SECOND_BASE_URL", second.url)
+        monkeypatch.setenv("UPSTREAM_SECOND_API_KEY", "of the second")
+        settings.settings.cache_clear()
+        await answered_by("second")
+        async with asyncio.timeout(STALENESS.total_seconds()):
+            while not second.asked:
+                await live.chat.completions.create(**ASK)
+        await live.chat.completions.create(**{**ASK, "model": "assisters-vision-v1"})
+        assert set(second.credentials) == {"Bearer of the second"}
+        assert set(upstream.credentials) == {"Bearer upstream-credential"}
+        assert upstream.asked[-1]["model"] == "assisters-vision-v1"
+        await answered_by("a third")
+        with pytest.raises(openai.InternalServerError) as refused:  # noqa: PT012 (until it is known here)
+            while True:
+                await live.chat.completions.create(**ASK)
+        assert (refused.value.status_code, refused.value.code) == (503, "model_without_upstream")
+
+
+async def answered_by(name):
+    async with transaction() as tx:
+        (await tx.get_one(Model, "assisters-chat-v1")).upstream = name
+        tx.afterwards(partial(announce, "model", "assisters-chat-v1"))
 
 
 async def test_what_a_caller_who_hangs_up_got_is_counted_by_us_when_the_upstream_did_not(upstream, live, records):

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import openai
+import orjson
 import pytest
 from customers import key_of
 from sqlalchemy import text
@@ -82,7 +83,7 @@ async def test_an_error_dressed_as_an_answer_is_free(upstream, live, records):
 
 
 def chunk(delta, **more):
-    return chat.orjson.dumps({"choices": [{"index": 0, "delta": delta}], **more})
+    return orjson.dumps({"choices": [{"index": 0, "delta": delta}], **more})
 
 
 def follow(*payloads):

@@ -20,6 +20,12 @@ async def test_the_sandbox_gives_the_same_unit_vector_in_both_encodings(test_mod
     assert abs(sum(a * b for a, b in zip(vector, other.data[0].embedding, strict=True))) < 0.2
 
 
+async def test_what_the_sandbox_gives_says_so_though_a_vector_cannot(test_mode, live):
+    for client in (test_mode, live):  # without an upstream, live keys reach it too
+        raw = await client.embeddings.with_raw_response.create(**ASK)
+        assert raw.headers["x-sandbox"] == "true"
+
+
 async def test_many_texts_tokens_and_shorter_vectors(test_mode):
     many = await test_mode.embeddings.create(**{**ASK, "input": ["a", "b", "c"]}, dimensions=8)
     assert [(one.index, len(one.embedding)) for one in many.data] == [(0, 8), (1, 8), (2, 8)]

@@ -111,6 +111,22 @@ async def test_a_key_belongs_to_the_secret_that_sent_it(upstream, send, ada):
     assert (await send(secret="ask_wrong")).status_code == 401
 
 
+async def test_who_repeats_with_the_new_secret_of_a_rotated_key_is_not_charged_again(upstream, send, ada, records):
+    async with transaction() as tx:
+        issued = await keys.issue(tx, ada, keys.NewKey(name="to be rotated"))
+    old = issued.secret.reveal()
+    first = await send(secret=old)
+    async with transaction() as tx:
+        new = (await keys.rotate(tx, ada, issued.key.handle)).secret.reveal()
+    again = await send(secret=new)
+    assert (again.status_code, code(again)) == (409, "idempotency_answer_lost")
+    assert first.headers["x-request-id"] in again.json()["error"]["message"]
+    assert (await send(secret=old)).content == first.content
+    assert (await send({**ASK, "seed": 1}, secret=new)).status_code == 409
+    assert await costs(records) == [("completed", 3_100)]
+    assert (await send(secret=new, under="another")).status_code == 200
+
+
 async def test_while_the_first_runs_a_second_waits_and_then_gets_its_answer(upstream, send, key, client_for, records):
     upstream.gate = asyncio.Event()
     first = asyncio.ensure_future(send())

@@ -243,6 +243,13 @@ async def test_the_official_client_tries_again_when_that_helps(test_mode, record
 
 async def test_every_answer_to_a_known_key_says_what_it_cost_what_is_left_and_what_we_added(web, key):
     told = {"x-request-id", "x-processing-time-ms", "x-overhead-ms", "x-cost-usd", "x-ratelimit-remaining-rpm"}
+    read = [await web.get(path, headers=bearer(key)) for path in ("/v1/models", "/v1/models/no", "/v1/usage")]
+    read.append(await web.get("/v1/wallet/balance", headers=bearer(key)))
+    for answer in read:
+        assert told <= answer.headers.keys()
+        assert (answer.headers["x-cost-usd"], answer.headers["x-ratelimit-remaining-rpm"]) == ("0.000000000", "10")
+    stranger = await web.get("/v1/models")
+    assert (stranger.status_code, told - stranger.headers.keys()) == (401, {"x-ratelimit-remaining-rpm"})
     answers = [
         await web.post(CHAT, headers=bearer(key), json=asked)
         for asked in (ASK, {**ASK, "model": "nope"}, {"model": ASK["model"]}, {**ASK, "max_tokens": 0})

@@ -145,6 +145,16 @@ async def test_an_upstream_without_usage_is_counted_by_us_and_said_so(upstream, 
     assert event.output_tokens == last.usage.output_tokens >= tokens.count("Hello from the upstream.")
 
 
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 11, "completion_tokens": 0}, None])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_in_which_nothing_is_said_costs_nothing(upstream, live, records, usage, stream):
+    upstream.words, upstream.usage = (), usage
+    answer = await live.responses.create(**ASK, stream=stream)
+    last = (await heard(answer))[-1].response if stream else answer
+    assert last.usage.cost == 0
+    assert [(one.outcome, one.cost_nano) for one in await records()] == [("completed", 0)]
+
+
 async def test_an_upstream_without_this_address_says_so(upstream, live, records):
     upstream.status, upstream.error = 404, {"error": {"message": "Not Found", "code": "not_found"}}
     for stream in (False, True):

@@ -25,6 +25,22 @@ def test_a_complete_production_starts_with_every_optional_service_off():
     assert found.oauth_clients == ()
 
 
+def test_each_upstream_has_its_own_address_and_credential():
+    named = {"UPSTREAM_BASE_URL": "https://a.example/v1", "UPSTREAM_API_KEY": "of-a", "UPSTREAMS": "vllm, other"}
+    named |= {"UPSTREAM_VLLM_BASE_URL": "http://10.0.0.7/v1/", "UPSTREAM_VLLM_CONTINUOUS_USAGE": "1"}
+    named |= {"UPSTREAM_OTHER_BASE_URL": "https://b.example/v1", "UPSTREAM_OTHER_API_KEY": "of-b"}
+    found = read_settings({**PRODUCTION, **named}).upstreams
+    assert {name: (one.base_url, one.api_key, one.continuous_usage) for name, one in found.items()} == {
+        "": ("https://a.example/v1", "of-a", False),
+        "vllm": ("http://10.0.0.7/v1", None, True),
+        "other": ("https://b.example/v1", "of-b", False),
+    }
+    assert "of-a" not in repr(found)
+    assert read_settings(PRODUCTION).upstreams == {}
+    with pytest.raises(SettingsError, match="UPSTREAM_VLLM_BASE_URL is missing"):
+        read_settings({**PRODUCTION, "UPSTREAMS": "vllm"})
+
+
 @pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "ASSISTERS_PEPPER"])
 def test_production_does_not_start_without_what_it_stands_on(missing):
     with pytest.raises(SettingsError, match=f"{missing} is missing"):
@@ -54,6 +70,9 @@ def test_a_setting_that_is_set_but_empty_stops_the_start(name):
         ("STRIPE_API_KEY", "sk_live_without_its_webhook_secret"),
         ("SUPABASE_URL", "https://project.supabase.example"),
         ("GITHUB_CLIENT_ID", "without its secret"),
+        ("UPSTREAMS", "vLLM"),
+        ("UPSTREAMS", "one,one"),
+        ("UPSTREAM_BASE_URL", "ftp://models.example"),
     ],
 )
 def test_a_malformed_setting_stops_the_start_with_a_sentence(name, value):

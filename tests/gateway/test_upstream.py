@@ -14,6 +14,10 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n"
 END = b"0\r\n\r\n"
 
 
+def usual():
+    return settings.settings().upstreams[""]
+
+
 class Wire:
     """What a server on loopback saw: connections made, requests on them, connections that ended."""
 
@@ -57,8 +61,8 @@ async def test_answers_whole_and_streamed_share_one_connection(house, monkeypatc
     whole = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole"
     async with answering(monkeypatch, {"/whole": whole, "/stream": CHUNKED}) as (ours, wire):
         for _ in range(3):
-            assert await read(await ours.send("/whole", b"{}")) == b"whole"
-            reply = await ours.send("/stream", b"{}")
+            assert await read(await ours.send(usual(), "/whole", b"{}")) == b"whole"
+            reply = await ours.send(usual(), "/stream", b"{}")
             assert await anext(reply.content) == b"first"
             reply.close()  # as at [DONE], which comes just before the end
             wire.writer.write(END)
@@ -69,11 +73,11 @@ async def test_answers_whole_and_streamed_share_one_connection(house, monkeypatc
 
 async def test_an_upstream_hears_at_once_that_its_answer_is_not_wanted_further(house, monkeypatch):
     async with answering(monkeypatch, {"/stream": CHUNKED}) as (ours, wire):
-        reply = await ours.send("/stream", b"{}")
+        reply = await ours.send(usual(), "/stream", b"{}")
         assert await anext(reply.content) == b"first"
         reply.close()
         await asyncio.wait_for(wire.ended.wait(), 5)
-        reading = asyncio.ensure_future(read(await ours.send("/stream", b"{}")))
+        reading = asyncio.ensure_future(read(await ours.send(usual(), "/stream", b"{}")))
         wire.ended.clear()
         await asyncio.sleep(0)
         reading.cancel()
@@ -84,7 +88,7 @@ async def test_a_credential_follows_no_redirect_and_passes_no_proxy(house, monke
     elsewhere = b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /v1/whole\r\ncontent-length: 0\r\n\r\n"
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with answering(monkeypatch, {"/moved": elsewhere}) as (ours, wire):
-        assert (await ours.send("/moved", b"{}")).status == 307
+        assert (await ours.send(usual(), "/moved", b"{}")).status == 307
         assert len(wire.heard) == 1
 
 
@@ -93,5 +97,5 @@ async def test_a_silent_upstream_and_a_broken_one_are_told_apart(house, monkeypa
     monkeypatch.setattr(upstream, "SILENCE", upstream.SILENCE / 1_000)
     async with answering(monkeypatch, {"/it": answer}) as (ours, _):
         with pytest.raises(Refused) as refused:
-            await read(await ours.send("/it", b"{}"))
+            await read(await ours.send(usual(), "/it", b"{}"))
         assert refused.value.code == code

@@ -60,6 +60,16 @@ def _count(value: Any) -> int:  # noqa: ANN401 (as above)
     return value if type(value) is int and value > 0 else 0
 
 
+def spoken(message: dict[str, Any]) -> list[str]:
+    """Return the texts that a chat message, or a piece of one, says: what a model has produced of it."""
+    said = [message.get(name) for name in ("content", "refusal", "reasoning_content", "reasoning")]
+    texts = [one if isinstance(one, str) else orjson.dumps(one).decode() for one in said if one]
+    called = [tool.get("function") or tool.get("custom") for tool in message.get("tool_calls") or ()]
+    for function in filter(None, (*called, message.get("function_call"))):
+        texts += [function[part] for part in ("name", "arguments", "input") if function.get(part)]
+    return texts
+
+
 async def whole(reply: Reply, model: str) -> dict[str, Any]:
     """Return the JSON of a successful answer, its model named as the caller named it; raise Refused for another."""
     content = await read(reply)
@@ -115,6 +125,7 @@ class Tally:
     call: Call
     input_tokens: int  # as we counted them, should the upstream not tell
     shows_usage: bool  # whether the caller asked for the usage chunk
+    shows_each: bool = False  # whether for the usage so far on every chunk
     usage: Usage | None = None
     told_at: int = 0  # how much had been said when the usage was told
     said: list[str] = field(default_factory=list)
@@ -135,11 +146,10 @@ class Tally:
 
     def so_far(self) -> Usage:
         """Return what was used until now: the last cumulative count, an estimate where the text has gone beyond it."""
-        if self.usage is not None and self.told_at == len(self.said):
+        if self.usage is not None and self.usage.output_tokens and self.told_at == len(self.said):
             return self.usage
-        text = "".join(self.said)
         given = self.usage or Usage(self.input_tokens)
-        return replace(given, output_tokens=tokens.count(text), estimated=True) if text else Usage()
+        return replace(given, output_tokens=tokens.count("".join(self.said)), estimated=True).produced
 
     def last_event(self, cost_nano: int) -> bytes:
         """Return what ends a stream once it is settled: its usage with its cost, if the caller asked, and the end."""
@@ -162,12 +172,7 @@ class Tally:
 
     def _collect(self, delta: dict[str, Any]) -> None:
         before = len(self.said)
-        for name in ("content", "refusal", "reasoning_content", "reasoning"):
-            if isinstance(delta.get(name), str) and delta[name]:
-                self.said.append(delta[name])
-        called = [tool.get("function") for tool in delta.get("tool_calls") or ()]
-        for function in filter(None, (*called, delta.get("function_call"))):
-            self.said += [function[part] for part in ("name", "arguments") if function.get(part)]
+        self.said += spoken(delta)
         if self.call.first_token is None and len(self.said) > before:
             self.call.first_token = self.call.elapsed()
 
@@ -179,6 +184,8 @@ class Tally:
             return None
         if self.shows_usage:
             self.closing = self.closing or {**chunk, "choices": [], "usage": None}  # should the upstream send none
+            if chunk.get("usage") and not self.shows_each:
+                chunk["usage"], as_it_came = None, False
         elif "usage" in chunk:
             del chunk["usage"]
             as_it_came = False

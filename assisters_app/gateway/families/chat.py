@@ -6,10 +6,8 @@ stream(gate, call, offer, chat, send)                 raises Refused only before
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import orjson
 
 from assisters_app.gateway import checks, tokens
 from assisters_app.gateway.calls import Bound, Call, Ending, Usage
@@ -33,6 +31,7 @@ class Chat:
     body: dict[str, Any]
     stream: bool
     shows_usage: bool  # whether a stream ends with its usage, as the caller asked
+    shows_each: bool  # whether every chunk tells the usage so far, where the upstream does
     input_tokens: int
     bound: Bound
 
@@ -59,13 +58,15 @@ def request(body: dict[str, Any], offer: Offer) -> Chat:
     limit = min(checks.number(body, limit_name) or offer.max_output_tokens, offer.max_output_tokens)
     sent = {name: value for name, value in body.items() if name not in LIMITS} | {limit_name: limit}
     if stream:
-        sent["stream_options"] = {**(options or {}), "include_usage": True}
+        counts = {"continuous_usage_stats": True} if offer.place and offer.place.continuous_usage else {}
+        sent["stream_options"] = {**(options or {}), "include_usage": True, **counts}
     shows_usage = bool(options and options.get("include_usage"))
+    shows_each = bool(options and options.get("continuous_usage_stats"))
     bound_by_bytes, counted = checks.weight(sent), tokens.of_chat(body)
     expected = checks.with_margin(counted + tokens.of_the_rest(body, KNOWN))
     most_input = offer.context_tokens if tokens.has_media(body) else min(bound_by_bytes, offer.context_tokens)
     bound = Bound(expected + limit * choices, most_input, limit * choices)
-    return Chat(sent, stream, shows_usage, counted, bound)
+    return Chat(sent, stream, shows_usage, shows_each, counted, bound)
 
 
 async def complete(gate: Gate, call: Call, offer: Offer, chat: Chat) -> Answer:
@@ -76,7 +77,7 @@ async def complete(gate: Gate, call: Call, offer: Offer, chat: Chat) -> Answer:
         started = time.perf_counter()
         answer = await answers.whole(reply, call.model)
         call.waited += time.perf_counter() - started
-        usage = answers.usage_of(answer.get("usage")) or _estimate(chat, answer)
+        usage = _used(chat, answer)
         conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
     return Answer(answers.with_cost(answer, usage, conclusion.cost), conclusion.cost)
 
@@ -86,17 +87,20 @@ async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -
 
     A stream that fails on the way ends with an event that holds an error, as OpenAI's clients expect, and is free.
     """
-    tally = Tally(call, chat.input_tokens, chat.shows_usage)
+    tally = Tally(call, chat.input_tokens, chat.shows_usage, chat.shows_each)
     await gate.admit(call, offer, chat.bound)
     await streams.follow(gate, call, tally, lambda: gate.ask(call, offer, PATH, chat.body), send)
 
 
-def _estimate(chat: Chat, answer: dict[str, Any]) -> Usage:
-    """Return what an answer without usage must have used, counted by us."""
-    said = "".join(
-        orjson.dumps(choice["message"]).decode() for choice in answer.get("choices") or () if choice.get("message")
-    )
-    return Usage(chat.input_tokens, 0, tokens.count(said), estimated=True) if said else Usage()
+def _used(chat: Chat, answer: dict[str, Any]) -> Usage:
+    """Return what an answer has used: as the upstream told, or counted by us where it told of no output."""
+    told = answers.usage_of(answer.get("usage"))
+    if told is not None and told.output_tokens:
+        return told
+    messages = [choice.get("message") or {} for choice in answer.get("choices") or ()]
+    said = "".join(piece for message in messages for piece in answers.spoken(message))
+    given = told or Usage(chat.input_tokens)
+    return replace(given, output_tokens=tokens.count(said), estimated=True).produced
 
 
 def _check_messages(messages: Any) -> None:  # noqa: ANN401 (any JSON)

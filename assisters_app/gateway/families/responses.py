@@ -10,7 +10,7 @@ sends the whole conversation. Tools that an upstream would run itself, and charg
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -31,6 +31,7 @@ PATH = "/responses"
 OWN_TOOLS = ("function", "custom")  # those that the caller runs
 KEPT = ("previous_response_id", "conversation", "prompt")  # what leads to something that would have been kept
 KNOWN = frozenset({"model", "input", "instructions", "tools", "text", "max_output_tokens"})
+SPOKEN = ("text", "refusal", "name", "arguments", "input")  # where the items of an answer hold what was produced
 LAST = ("response.completed", "response.incomplete")
 FAILED = ("response.failed", "error")
 
@@ -74,7 +75,7 @@ async def complete(gate: Gate, call: Call, offer: Offer, response: Response) -> 
         started = time.perf_counter()
         answer = await answers.whole(reply, call.model)
         call.waited += time.perf_counter() - started
-        usage = usage_of(answer.get("usage")) or _estimate(response, answer)
+        usage = _used(response, answer)
         conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
     return Answer(orjson.dumps(_with_cost(answer, usage, conclusion.cost)), conclusion.cost)
 
@@ -120,10 +121,10 @@ class Following:
 
     def so_far(self) -> Usage:
         """Return what was used until now: as the upstream told, or an estimate."""
-        if self.usage is not None:
+        if self.usage is not None and self.usage.output_tokens:
             return self.usage
-        text = "".join(self.said)
-        return Usage(self.input_tokens, 0, tokens.count(text), estimated=True) if text else Usage()
+        given = self.usage or Usage(self.input_tokens)
+        return replace(given, output_tokens=tokens.count("".join(self.said)), estimated=True).produced
 
     def last_event(self, cost_nano: int) -> bytes:
         """Return the event that ends the stream once it is settled: the whole response with its cost."""
@@ -161,11 +162,23 @@ def usage_of(told: Any) -> Usage | None:  # noqa: ANN401 (whatever an upstream s
     return answers.usage_of(as_in_chat)
 
 
-def _estimate(response: Response, answer: Mapping[str, Any]) -> Usage:
-    """Return what an answer without usage must have used, counted by us."""
-    said = answer.get("output")
-    counted = tokens.count(orjson.dumps(said).decode()) if said else 0
-    return Usage(response.input_tokens, 0, counted, estimated=True) if counted else Usage()
+def _used(response: Response, answer: Mapping[str, Any]) -> Usage:
+    """Return what an answer has used: as the upstream told, or counted by us where it told of no output."""
+    told = usage_of(answer.get("usage"))
+    if told is not None and told.output_tokens:
+        return told
+    said = "".join(_spoken(answer.get("output")))
+    return replace(told or Usage(response.input_tokens), output_tokens=tokens.count(said), estimated=True).produced
+
+
+def _spoken(output: Any) -> list[str]:  # noqa: ANN401 (whatever an upstream sends)
+    """Return the texts in the items of an answer, however deep: what a model has produced of it."""
+    if isinstance(output, list):
+        return [text for one in output for text in _spoken(one)]
+    if not isinstance(output, dict):
+        return []
+    own = [output[name] for name in SPOKEN if isinstance(output.get(name), str)]
+    return own + [text for one in output.values() for text in _spoken(one)]
 
 
 def _with_cost(answer: dict[str, Any], usage: Usage, cost_nano: int) -> dict[str, Any]:

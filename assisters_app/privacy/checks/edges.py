@@ -11,7 +11,15 @@ from assisters_app.base.db import Tx
 from assisters_app.base.settings import settings
 from assisters_app.privacy import promises
 from assisters_app.privacy.policies import policy
-from assisters_app.privacy.processors import ADEQUATE, PROCESSORS, countries, misplaced, received_by, services
+from assisters_app.privacy.processors import (
+    ADEQUATE,
+    PROCESSORS,
+    countries,
+    misplaced,
+    received_by,
+    services,
+    upstreams,
+)
 from assisters_app.privacy.promises import Broken
 
 PATIENCE = 2.0  # seconds for one handshake with our own edge
@@ -88,7 +96,8 @@ async def connections_that_leave_are_encrypted(tx: Tx) -> str:
     if any(service.setting == "DATABASE_URL" for service in outside) and not await _encrypted(tx):
         raise Broken("The connection to the database is not encrypted.")
     s = settings()
-    plain = {"REDIS_URL": s.redis_url, "SMTP_URL": s.smtp_url, "UPSTREAM_BASE_URL": s.upstream_base_url or ""}
+    plain = {"REDIS_URL": s.redis_url, "SMTP_URL": s.smtp_url}
+    plain |= {setting: place.base_url for setting, place in upstreams().items()}
     plain |= {"SUPABASE_URL": s.supabase_url or "", "SENTRY_DSN": s.sentry_dsn or ""}
     plain |= {"STRIPE_API_BASE": s.stripe_api_base or ""}
     for service in outside:
