@@ -9,7 +9,8 @@ from typing import Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from sqlmodel import col, update
+from sqlalchemy import ColumnElement
+from sqlmodel import col, select, update
 
 from assisters_app.accounts.tables import MailToken
 from assisters_app.base.clock import now
@@ -19,19 +20,25 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.secrets import random_token
 from assisters_app.base.settings import settings
 
-Purpose = Literal["verify", "reset", "email-change", "email-release"]
+Purpose = Literal["verify", "reset", "email-change", "email-release", "access", "export", "deletion"]
 
 LASTING: dict[Purpose, timedelta] = {
     "verify": timedelta(days=2),
     "reset": timedelta(hours=1),
     "email-change": timedelta(days=1),
     "email-release": timedelta(days=1),
+    "access": timedelta(days=3),  # rights asked for by mail: see `privacy.rights.by_mail`
+    "export": timedelta(days=3),
+    "deletion": timedelta(days=3),
 }
 PAGES: dict[Purpose, str] = {
     "verify": "/verify",
     "reset": "/reset",
     "email-change": "/confirm-email",
     "email-release": "/confirm-email",
+    "access": "/rights",
+    "export": "/rights",
+    "deletion": "/rights",
 }
 
 
@@ -67,19 +74,19 @@ async def follow(tx: Tx, token: str, *purposes: Purpose) -> Followed:
     """Use a link up; raise Refused when it is unknown, over, used, or for something else."""
     used = await tx.exec(
         update(MailToken)
-        .where(
-            col(MailToken.fingerprint) == fingerprint(token),
-            col(MailToken.purpose).in_(purposes),
-            col(MailToken.used_at).is_(None),
-            col(MailToken.expires_at) > now(),
-        )
+        .where(*_usable(token, *purposes))
         .values(used_at=now())
         .returning(col(MailToken.account_id), col(MailToken.purpose), col(MailToken.new_email))
     )
-    found = used.first()
-    if found is None:
-        raise Refused("This link is no longer valid. Ask for a new one.", code="bad_link")
-    return Followed(*found)
+    return _found(used.first())
+
+
+async def look(tx: Tx, token: str, *purposes: str) -> Followed:
+    """Return what a link stands for and leave it as it is; raise Refused as `follow` does."""
+    found = await tx.exec(
+        select(MailToken.account_id, MailToken.purpose, MailToken.new_email).where(*_usable(token, *purposes))
+    )
+    return _found(found.first())
 
 
 async def void(tx: Tx, account_id: UUID, *purposes: Purpose) -> None:
@@ -93,3 +100,18 @@ async def void(tx: Tx, account_id: UUID, *purposes: Purpose) -> None:
         )
         .values(used_at=now())
     )
+
+
+def _usable(token: str, *purposes: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(MailToken.fingerprint) == fingerprint(token),
+        col(MailToken.purpose).in_(purposes),
+        col(MailToken.used_at).is_(None),
+        col(MailToken.expires_at) > now(),
+    )
+
+
+def _found(row: tuple[UUID, str, str | None] | None) -> Followed:
+    if row is None:
+        raise Refused("This link is no longer valid. Ask for a new one.", code="bad_link")
+    return Followed(*row)

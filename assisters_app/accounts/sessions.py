@@ -114,6 +114,18 @@ def forget(mark: str) -> None:
     _known.pop(mark, None)
 
 
+async def as_if_signed_in(tx: Tx, account_id: UUID) -> Person:
+    """Return the owner of an account as they would be once signed in: for what they prove in another way.
+
+    Raises NotFound. The session has a number that no browser has.
+    """
+    owned = select(Account, Organization).join(Organization, col(Organization.owner_id) == Account.id)
+    found = (await tx.exec(owned.where(Account.id == account_id).order_by(col(Organization.created_at)))).first()
+    if found is None:
+        raise NotFound("account")
+    return _person(Session(account_id=account_id, fingerprint="", expires_at=now()), *found)
+
+
 async def listed(tx: Tx, person: Person) -> list[SessionRow]:
     """Return the live sessions of `person`, the last seen first."""
     theirs = select(Session).where(*_live(), Session.account_id == person.account_id)

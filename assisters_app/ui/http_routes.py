@@ -1,6 +1,6 @@
 """Every HTTP route of the web face that is not a page: forms posted natively, and downloads.
 
-A route for GET is under `/auth/`, `/download/`, `/unsubscribe/` or `/.well-known/`; whatever else is asked for by GET is
+A route for GET is under `/auth/`, `/download/`, `/unsubscribe/`, `/rights` or `/.well-known/`; whatever else is asked for by GET is
 a page or does not exist.
 """
 

@@ -23,7 +23,7 @@ from assisters_app.privacy import activities, inventory, processors, proving
 from assisters_app.privacy.choices import consent_receipts, cookies, gpc, opting_out
 from assisters_app.privacy.erasing import erasure, receipts
 from assisters_app.privacy.policies import policy, versions
-from assisters_app.privacy.rights import access, export
+from assisters_app.privacy.rights import access, by_mail, export
 from assisters_app.ui import signals
 from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
 from assisters_app.ui.cookie import clear_cookie
@@ -32,6 +32,7 @@ from assisters_app.ui.privacy import public_papers
 from assisters_app.ui.privacy.paper_copy import document
 from assisters_app.ui.privacy.pdf_copy import pdf
 
+BY_LINK = Limit("rights-by-link", 60, timedelta(minutes=10))  # as below
 UNSUBSCRIBING = Limit("unsubscribe", 60, timedelta(minutes=10))  # by one address on the net
 PRIVATE = {"cache-control": "no-store"}
 BRIEFLY = {"cache-control": "public, max-age=60"}
@@ -68,6 +69,10 @@ async def download_export(request: Request, who: Person) -> Response:  # noqa: A
     """Stream the person's export."""
     async with transaction() as tx:
         begun = await export.begin(tx, who)
+    return _streamed(begun)
+
+
+def _streamed(begun: export.Export) -> Response:
     named = {"content-disposition": f'attachment; filename="{begun.file_name}"'}
     return StreamingResponse(export.stream(begun), media_type=export.MEDIA_TYPE, headers={**PRIVATE, **named})
 
@@ -85,6 +90,10 @@ async def download_copy(request: Request, who: Person) -> Response:  # noqa: ARG
     """Hand out the same as a PDF."""
     async with transaction() as tx:
         copy = await access.copy(tx, who, outcome="Downloaded as PDF")
+    return await _as_pdf(copy)
+
+
+async def _as_pdf(copy: access.Copy) -> Response:
     named = {"content-disposition": f'attachment; filename="assisters-copy-{copy.made_at:%Y-%m-%d}.pdf"'}
     return Response(await pdf(copy), media_type="application/pdf", headers={**PRIVATE, **named})
 
@@ -173,6 +182,59 @@ def _unsubscribed(address: str) -> Response:
     )
 
 
+async def by_link(request: Request) -> Response:
+    """Do what a person asked for by mail, once they press the button. Nobody has to be signed in: the link proves it."""
+    token = request.query_params.get("token", "")[:200]
+    try:
+        await attempt(BY_LINK, client(request).place)
+        if request.method == "GET":
+            async with transaction() as tx:
+                return _may_take(await by_mail.asked(tx, token))
+        return await _taken(token, field_text(await request.form(max_files=0, max_fields=5), "do"))
+    except Refused as refused:
+        return paper("That did not work", _said(str(refused)), status=refused.status)
+
+
+async def _taken(token: str, do: str) -> Response:
+    if do == "export":
+        async with transaction() as tx:
+            begun = await by_mail.take_export(tx, token)
+        return _streamed(begun)
+    if do == "access":
+        async with transaction() as tx:
+            copy = await by_mail.take_copy(tx, token)
+        return await _as_pdf(copy)
+    if do not in ("later", "now"):
+        raise Refused("Choose what is to be done.", code="no_choice")
+    async with transaction() as tx:
+        closing = await by_mail.erase(tx, token, later=do == "later")
+    return RedirectResponse(f"/receipts/{closing.receipt}" if closing.now else "/closed", 303, headers=PRIVATE)
+
+
+def _may_take(offer: by_mail.Offer) -> Response:
+    if offer.right == "deletion":
+        title, words = "Erase your account?", _ERASING
+        buttons = [("now", "Erase everything now")]
+        if not offer.suspended:
+            buttons.insert(0, ("later", "Close it, with 30 days to change my mind"))
+    else:
+        title, words = ("Your copy", _COPY) if offer.right == "access" else ("Your export", _EXPORT)
+        buttons = [(offer.right, "Download it")]
+    made = "".join(f'<button type="submit" name="do" value="{text(do)}">{text(said)}</button>' for do, said in buttons)
+    shown = paper(title, _said(f"For the account of {offer.address}. {words}"), _ACTS.format(made))
+    shown.headers["referrer-policy"] = "no-referrer"  # this page's address holds the token
+    return shown
+
+
+_ACTS = '<form method="post"><p class="acts">{}</p></form>'
+_COPY = "Everything that we hold about you, to read and to print (PDF), with why, for how long and who receives it."
+_EXPORT = "Everything that we hold about you, in files for programs (ZIP), with their descriptions and our signature."
+_ERASING = (
+    "Your API keys and sign-ins end at once, and what the law lets go of is erased. What it makes us keep stays without "
+    "your name; the receipt, which we mail you, lists it table by table with its end."
+)
+
+
 def _said(sentence: str) -> str:
     return f'<p class="lead">{text(sentence)}</p>'
 
@@ -227,6 +289,7 @@ ROUTES: list[BaseRoute] = [
     Route("/download/receipts/{handle}", download_receipt, methods=["GET"]),
     Route("/privacy/close", close_account, methods=["POST"]),
     Route(opting_out.PATH + "{token}", unsubscribe, methods=["GET", "POST"]),
+    Route("/rights", by_link, methods=["GET", "POST"]),
     Route("/download/inventory", printed(public_papers.stored), methods=["GET"]),
     Route("/download/record", printed(public_papers.record), methods=["GET"]),
     Route("/download/record.json", published(activities.as_json), methods=["GET"]),

@@ -163,7 +163,7 @@ async def _took_link(scope: Scope, path: str, send: Send) -> bool:
 
 
 def _ours(path: str) -> bool:
-    return path.startswith(
+    return path == "/rights" or path.startswith(
         ("/_event", "/_upload", "/_health", "/ping", "/auth/", "/download/", "/unsubscribe/", "/.well-known/")
     )
 

@@ -80,6 +80,8 @@ STAFF = {  # and which right it takes, so whose role has it (accounts.rights)
     "staff.request.extend": "requests",
     "staff.request.identified": "requests",
     "staff.request.load": "requests",
+    "staff.request.send_link": "requests",
+    "staff.request.unsubscribe": "requests",
     "staff.requests.ask": "requests",
     "staff.requests.enter": "requests",
     "staff.requests.load": "requests",

@@ -69,9 +69,12 @@ class Closing:
     receipt: str
 
 
-def carry_out_at(requested_at: datetime) -> datetime:
-    """Return when the grace ends: 30 days on, or at the earliest statutory deadline where a short month brings it."""
-    return min(requested_at + GRACE, requests.deadlines(requested_at).earliest)
+def carry_out_at(requested_at: datetime, *asked_before: datetime) -> datetime:
+    """Return when the grace ends: 30 days on, or at the earliest statutory deadline where a short month brings it.
+
+    Whoever had asked for it before, by mail, is not made to wait beyond the deadline of that (`asked_before`).
+    """
+    return min(requested_at + GRACE, requests.deadlines(requested_at).earliest, *asked_before)
 
 
 async def plan(tx: Tx, who: Person) -> Plan:
@@ -83,7 +86,7 @@ async def plan(tx: Tx, who: Person) -> Plan:
         held = (await holds.in_force(tx)).told()
         lines = [await purge.line(tx, table, rows, subject, held) for table, rows in inventory.personal_tables()]
     counted = tuple(line for line in lines if line.goes or line.stays)
-    return Plan(counted, purge.elsewhere(subject), carry_out_at(now()))
+    return Plan(counted, purge.elsewhere(subject), await _end_of_grace(tx, who.account_id))
 
 
 async def close(tx: Tx, who: Person) -> Closing:
@@ -91,7 +94,15 @@ async def close(tx: Tx, who: Person) -> Closing:
     reauthentication.require_recent(who)
     if await _waiting(tx, who.account_id):
         raise Refused("Your account is being closed already.", code="closing", status=409)
-    closing = await _ask(tx, who, carry_out_at(now()), at_once=False)
+    ends = await _end_of_grace(tx, who.account_id)
+    if ends <= now():
+        raise Refused(
+            "What you asked for by mail is due now, so that there is no time left to undo it: choose “Erase now”.",
+            code="due",
+            field="how",
+            status=409,
+        )
+    closing = await _ask(tx, who, ends, at_once=False)
     await mail.send(tx, who.email, _goodbye(closing), account_id=who.account_id)
     return closing
 
@@ -138,7 +149,8 @@ async def so_far(tx: Tx, receipt: str) -> tuple[tuple[str, str], ...]:
 
 
 async def _ask(tx: Tx, who: Person, at: datetime, *, at_once: bool) -> Closing:
-    await requests.record(tx, "deletion", "dashboard", account_id=who.account_id)
+    if not await requests.deletions_under_way(tx, who.account_id):
+        await requests.record(tx, "deletion", "dashboard", account_id=who.account_id)
     receipt = handle("rcp")
     progress = {"receipt": receipt, "pseudonym": str(uuid4()), "at_once": at_once}
     erasure = Erasure(account_id=who.account_id, requested_at=now(), carry_out_at=at, progress=progress)
@@ -154,6 +166,12 @@ async def _ask(tx: Tx, who: Person, at: datetime, *, at_once: bool) -> Closing:
     await jobs.enqueue(tx, "privacy.carry-out", at=None if at_once else at, erasure_id=str(erasure.id))
     await remembering.soon(tx)
     return _closing(erasure)
+
+
+async def _end_of_grace(tx: Tx, account_id: UUID) -> datetime:
+    """Return when a closing of now would be carried out: not later than what they asked for by mail is due."""
+    asked = [requests.due(one) for one in await requests.deletions_under_way(tx, account_id)]
+    return max(now(), carry_out_at(now(), *asked))
 
 
 async def _waiting(tx: Tx, account_id: UUID) -> Erasure | None:

@@ -38,6 +38,7 @@ from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.ids import handle
 from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy import promises
+from assisters_app.privacy.choices import suppressions
 from assisters_app.privacy.rights import letters
 from assisters_app.privacy.rights.tables import PrivacyRequest
 
@@ -75,6 +76,7 @@ class RequestRow:
     """One request, as its person or staff see it. `email` is who asked, "" once that person was erased."""
 
     handle: str
+    known: bool  # who asked has an account
     kind: str
     channel: str
     state: str  # open, done, refused, withdrawn
@@ -337,10 +339,29 @@ async def answer(tx: Tx, staff: Person, request_handle: str, state: Answer, outc
     if not outcome.strip():
         raise Refused("Say what was done, or why it was refused.", code="outcome_missing", field="outcome")
     await _require_another(tx, staff.account_id, request)
+    if state == "done":
+        await _require_done(tx, request)
     request.state, request.outcome, request.answered_at = state, outcome.strip(), now()
     tx.add(request)
     _write(tx, staff, "request:answered", request, state=state)
     await mail.send(tx, await _address(tx, request), letters.answered(request), account_id=request.account_id)
+
+
+def met(outcome: str) -> dict[str, object]:
+    """Return what a request that its person met themselves says from then on."""
+    return {"state": "done", "outcome": outcome, "answered_at": now()}
+
+
+async def deletions_under_way(tx: Tx, account_id: UUID) -> tuple[PrivacyRequest, ...]:
+    """Return what was asked for by mail or here about the erasure of an account, and has not been answered."""
+    found = await tx.exec(
+        select(PrivacyRequest).where(
+            col(PrivacyRequest.account_id) == account_id,
+            col(PrivacyRequest.state) == "open",
+            col(PrivacyRequest.kind) == "deletion",
+        )
+    )
+    return tuple(found.all())
 
 
 async def end_with_account(tx: Tx, account_id: UUID, receipt: str) -> None:
@@ -453,6 +474,22 @@ async def _require_another(tx: Tx, member: UUID, request: PrivacyRequest) -> Non
         raise Refused("Another person must decide this appeal.", code="own_decision", field="outcome", status=409)
 
 
+async def _require_done(tx: Tx, request: PrivacyRequest) -> None:
+    """Raise Refused when the register would say that something was done which was not."""
+    account = await tx.get(Account, request.account_id) if request.account_id else None
+    if request.kind == "deletion" and account:
+        raise Refused(
+            "The account is still there. Send the link by which its owner erases it, or say why you refuse.",
+            code="not_done",
+            field="outcome",
+            status=409,
+        )
+    if request.kind == "opt-out" and not await suppressions.suppressed(tx, await _address(tx, request)):
+        raise Refused(
+            "They would still get news. Unsubscribe them first.", code="not_done", field="outcome", status=409
+        )
+
+
 def _asked_who(request: PrivacyRequest) -> bool:
     return bool(request.state == "open" and request.identity_asked_at and not request.identity_answered_at)
 
@@ -470,10 +507,16 @@ def _clocks(request: PrivacyRequest) -> Deadlines:
     return Deadlines(confirm_by, request.gdpr_due_at + waiting, request.ccpa_due_at)
 
 
+def due(request: PrivacyRequest) -> datetime:
+    """Return by when a request must be answered, as its clocks stand now."""
+    return _clocks(request).earliest
+
+
 def _row(request: PrivacyRequest, email: str, names: dict[UUID, str] | None = None) -> RequestRow:
     due = _clocks(request)
     return RequestRow(
         handle=request.handle,
+        known=request.account_id is not None and bool(email),
         kind=request.kind,
         channel=request.channel,
         state=request.state,

@@ -11,7 +11,7 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
 from assisters_app.privacy.registers import trails
-from assisters_app.privacy.rights import requests
+from assisters_app.privacy.rights import by_mail, requests
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -84,6 +84,18 @@ class AskedState(Desk, AppState):
     async def acknowledge(self) -> Any:
         """Confirm the receipt by mail."""
         return await self._do(requests.acknowledge, "Confirmed by mail.")
+
+    @rx.event
+    @access("staff", right="requests")
+    async def send_link(self) -> Any:
+        """Mail the link by which the person does what they asked for."""
+        return await self._do(by_mail.offer, "Mailed. What the link gives, only its person sees.")
+
+    @rx.event
+    @access("staff", right="requests")
+    async def unsubscribe(self) -> Any:
+        """Opt the person out of marketing, and answer them."""
+        return await self._do(by_mail.unsubscribe, "Unsubscribed, and answered by mail.")
 
     @rx.event
     @access("staff", right="requests")
@@ -188,7 +200,17 @@ def _next() -> rx.Component:
     return rx.cond(
         one.answered == "",
         rx.el.div(
-            button("Answer", on_click=AskedState.ask("answer")),
+            rx.match(
+                one.does,
+                ("link", button("Send the link", on_click=AskedState.send_link)),
+                ("unsubscribe", button("Unsubscribe them", on_click=AskedState.unsubscribe)),
+                rx.fragment(),
+            ),
+            rx.cond(
+                one.does == "",
+                button("Answer", on_click=AskedState.ask("answer")),
+                button("Answer", kind="secondary", on_click=AskedState.ask("answer")),
+            ),
             rx.cond(
                 one.acknowledged == "",
                 button("Confirm receipt", kind="secondary", on_click=AskedState.acknowledge),

@@ -41,6 +41,8 @@ KINDS = {
     "question": "Something else",
 }
 
+DOES = {"access": "link", "export": "link", "deletion": "link", "opt-out": "unsubscribe"}
+
 
 def iso(at: datetime | None) -> str:
     """Return a moment as a view holds it: ISO 8601 in UTC, "" for none."""
@@ -52,6 +54,7 @@ class RequestLine:
     """One request in the queue. Times are ISO 8601 in UTC, "" for none."""
 
     handle: str = ""
+    does: str = ""  # what our software can do for who asked: "link", "unsubscribe", or "" for nothing
     kind: str = ""
     channel: str = ""
     state: str = ""
@@ -82,6 +85,7 @@ class RequestLine:
         state = "waiting for identity" if request.paused else request.state
         return cls(
             handle=request.handle,
+            does=DOES.get(request.kind, "") if request.known or request.kind == "opt-out" else "",
             kind=KINDS.get(request.kind, request.kind).partition(":")[0],
             channel="by mail" if request.channel == "email" else "in the dashboard",
             state="overdue" if request.overdue else state,

@@ -66,6 +66,8 @@ HANDLERS = (
     (AskedState.again, {}),
     (AskedState.ask, {"dialog": "answer"}),
     (AskedState.acknowledge, {}),
+    (AskedState.send_link, {}),
+    (AskedState.unsubscribe, {}),
     (AskedState.assign, {"email": GRACE}),
     (AskedState.ask_identity, {"sent": {"what": "doubt"}}),
     (AskedState.identified, {}),

@@ -1,0 +1,167 @@
+"""Rights that somebody asks for by mail (policy 6.6), carried out by a link to the account's own mailbox.
+
+    offer(tx, staff, handle)                staff sends the link that does what the request asks for
+    unsubscribe(tx, staff, handle)          opts out whoever asked for that; no proof is wanted (11 CCR §7060(b))
+
+    asked(tx, token) -> Offer               what a link stands for; nothing is done yet: programs follow links in mail
+    take_copy(tx, token) -> Copy            the copy to read
+    take_export(tx, token) -> Export        the export, to be streamed
+    erase(tx, token, later=…) -> Closing    closes the account, or erases it now; the link is used up
+
+Whoever reads the account's mailbox can choose a new password with it, so a link there proves as much as signing in
+does: nobody has to, and who is suspended, or has lost their password, has their rights all the same. A link ends after
+three days, with the next one, with a new password and with a new address. Staff never sees what it gives.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, cast
+
+from sqlmodel import col, select, update
+
+from assisters_app.accounts import links, sessions
+from assisters_app.accounts.rights import require
+from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.tables import Account
+from assisters_app.base import mail, trail
+from assisters_app.base.db import Tx
+from assisters_app.base.errors import NotFound, Refused
+from assisters_app.privacy.choices import consents, opting_out, suppressions
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.erasing.erasure import Closing
+from assisters_app.privacy.rights import access, export, requests
+from assisters_app.privacy.rights.access import Copy
+from assisters_app.privacy.rights.export import Export
+from assisters_app.privacy.rights.tables import PrivacyRequest
+
+Right = Literal["access", "export", "deletion"]
+LASTING = timedelta(days=3)  # of a link; kept in `accounts.links`
+DONE: dict[Right, str] = {
+    "access": "You took the copy by the link that we mailed",
+    "export": "You took the export by the link that we mailed",
+    "deletion": "",  # the erasure says it, with the number of its receipt
+}
+SUBJECTS: dict[Right, str] = {
+    "access": "Your copy is ready",
+    "export": "Your export is ready",
+    "deletion": "Confirm that your account is to be erased",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a link stands for. `address` is shortened; `suspended` people cannot come back to undo, so they erase."""
+
+    right: Right
+    address: str
+    suspended: bool
+
+
+async def offer(tx: Tx, staff: Person, request_handle: str) -> None:
+    """Mail the link that does what an open request asks for. Raises NotFound, Refused (no_account, not_by_link)."""
+    request = await _open(tx, staff, request_handle)
+    if request.kind not in DONE:
+        raise Refused("That is not done by a link.", code="not_by_link", status=409)
+    account = await tx.get(Account, request.account_id) if request.account_id else None
+    if account is None:
+        raise Refused("Nobody has an account with that address.", code="no_account", status=409)
+    right = request.kind
+    address = await links.link(tx, account.id, right)
+    _note(tx, staff, "request:link-sent", request)
+    await mail.send(tx, account.email, _letter(request, right, address), account_id=account.id)
+
+
+async def unsubscribe(tx: Tx, staff: Person, request_handle: str) -> None:
+    """Opt out of marketing whoever asked for it by mail, and answer them. Raises NotFound, Refused (not_by_link)."""
+    request = await _open(tx, staff, request_handle)
+    if request.kind != "opt-out":
+        raise Refused("That request is not about marketing.", code="not_by_link", status=409)
+    account = await tx.get(Account, request.account_id) if request.account_id else None
+    email = account.email if account else request.email or ""
+    await suppressions.suppress(tx, email)
+    if account:
+        await consents.withdraw(tx, account.id, "marketing", "request-by-mail")
+    await requests.answer(tx, staff, request_handle, "done", f"{opting_out.shortened(email)} gets no more news from us")
+
+
+async def asked(tx: Tx, token: str) -> Offer:
+    """Return what a link stands for; raise Refused (bad_link) when it is unknown, over, or used."""
+    followed = await links.look(tx, token, *DONE)
+    account = await tx.get_one(Account, followed.account_id)
+    right = cast("Right", followed.purpose)
+    return Offer(right, opting_out.shortened(account.email), account.suspended_at is not None)
+
+
+async def take_copy(tx: Tx, token: str) -> Copy:
+    """Return the copy, as often as somebody wants it while the link lasts. Raises Refused (bad_link, too_many)."""
+    who = await _owner(tx, token, "access")
+    await _done(tx, who, "access")
+    return await access.made(tx, who)
+
+
+async def take_export(tx: Tx, token: str) -> Export:
+    """Return an export that may be streamed, as often as somebody wants it while the link lasts. Raises as above."""
+    who = await _owner(tx, token, "export")
+    await _done(tx, who, "export")
+    return await export.allowed(tx, who)
+
+
+async def erase(tx: Tx, token: str, *, later: bool) -> Closing:
+    """Close the account with time to change one's mind, or erase it now.
+
+    Raises Refused (bad_link, suspended, and what closing refuses).
+    """
+    who = await _owner(tx, token, "deletion")
+    if later and (await tx.get_one(Account, who.account_id)).suspended_at:
+        raise Refused("Nobody can sign in to a suspended account to undo this.", code="suspended", status=409)
+    await links.void(tx, who.account_id, "deletion")
+    return await (erasure.close if later else erasure.erase_now)(tx, who)
+
+
+async def _owner(tx: Tx, token: str, right: Right) -> Person:
+    return await sessions.as_if_signed_in(tx, (await links.look(tx, token, right)).account_id)
+
+
+async def _done(tx: Tx, who: Person, right: Right) -> None:
+    """Answer what was asked for by mail: it is met by their own hand."""
+    waiting = (
+        col(PrivacyRequest.account_id) == who.account_id,
+        col(PrivacyRequest.kind) == right,
+        col(PrivacyRequest.state) == "open",
+    )
+    values = requests.met(DONE[right])
+    for handle in (await tx.exec(select(PrivacyRequest.handle).where(*waiting))).all():
+        trail.write(tx, "request:met", account_id=who.account_id, actor_id=who.account_id, request=handle)
+    await tx.exec(update(PrivacyRequest).where(*waiting).values(**values))
+
+
+async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:
+    require(staff, "requests")
+    found = select(PrivacyRequest).where(PrivacyRequest.handle == request_handle).with_for_update()
+    request = (await tx.exec(found)).first()
+    if request is None:
+        raise NotFound("request")
+    if request.state != "open":
+        raise Refused("That request has been answered already.", code="answered", status=409)
+    return request
+
+
+def _note(tx: Tx, staff: Person, action: str, request: PrivacyRequest) -> None:
+    trail.write(tx, action, account_id=request.account_id, actor_id=staff.account_id, request=request.handle)
+
+
+def _letter(request: PrivacyRequest, right: Right, address: str) -> mail.Message:
+    does = {
+        "access": "The link leads to a copy of everything that we hold about you, with all that the law wants said.",
+        "export": "The link leads to everything that we hold about you, in files for programs (ZIP).",
+        "deletion": "The link leads to a page where you say that your account is to be erased. Until then it stays.",
+    }
+    return mail.Message(
+        f"{SUBJECTS[right]} ({request.handle})",
+        (
+            f"You asked us on {request.received_at:%d %B %Y}. {does[right]}",
+            "It works for three days, and you need not sign in. Whoever has it can do this: do not pass it on.",
+            "If it was not you who asked, do nothing, and tell us by answering this mail.",
+        ),
+        ({"access": "Get your copy", "export": "Get your export", "deletion": "Erase my account"}[right], address),
+    )

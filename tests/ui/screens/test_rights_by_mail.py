@@ -1,0 +1,218 @@
+"""Ada asks by mail and gets what she asks for by a link to her own mailbox; nobody else does, and no register lies."""
+
+import io
+import json
+import re
+import zipfile
+from datetime import timedelta
+
+import pypdf
+import pytest
+from cast import ADA, GRACE, PASSWORD
+from routes import OURS, client
+from sqlmodel import col, select
+
+from assisters_app.accounts import people, resetting
+from assisters_app.accounts.client import Client
+from assisters_app.accounts.links import LASTING, link
+from assisters_app.accounts.tables import Account
+from assisters_app.base import crypto, jobs
+from assisters_app.base.clock import frozen, now
+from assisters_app.base.db import transaction
+from assisters_app.base.errors import Refused
+from assisters_app.base.tables import OutgoingMail, TrailEntry
+from assisters_app.privacy.choices import consents, opting_out
+from assisters_app.privacy.erasing import erasure
+from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.rights import by_mail, requests
+from assisters_app.privacy.rights.tables import PrivacyRequest
+from assisters_app.ui import serving
+from assisters_app.ui.staff.request import AskedState
+
+STRANGER = "stranger@example.com"
+
+
+@pytest.fixture
+async def grace(signs_in):
+    return await signs_in(GRACE, role="admin")
+
+
+@pytest.fixture(autouse=True)
+def mail_waits(monkeypatch):
+    """Keep mail in the house: the worker finds nothing to deliver."""
+
+    async def keep(mail_id):
+        return None
+
+    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
+    jobs.app.cache_clear()
+
+
+async def act(verb, *args, **how):
+    async with transaction() as tx:
+        return await verb(tx, *args, **how)
+
+
+async def entered(grace, kind, email=ADA, ago=timedelta()):
+    return (await act(requests.enter, grace.person, kind, email, now() - ago)).handle
+
+
+async def letters(to):
+    async with transaction() as tx:
+        found = (await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to))).all()
+    return [json.loads(crypto.unseal("mail", one.sealed)) for one in found]
+
+
+async def link_in_the_last_letter(to):
+    return re.search(r"/rights\?token=\S+?(?=\"|$)", json.dumps((await letters(to))[-1]))[0]
+
+
+async def sent(grace, kind, ago=timedelta()):
+    """Have Grace enter a request and send the link; return it, and the request's number."""
+    handle = await entered(grace, kind, ago=ago)
+    await act(by_mail.offer, grace.person, handle)
+    return await link_in_the_last_letter(ADA), handle
+
+
+async def request_of(handle):
+    async with transaction() as tx:
+        return (await tx.exec(select(PrivacyRequest).where(PrivacyRequest.handle == handle))).one()
+
+
+async def press(address, do):
+    async with client(**OURS) as http:
+        return await http.post(address, data={"do": do})
+
+
+@pytest.mark.promise("6.6", "6.4")
+async def test_ada_gets_the_export_she_asked_for_by_mail_without_signing_in(ada, grace):
+    address, handle = await sent(grace, "export")
+    async with client(**OURS) as http:
+        shown = await http.get(address)
+    assert (shown.status_code, shown.headers["referrer-policy"]) == (200, "no-referrer")
+    assert "a…@example.com" in shown.text
+    assert (await request_of(handle)).state == "open", "a program followed the link, and nothing was done"
+    for _ in range(2):  # a download that broke off is begun again
+        archive = zipfile.ZipFile(io.BytesIO((await press(address, "export")).content))
+        assert ADA in archive.read("data/account.jsonl").decode()
+    assert (await request_of(handle)).outcome == by_mail.DONE["export"]
+    async with transaction() as tx:
+        (done,) = await tx.exec(select(TrailEntry).where(TrailEntry.action == "request:met"))
+        assert [one.kind for one in await requests.mine(tx, ada.person)] == ["export"]
+    assert (done.account_id, done.details) == (ada.person.account_id, {"request": handle})
+
+
+@pytest.mark.promise("6.6", "6.1")
+async def test_ada_gets_the_copy_she_asked_for_by_mail(ada, grace):
+    address, handle = await sent(grace, "access")
+    answer = await press(address, "access")
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(answer.content)).pages)
+    assert ADA in text
+    assert (await request_of(handle)).state == "done"
+
+
+@pytest.mark.promise("6.6", "6.3", "2.4")
+async def test_ada_who_is_suspended_has_herself_erased_by_mail(ada, grace):
+    await act(people.suspend, grace.person, ada.person.account_id, "Fraud")
+    address, handle = await sent(grace, "deletion")
+    async with client(**OURS) as http:
+        assert 'value="later"' not in (await http.get(address)).text
+    assert "suspended" in (await press(address, "later")).text
+    gone = await press(address, "now")
+    assert re.fullmatch(r"/receipts/rcp_\w+", gone.headers["location"])
+    await jobs.run_waiting()
+    receipt = gone.headers["location"].rpartition("/")[2]
+    assert (await request_of(handle)).outcome == f"Erased; receipt {receipt}"
+    async with transaction() as tx:
+        assert (await tx.exec(select(Account).where(Account.email == ADA))).all() == []
+    assert (await press(address, "now")).status_code == 400
+
+
+@pytest.mark.promise("6.6", "4.1")
+async def test_who_asked_by_mail_before_is_not_made_to_wait_beyond_its_deadline(ada, grace):
+    handle = await entered(grace, "deletion", ago=timedelta(days=20))
+    by = requests.due(await request_of(handle))
+    plan = await act(erasure.plan, ada.person)
+    closing = await act(erasure.close, ada.person)
+    assert plan.carry_out_at == closing.carry_out_at == by < now() + timedelta(days=12)
+    async with transaction() as tx:
+        asked = await tx.exec(select(PrivacyRequest.handle).where(PrivacyRequest.kind == "deletion"))
+        assert asked.all() == [handle], "one wish is one request"
+
+
+async def test_where_no_time_is_left_to_undo_ada_is_told_so_and_nothing_happens(ada, grace):
+    address, _ = await sent(grace, "deletion", ago=timedelta(days=40))
+    assert "due now" in (await press(address, "later")).text
+    async with transaction() as tx:
+        assert (await tx.exec(select(Erasure))).all() == []
+    assert (await press(address, "now")).status_code == 303
+
+
+@pytest.mark.promise("6.6", "6.5")
+async def test_whoever_asks_by_mail_for_no_more_news_gets_none(ada, grace):
+    await act(consents.choose, ada.person, "marketing", given=True)
+    for email in (ADA, STRANGER):
+        handle = await entered(grace, "opt-out", email)
+        with pytest.raises(Refused, match="Unsubscribe them first"):
+            await act(requests.answer, grace.person, handle, "done", "Done")
+        await act(by_mail.unsubscribe, grace.person, handle)
+        assert (await request_of(handle)).state == "done"
+        assert "no more news" in str((await letters(email))[-1])
+    assert not await act(opting_out.may_mail_marketing, ADA)
+
+
+@pytest.mark.promise("6.6")
+async def test_no_register_says_that_an_account_is_erased_which_is_not(ada, grace):
+    handle = await entered(grace, "deletion")
+    with pytest.raises(Refused, match="still there"):
+        await act(requests.answer, grace.person, handle, "done", "Erased")
+    stranger = await entered(grace, "deletion", STRANGER)
+    await act(requests.answer, grace.person, stranger, "done", "Nothing was here")
+    await act(requests.answer, grace.person, handle, "refused", "A court forbids it")
+
+
+async def test_a_link_ends_after_three_days_with_the_next_one_and_with_a_new_password(ada, grace):
+    first, handle = await sent(grace, "export")
+    await act(by_mail.offer, grace.person, handle)
+    second = await link_in_the_last_letter(ADA)
+    assert (await press(first, "export")).status_code == 400
+    with frozen(now() + LASTING["export"] + timedelta(seconds=1)):
+        assert (await press(second, "export")).status_code == 400
+    token = (await act(link, ada.person.account_id, "reset")).partition("token=")[2]
+    await act(resetting.reset, token, PASSWORD + "!", Client("192.0.2.1", ""))
+    assert (await press(second, "export")).status_code == 400
+
+
+async def test_a_link_does_only_what_it_was_sent_for_and_no_other_link_does_it(ada, grace):
+    address, _ = await sent(grace, "access")
+    for do in ("export", "now", "later", "everything"):
+        assert (await press(address, do)).status_code == 400, do
+    for purpose in ("reset", "verify"):
+        token = (await act(link, ada.person.account_id, purpose)).partition("token=")[2]
+        for do in ("access", "export", "now"):
+            assert (await press(f"/rights?token={token}", do)).status_code == 400, (purpose, do)
+    with pytest.raises(Refused, match="no longer valid"):
+        await act(resetting.reset, address.partition("token=")[2], PASSWORD + "!", Client("192.0.2.1", ""))
+
+
+async def test_mallory_gets_no_link_sent_and_grace_none_where_nothing_is_done_by_one(ada, mallory, grace, tab):
+    handle = await entered(grace, "export")
+    for verb in (by_mail.offer, by_mail.unsubscribe):
+        with pytest.raises(Refused, match="does not exist"):
+            await act(verb, mallory.person, handle)
+    for kind, email in (("correction", ADA), ("access", STRANGER)):
+        with pytest.raises(Refused):
+            await act(by_mail.offer, grace.person, await entered(grace, kind, email))
+    page, here = tab(grace), f"/staff/requests/{handle}"
+    shown = await page.send(AskedState.load, path=here)
+    assert shown.of(AskedState)["one"].does == "link"
+    await page.send(AskedState.send_link, path=here)
+    assert "/rights?token=" in str((await letters(ADA))[-1])
+    async with transaction() as tx:
+        (told,) = await tx.exec(select(TrailEntry).where(col(TrailEntry.action) == "request:link-sent"))
+    assert (told.account_id, told.actor_id) == (ada.person.account_id, grace.person.account_id)
+
+
+def test_the_page_of_a_link_is_not_taken_for_one_of_the_product():
+    assert serving._ours("/rights")
+    assert not serving._ours("/rightsful")
