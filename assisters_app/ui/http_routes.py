@@ -13,6 +13,7 @@ from assisters_app.ui import (
     playground_routes,
     privacy_routes,
     receipt_routes,
+    security_routes,
 )
 
 ROUTES: list[BaseRoute] = [
@@ -22,4 +23,5 @@ ROUTES: list[BaseRoute] = [
     *playground_routes.ROUTES,
     *privacy_routes.ROUTES,
     *receipt_routes.ROUTES,
+    *security_routes.ROUTES,
 ]

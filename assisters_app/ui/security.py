@@ -5,9 +5,11 @@ from typing import Self
 
 import reflex as rx
 
+from assisters_app.base import contact
 from assisters_app.privacy.registers import audits
-from assisters_app.ui.parts import badge, card, empty, heading, link, rows, table, time
+from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, rows, table, time
 from assisters_app.ui.parts.roles import role_table
+from assisters_app.ui.security_routes import MADE_OF, WHOM_TO_TELL
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
 
@@ -107,6 +109,19 @@ def page() -> rx.Component:
                 role_table(),
                 title="Who of us may do what",
                 lead="Each page and each function behind it asks this table. Whose account one of us opens can read it.",
+            ),
+            card(
+                rx.el.p(
+                    "Write to ",
+                    anchor(contact.EMAIL, href=f"mailto:{contact.EMAIL}", class_name="text-accent underline"),
+                    ". Say what you did and what you saw, and leave other people's data alone. ",
+                    anchor("security.txt", href=WHOM_TO_TELL, class_name="text-accent underline"),
+                    " says the same to programs. Every package that we are made of, with its exact version, is in our ",
+                    anchor("bill of materials", href=MADE_OF, class_name="text-accent underline"),
+                    " (CycloneDX).",
+                    class_name="text-muted max-w-prose",
+                ),
+                title="If you found a hole",
             ),
             class_name="max-w-5xl mx-auto px-4 sm:px-6 py-8 sm:py-12 space-y-6",
         )

@@ -15,7 +15,7 @@ from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.promises import Broken
-from assisters_app.privacy.registers import audits
+from assisters_app.privacy.registers import audits, ingredients
 
 OPENED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -112,15 +112,29 @@ async def test_what_cannot_have_been_audited_is_not_entered(opened, kind, on, sa
 
 @pytest.mark.promise("5.4")
 async def test_a_package_that_is_not_the_pinned_one_or_was_altered_fails_the_audit(house, monkeypatch, tmp_path):
-    assert audits.unpinned() == []
+    assert ingredients.unpinned() == ingredients.unbuilt() == []
     assert list(audits.altered()) == []
     lock = tmp_path / "requirements.txt"
     lock.write_text("httpx==0.0.1 \\\n    --hash=sha256:00\nnot-for-this-system==1.0\n")
-    monkeypatch.setattr(audits, "LOCK", lock)
+    monkeypatch.setattr(ingredients, "LOCK", lock)
     passed, says = await audits.audit_dependencies()
     assert not passed
     assert says.startswith("httpx ")
     assert "0.0.1 is pinned." in says
+
+
+@pytest.mark.promise("5.4")
+async def test_pages_that_were_built_from_another_package_than_the_pinned_one_fail_the_audit(
+    house, monkeypatch, tmp_path
+):
+    react = tmp_path / "node_modules" / "react"
+    react.mkdir(parents=True)
+    (react / "package.json").write_text('{"name": "react", "version": "0.0.1"}')
+    monkeypatch.setattr(ingredients, "BUILT_FROM", tmp_path)
+    monkeypatch.setattr(audits, "altered", list)
+    passed, says = await audits.audit_dependencies()
+    assert not passed
+    assert says.startswith("react 0.0.1 is in the pages, and ")
 
 
 @pytest.mark.promise("5.4")
@@ -166,11 +180,15 @@ async def test_a_known_vulnerability_fails_the_audit(house, monkeypatch):
         clean = await audits.audit_dependencies()
         server.bad = "starlette"
         ill = await audits.audit_dependencies()
+        server.bad = "react-router"
+        ill_pages = await audits.audit_dependencies()
         server.shutdown()
     assert clean[0]
     assert clean[1].endswith("none has a known vulnerability.")
     assert not ill[0]
     assert ill[1].startswith("starlette ")
+    assert not ill_pages[0]
+    assert ill_pages[1].startswith("react-router ")
 
 
 async def test_the_nightly_audit_enters_what_it_found(house):
@@ -178,4 +196,4 @@ async def test_the_nightly_audit_enters_what_it_found(house):
     async with transaction() as tx:
         [line] = [line for line in await audits.standing(tx) if line.kind.id == "dependencies"]
     assert (line.state, line.passed) == ("passed", True)
-    assert "no file of theirs was altered" in line.says
+    assert "no file of Python's was altered" in line.says

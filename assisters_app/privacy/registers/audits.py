@@ -15,7 +15,6 @@ import base64
 import hashlib
 import importlib.metadata
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -34,18 +33,18 @@ from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.marks import EMAIL
 from assisters_app.base.sealed_text import Sealed
-from assisters_app.base.settings import ROOT, settings
+from assisters_app.base.settings import settings
 from assisters_app.privacy import inventory, promises
 from assisters_app.privacy.processors import PROCESSORS
 from assisters_app.privacy.promises import Broken
+from assisters_app.privacy.registers import ingredients
 from assisters_app.privacy.registers.tables import Assurance
 
 NIGHTLY = timedelta(days=2)  # a night may be missed, not two
 YEARLY = timedelta(days=366)
 SHOWN = 50  # entries, the newest
 PATIENCE = 30.0  # seconds for the register of vulnerabilities to answer
-LOCK = ROOT / "requirements.txt"
-PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
+AT_ONCE = 500  # questions that the register takes in one go; it allows a thousand
 CODE = {".py", ".so", ".pyd", ".js", ""}  # what runs; translations and samples do not
 
 logger = logging.getLogger(__name__)
@@ -161,8 +160,8 @@ async def entries(tx: Tx, staff: Person) -> tuple[Entry, ...]:
 async def at_opening(tx: Tx) -> None:
     """Compare the pins when the house opens for the first time; the nightly audit looks at every file as well."""
     if await _last(tx, "dependencies") is None:
-        wrong = unpinned()
-        says = wrong[0] if wrong else f"{len(_pins())} packages are the pinned ones. Their files are compared tonight."
+        wrong = [*ingredients.unpinned(), *ingredients.unbuilt()]
+        says = wrong[0] if wrong else f"{_all()} are the pinned ones. Their files are compared tonight."
         await record(tx, "dependencies", now().date(), says, passed=not wrong)
 
 
@@ -181,29 +180,16 @@ async def audit_dependencies() -> tuple[bool, str]:
 
     Without ADVISORIES_URL nothing is compared with known vulnerabilities, and the sentence says so.
     """
-    wrong = [*unpinned(), *await asyncio.to_thread(lambda: list(altered()))]
+    wrong = [*ingredients.unpinned(), *ingredients.unbuilt(), *await asyncio.to_thread(lambda: list(altered()))]
     if wrong:
         return False, f"{wrong[0]} ({len(wrong)} findings)"
-    packages = f"{len(_pins())} packages are the pinned ones, and no file of theirs was altered"
+    packages = f"{_all()} are the pinned ones, and no file of Python's was altered"
     if settings().advisories_url is None:
         return True, f"{packages}. They were not compared with known vulnerabilities (ADVISORIES_URL is not set)."
     known = await vulnerable(settings().advisories_url or "")
     if known:
         return False, f"{known[0]} has a known vulnerability ({len(known)} packages do)."
     return True, f"{packages}; none has a known vulnerability."
-
-
-def unpinned() -> list[str]:
-    """Return a sentence for each package whose installed version is not the one that the lock pins."""
-    found = []
-    for name, version in _pins():
-        try:
-            installed = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # pinned for another system or Python
-        if installed != version:
-            found.append(f"{name} {installed} is installed, and {version} is pinned.")
-    return found
 
 
 def altered() -> Iterator[str]:
@@ -222,21 +208,29 @@ def altered() -> Iterator[str]:
                 yield f"{file} of {package.name} was altered."
 
 
+def _all() -> str:
+    """Count what is pinned, in words."""
+    kinds = [package.ecosystem for package in ingredients.packages()]
+    return f"{kinds.count('PyPI')} packages of Python and {kinds.count('npm')} of the pages"
+
+
 async def vulnerable(advisories: str) -> list[str]:
-    """Return the pinned packages with a known vulnerability, asked of a register that speaks OSV's API.
+    """Return the pinned packages, Python's and the pages', with a known vulnerability, asked of an API like OSV's.
 
     It learns names and versions of packages and nothing else. https://google.github.io/osv.dev/post-v1-querybatch/
     """
-    asked = [{"package": {"name": name, "ecosystem": "PyPI"}, "version": version} for name, version in _pins()]
+    every = ingredients.packages()
+    found = []
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
-        answer = await client.post(f"{advisories}/v1/querybatch", json={"queries": asked})
-    results = answer.raise_for_status().json()["results"]
-    pairs = zip(_pins(), results, strict=True)
-    return [f"{name} {version}" for (name, version), result in pairs if result.get("vulns")]
-
-
-def _pins() -> list[tuple[str, str]]:
-    return PIN.findall(LOCK.read_text())
+        for some in (every[start : start + AT_ONCE] for start in range(0, len(every), AT_ONCE)):
+            asked = [
+                {"package": {"name": one.name, "ecosystem": one.ecosystem}, "version": one.version} for one in some
+            ]
+            answer = await client.post(f"{advisories}/v1/querybatch", json={"queries": asked})
+            results = answer.raise_for_status().json()["results"]
+            pairs = zip(some, results, strict=True)
+            found += [f"{one.name} {one.version}" for one, result in pairs if result.get("vulns")]
+    return found
 
 
 async def _last(tx: Tx, kind: str) -> Assurance | None:
