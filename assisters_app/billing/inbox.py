@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
+from assisters_app.accounts.tables import Organization
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.jobs import enqueue, job
@@ -57,6 +58,8 @@ async def handle(event_id: str) -> None:
             logger.error("Stripe does not know the object of event %s.", event.id)  # noqa: TRY400 (no trace helps)
         event.details = {"outcome": outcome}
         event.handled_at = now()
+        if event.organization_id is None or await tx.get(Organization, event.organization_id) is None:
+            event.object_id = ""  # it came after an erasure, or is not ours: it would lead to somebody at Stripe
 
 
 @job("billing.handle-forgotten", every="*/10 * * * *")

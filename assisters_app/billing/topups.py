@@ -36,6 +36,7 @@ from assisters_app.billing.tables import TopUp
 logger = logging.getLogger(__name__)
 
 BILLING_PAGE = "/dashboard/billing"
+ENDED = "ended with its account"
 
 
 class Payer(Protocol):
@@ -182,6 +183,8 @@ async def portal_link(tx: Tx, who: Payer, *, back: str = BILLING_PAGE) -> str:
 async def session_changed(tx: Tx, session: stripe.Checkout) -> tuple[str, UUID | None]:
     """Act on a checkout session: grant it when paid, close the order when it expired or the debit bounced."""
     placed = await _locked_order(tx, session.order)
+    if placed is not None and placed.checkout_session_id is None and not session.paid:
+        return _ended_with_its_account(placed, session)
     if placed is None or placed.checkout_session_id != session.id:
         return _strange("checkout session", session.id), None
     if session.paid and session.payment:
@@ -226,6 +229,8 @@ async def _grant(tx: Tx, placed: TopUp, paid: stripe.Payment) -> tuple[str, UUID
         (paid.received_cents, paid.currency, paid.customer),
         (placed.amount_cents, placed.currency, customer),
     )
+    if organization is None and placed.state != "open":
+        return ENDED, placed.organization_id  # paid while its owner was here; the notice comes once more, or late
     if organization is None or came != ordered or placed.payment_intent_id is not None:
         return _strange("payment", paid.id), placed.organization_id
     credit, bonus = from_cents(placed.amount_cents), from_cents(placed.bonus_cents)
@@ -323,6 +328,13 @@ async def _locked(tx: Tx, which: ColumnElement[bool]) -> TopUp | None:
     # read anew: what this transaction saw before it held the lock may have changed meanwhile
     one = select(TopUp).where(which).with_for_update().execution_options(populate_existing=True)
     return (await tx.exec(one)).one_or_none()
+
+
+def _ended_with_its_account(placed: TopUp, session: stripe.Checkout) -> tuple[str, UUID | None]:
+    """Close an order whose owner was erased: what names its visit at Stripe is gone, and nobody can pay it any more."""
+    if session.status == "expired" and placed.state == "open":
+        placed.state = "failed"
+    return ENDED, placed.organization_id
 
 
 def _strange(what: str, name: str) -> str:
