@@ -5,7 +5,7 @@ PYTHON_OF_VENV := $(VENV)/bin/python
 INSTALL := $(PYTHON_OF_VENV) -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
-.PHONY: run test chaos lint bench lock clean clean-data
+.PHONY: run test chaos lint bench vercel lock clean clean-data
 
 run: $(VENV)/.for-running  ## Run the product on this machine; Ctrl-C ends it
 	@exec $(PYTHON_OF_VENV) -m assisters_app run
@@ -28,9 +28,15 @@ bench: $(VENV)/.for-running  ## Measure the API beside its peers; about six minu
 	@$(PYTHON_OF_VENV) bench/installing.py
 	@exec $(PYTHON_OF_VENV) bench/run.py $(BENCH)
 
+vercel: $(VENV)/.for-running  ## Build the metered API for Vercel: PAGES=https://your.host, with a Python that they run
+	@$(INSTALL) -r deploy/vercel/requirements.txt
+	@exec $(PYTHON_OF_VENV) -m assisters_app build-for-vercel --pages $(or $(PAGES),$(error Say where the pages are: make vercel PAGES=https://your.host))
+
 lock: $(VENV)/.for-locking  ## Choose new versions and pin them with their hashes
 	$(VENV)/locking/bin/$(LOCK) --upgrade requirements.in -o requirements.txt
 	$(VENV)/locking/bin/$(LOCK) --constraint requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(VENV)/locking/bin/uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --quiet --upgrade \
+	  deploy/vercel/requirements.in -o deploy/vercel/requirements.txt
 	cd bench && ../$(VENV)/locking/bin/$(LOCK) --upgrade requirements.in -o requirements.txt
 	cd bench/peers && ../../$(VENV)/locking/bin/$(LOCK) --upgrade --constraint ../requirements.txt \
 	  requirements-litellm.in -o requirements-litellm.txt

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from assisters_app.base import log, memory
-from assisters_app.base.settings import settings
+from assisters_app.base.settings import SettingsError, settings
 from assisters_app.doors import Application, Doors, Message, Receive, Scope, Send
 
 # How Reflex is told that pages are compiled already and that it serves them. The last two are internal to the pinned
@@ -25,8 +25,13 @@ REFLEX = {
 
 
 def create() -> Application:
-    """Return the whole product as one ASGI application."""
+    """Return the whole product as one ASGI application. Raises SettingsError on a function, which has no disk to keep.
+
+    An erasure is written into a ledger outside the database before the first row goes (decision 16).
+    """
     log.configure()
+    if settings().function:
+        raise SettingsError("The pages need a host: a function keeps no erasure ledger. It serves the API alone.")
     os.environ.update(REFLEX, REFLEX_REDIS_URL=settings().redis_url)  # before Reflex is imported
     from starlette.routing import Match
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from assisters_app import front_end, run
+from assisters_app import front_end, run, vercel
 from assisters_app.base import local_servers
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.settings import SettingsError
@@ -26,7 +26,14 @@ if TYPE_CHECKING:  # the domain takes a second to import, which --help and run d
     from assisters_app.privacy.proving import Standing
 
 Command = Callable[[argparse.Namespace], int]
-SENTENCES = (SettingsError, Refused, local_servers.LocalServerError, front_end.BuildError, run.RunError)
+SENTENCES = (
+    SettingsError,
+    Refused,
+    local_servers.LocalServerError,
+    front_end.BuildError,
+    run.RunError,
+    vercel.BuildError,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     restored.add_argument("file", metavar="FILE", type=Path)
     add("begin-ledger", _begin_ledger, "Begin another erasure ledger where the database's own is lost for good.")
     add("build", _build, "Build the front end, if its inputs changed since it was last built.")
+    purpose = "Write the metered API in the form that `vercel deploy --prebuilt` takes. Nothing is sent anywhere."
+    there = add("build-for-vercel", _build_for_vercel, purpose)
+    there.add_argument("--pages", required=True, metavar="URL", help="the address of the pages, which stay on a host")
+    there.add_argument("--output", type=Path, default=vercel.OUTPUT, metavar="DIRECTORY", help="%(default)s")
     add("doctor", _doctor, "Check every dependency, the migrations and the invariants; exit code 1 if one is ill.")
     add("promises", _promises, "Check every sentence of the privacy policy; exit code 0 only when all are true.")
     passing = add(
@@ -199,6 +210,13 @@ def _begin_ledger(_: argparse.Namespace) -> int:
 
 def _build(_: argparse.Namespace) -> int:
     print("The front end is built." if front_end.build() else "The front end was built already; nothing has changed.")
+    return 0
+
+
+def _build_for_vercel(chosen: argparse.Namespace) -> int:
+    built = vercel.build(chosen.output, chosen.pages)
+    print(f"{built.directory}: one function of {built.size / 10**6:,.0f} MB with {built.packages} packages.")
+    print("Deploy it with: vercel deploy --prebuilt")
     return 0
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -24,6 +25,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOK = 5.0  # seconds between looks
 LOOK_WHILE_SHUT = 0.5
+SLEPT = 3 * LOOK  # who has not looked for so long was paused, as functions are between requests
 PATIENCE = 3.0  # seconds for the database to answer a look
 COMES_BACK = "10"  # seconds after which asking again makes sense
 ALIVE = "/healthz"
@@ -64,13 +66,14 @@ class Doors:
         self._inside = inside
         self._open: bool | None = None  # None: never looked
         self._watching: asyncio.Task[None] | None = None
+        self._looked_at = 0.0  # by the wall's clock: it goes on while a machine sleeps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the connection on, or say that we are shut."""
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        if self._open is None:
+        if self._open is None or time.time() - self._looked_at > SLEPT:
             await self._look()
         if scope["type"] == "websocket":
             await self._talk(scope, receive, send)
@@ -95,6 +98,7 @@ class Doors:
             await self._look()
 
     async def _look(self) -> None:
+        self._looked_at = time.time()
         try:
             async with asyncio.timeout(PATIENCE):
                 found = await unlocked()

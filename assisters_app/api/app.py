@@ -37,6 +37,7 @@ from assisters_app.api import (
 from assisters_app.api.bodies import Message, Receive
 from assisters_app.api.exchange import Exchange, Scope, Send
 from assisters_app.base.errors import Refused
+from assisters_app.base.settings import settings
 from assisters_app.gateway import admission
 from assisters_app.gateway.calls import GoneError
 from assisters_app.gateway.gate import Gate
@@ -63,6 +64,8 @@ HOT: dict[str, dict[str, Handler]] = {
 }
 ONE_MODEL: dict[str, Handler] = {"GET": models.one}
 ROUTES: list[BaseRoute] = [*health.ROUTES, *webhooks.ROUTES]
+
+PROBES = frozenset(route.path for route in health.ROUTES)
 
 DOWN = (redis.ConnectionError, redis.TimeoutError, OperationalError, InterfaceError, NoConnectionError)
 
@@ -140,6 +143,8 @@ class Api:
                 message["headers"] = [*message["headers"], (b"x-request-id", exchange.handle.encode())]
             await send(message)
 
+        if settings().function and exchange.scope["path"] not in PROBES:
+            raise _unknown(exchange)  # webhooks change what a host writes down outside the database
         exchange.scope["app"] = self  # makes Starlette raise what it does not know, rather than answer in plain text
         try:
             await self._rest(exchange.scope, receive, noting)

@@ -8,15 +8,20 @@ Both raise Refused (408, 413) for a body that is too slow or too large, and Gone
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from assisters_app.base.errors import Refused
+from assisters_app.base.settings import settings
 from assisters_app.gateway.calls import GoneError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 ARRIVES_WITHIN = 120.0  # seconds for a body; who sends a byte now and then would hold its place for ever
+HEARD_OUT = 32 * 2**20  # bytes that are read and thrown away of a body that is too large
+HEARD_OUT_FOR = 5.0  # seconds
+ARRIVES_QUICKLY = 30.0  # on a function: together with the longest call it is less than what a function has
 
 
 class Body:
@@ -27,12 +32,14 @@ class Body:
         self._size = 0
         self._receive = receive
         self._most = most
-        self._until = asyncio.get_running_loop().time() + (within or ARRIVES_WITHIN)
-        if announced.isdigit() and int(announced) > most:
-            raise too_large(most)
+        usual = ARRIVES_QUICKLY if settings().function else ARRIVES_WITHIN
+        self._until = asyncio.get_running_loop().time() + (within or usual)
+        self._announced_too_much = announced.isdigit() and int(announced) > most
 
     async def piece(self) -> bytes:
         """Return what comes next; afterwards `more` says whether there is anything left."""
+        if self._announced_too_much:
+            await self._refuse()
         try:
             async with asyncio.timeout_at(self._until):
                 message = await self._receive()
@@ -44,8 +51,19 @@ class Body:
         self.more = message.get("more_body", False)
         self._size += len(piece)
         if self._size > self._most:
-            raise too_large(self._most)
+            await self._refuse()
         return piece
+
+    async def _refuse(self) -> NoReturn:
+        """Let who sends too much finish, within bounds: hung up on while sending, they would never read our answer."""
+        heard = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_OUT_FOR):
+                while self.more and heard < HEARD_OUT:
+                    message = await self._receive()
+                    self.more = message.get("more_body", False)
+                    heard += len(message.get("body", b""))
+        raise too_large(self._most)
 
 
 async def whole(receive: Receive, most: int, announced: str = "", within: float | None = None) -> bytes:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -50,6 +51,7 @@ class Settings:
     """The settings of one run. Optional services are None when they are not configured."""
 
     environment: Literal["development", "production"]
+    place: Literal["host", "function"]  # a function has no disk that outlives it, sleeps between requests, and ends
     port: int
     public_url: str  # scheme://host[:port], no trailing slash
     database_url: str  # postgresql://…; see `base.db` for the driver
@@ -79,6 +81,28 @@ class Settings:
     def development(self) -> bool:
         """True when stand-ins may serve and every page says so."""
         return self.environment == "development"
+
+    @property
+    def function(self) -> bool:
+        """True where the API alone is served by a function of somebody else's platform (docs/outside-systems.md)."""
+        return self.place == "function"
+
+    @property
+    def largest_body(self) -> int | None:
+        """Return how many bytes of a request get as far as here; None where nothing but our own limits counts.
+
+        Vercel's functions take 4.5 MB (https://vercel.com/docs/functions/limitations). Ours is a little less, so that
+        who sends more reads our sentence, in the shape of errors that their client knows.
+        """
+        return 4 * 2**20 if self.function else None
+
+    @property
+    def longest_call(self) -> timedelta | None:
+        """Return how long a call may take here; None where nothing but our own limits counts.
+
+        A function is ended at its 300 seconds, whatever it does: what a call has used must be written down before.
+        """
+        return timedelta(seconds=255) if self.function else None
 
     @property
     def https(self) -> bool:
@@ -112,6 +136,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     data_dir = Path(_optional(env, "ASSISTERS_DATA_DIR") or ROOT / ".local" / "data")
     return Settings(
         environment=environment,
+        place=_place(env),
         port=port,
         public_url=public_url,
         database_url=_required_url(env, "DATABASE_URL", ("postgresql", "postgres")),
@@ -154,6 +179,15 @@ def _environment(env: Mapping[str, str]) -> Literal["development", "production"]
     if value == "production":
         return "production"
     raise SettingsError(f"ASSISTERS_ENV is {value!r}; it is either 'development' or 'production'.")
+
+
+def _place(env: Mapping[str, str]) -> Literal["host", "function"]:
+    value = _optional(env, "ASSISTERS_PLACE") or "host"
+    if value == "host":
+        return "host"
+    if value == "function":
+        return "function"
+    raise SettingsError(f"ASSISTERS_PLACE is {value!r}; it is either 'host' or 'function'.")
 
 
 def _port(env: Mapping[str, str]) -> int:

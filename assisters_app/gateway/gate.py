@@ -104,6 +104,8 @@ class Gate:
         return replace(grant, scopes=grant.scopes & tickets.SCOPES)
 
     async def _grant(self, public_id: str) -> Grant | None:
+        if self.known.slept:
+            await self.known.wake()
         return self.known.remembered(public_id) or await _looked_up(self.known.grant(public_id))
 
     def offer(self, name: object, family: str) -> Offer:

@@ -2,7 +2,8 @@
 
 A change is pushed (`valkey.announce`) and heard at once. Should the push be lost, one query every half second asks for
 marks of all that is remembered, and what has another mark than before is read again: no process knows anything older
-than STALENESS, except while the database is down, when it goes on with what it knew.
+than STALENESS, except while the database is down, when it goes on with what it knew. A process that was paused, as
+functions are between requests, reads again before it lets anybody in.
 """
 
 import asyncio
@@ -59,6 +60,8 @@ class Known:
         self._lookups = asyncio.Semaphore(LOOKUPS)
         self._wallet_changed = wallet_changed
         self._fresh = True
+        self._read_at = time.time()  # by the wall's clock: it goes on while a machine sleeps
+        self._waking = asyncio.Lock()
         self._changes = 0
         self._heard: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,6 +78,20 @@ class Known:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self.forget()
+
+    @property
+    def slept(self) -> bool:
+        """Whether nothing was read for longer than anything may be old: this process was paused, or is overwhelmed.
+
+        While the database is down that is no news: then what is known goes on to count.
+        """
+        return self._fresh and time.time() - self._read_at > STALENESS.total_seconds()
+
+    async def wake(self) -> None:
+        """Read again before anybody is let in by what was known before a pause."""
+        async with self._waking:
+            if self.slept:
+                await self._refresh_quietly()
 
     def remembered(self, public_id: str) -> Grant | None:
         """Return what a key may do, None when that is not remembered."""
@@ -146,6 +163,7 @@ class Known:
             keys = [public_id for public_id in changed if public_id != OFFERS]
             found = await grants.load(tx, keys) if keys else {}
         self.offers = offers
+        self._read_at = time.time()
         self._strangers.clear()
         same = marks.keys() & self._grants.keys() - set(changed)
         kept = {**{public_id: self._grants[public_id] for public_id in same}, **found}

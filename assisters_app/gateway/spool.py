@@ -12,6 +12,8 @@ The file is `<data_dir>/spool/<pid>-<random>.spool`, its owner's alone, and lock
 system lets go of the lock however a process dies, and whoever gets it delivers what is in there. A record is a line,
 `length checksum payload`; a line that was cut short by a death had been promised to nobody. A line that is whole and
 yet wrong is put aside in `damaged-<day>`. A record may be delivered twice; it is written into the books once.
+
+On a function there is no disk that outlives the process: nothing is promised there, as on a host whose disk is full.
 """
 
 import asyncio
@@ -121,6 +123,8 @@ class Spool:
         self._file = None
 
     async def _write(self, kind: Kind, event: Event, note: Callable[[], None]) -> None:
+        if settings().function:
+            raise SpoolFullError
         line = _Line(_framed(kind, event), note, asyncio.get_running_loop().create_future())
         if self._size + sum(len(one.content) for one in self._lines) + len(line.content) > LARGEST:
             raise SpoolFullError
@@ -173,6 +177,8 @@ async def deliver_orphans(take: Take) -> int:
     A call that had begun and not ended was interrupted. What `take` raises goes to the caller, and all of it waits on.
     """
     delivered = 0
+    if settings().function:
+        return delivered
     for path in sorted(_directory().glob(f"*{ENDING}")):
         with _orphan(path) as content:
             if content is None:

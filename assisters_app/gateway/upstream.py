@@ -18,7 +18,7 @@ from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
 from assisters_app.base.errors import Refused
-from assisters_app.base.settings import UpstreamPlace
+from assisters_app.base.settings import UpstreamPlace, settings
 
 CONNECT = timedelta(seconds=5)  # until a connection must stand
 SILENCE = timedelta(seconds=120)  # how long an upstream may say nothing
@@ -77,7 +77,12 @@ class Upstream:
         if self._client is None:
             builder = ClientBuilder().user_agent("assisters").no_proxy().follow_redirects(False).referer(False)
             builder = builder.gzip(False).brotli(False).deflate(False).zstd(False).default_cookie_store(False)
-            builder = builder.connect_timeout(CONNECT).read_timeout(SILENCE).timeout(WHOLE).pool_idle_timeout(KEPT)
+            builder = (
+                builder.connect_timeout(CONNECT)
+                .read_timeout(SILENCE)
+                .timeout(settings().longest_call or WHOLE)
+                .pool_idle_timeout(KEPT)
+            )
             self._client = builder.build()
         return self._client
 

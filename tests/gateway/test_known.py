@@ -48,12 +48,42 @@ async def revoke(person, handle):
 
 async def test_a_revocation_that_is_pushed_is_heard_at_once(ada, gate, monkeypatch):
     monkeypatch.setattr(known, "REFRESH", 1_000)
+    monkeypatch.setattr(known.Known, "slept", False)  # nothing but the push can tell
     _, handle, key = await key_of(ada)
     await gate.enter(key)
     await asyncio.sleep(1)  # the first reading was scheduled before REFRESH was changed
     await gate.enter(key)
     await revoke(ada, handle)
     assert await turned_away(gate, key) == "invalid_api_key"
+
+
+async def test_a_process_that_was_paused_reads_again_before_it_lets_anybody_in(ada, gate, monkeypatch):
+    async def lost(*_):
+        return None
+
+    _, handle, key = await key_of(ada)
+    await gate.enter(key)
+    for task in gate.known._tasks:  # neither looks nor hears, as in a machine that sleeps
+        task.cancel()
+    monkeypatch.setattr(valkey, "announce", lost)
+    await revoke(ada, handle)
+    gate.known._read_at -= 60
+    with pytest.raises(admission.Refused) as refused:
+        await gate.enter(key)
+    assert refused.value.code == "invalid_api_key"
+
+
+async def test_a_process_that_was_paused_goes_on_with_what_it_knew_while_the_database_is_down(ada, gate, monkeypatch):
+    _, _, key = await key_of(ada)
+    await gate.enter(key)
+    for task in gate.known._tasks:
+        task.cancel()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+    settings.settings.cache_clear()
+    await db.dispose()
+    gate.known._read_at -= 60
+    assert (await gate.enter(key)).organization_id == ada.organization_id
+    assert not gate.known.slept  # and nobody waits for it a second time
 
 
 async def test_a_revocation_whose_push_was_lost_is_seen_within_a_second(ada, gate, monkeypatch):

@@ -380,6 +380,16 @@ async def test_programs_and_people_are_answered_503_until_the_house_is_open_agai
     assert (await asked(door, "/v1/models")).text == "come in"
 
 
+async def test_a_process_that_was_paused_while_a_backup_came_back_looks_before_it_answers(ada, backup):
+    door = doors.Doors(inside)
+    assert (await asked(door, "/v1/models")).text == "come in"
+    restore = await backup()
+    await erased(ada)
+    await restore()
+    door._looked_at -= 60  # nobody looked meanwhile, as in a machine that sleeps
+    assert (await asked(door, "/v1/models")).status_code == 503
+
+
 async def test_a_socket_that_was_open_is_not_heard_any_more(ada):
     door, said, words = doors.Doors(inside), [], asyncio.Queue()
 

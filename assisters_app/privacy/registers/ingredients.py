@@ -122,13 +122,13 @@ def _python() -> Iterator[Package]:
 
 def _licence(name: str) -> str:
     try:
-        return importlib.metadata.metadata(name).get("License-Expression", "")
+        return str(importlib.metadata.metadata(name).json.get("license_expression", ""))
     except importlib.metadata.PackageNotFoundError:  # pinned for another system
         return ""
 
 
 def _pages() -> Iterator[Package]:
-    seen = {}
+    seen: dict[str, Package] = {}
     for place, said in _locked():
         package = Package(
             "npm",
