@@ -13,7 +13,7 @@ from assisters_app.gateway.content import buckets
 from assisters_app.keys import warning
 from assisters_app.privacy import canary, proving
 from assisters_app.privacy.choices import consents, news
-from assisters_app.privacy.erasing import backups, errands, pulse, purge, remembering, reopening, unforgotten
+from assisters_app.privacy.erasing import backups, erasure, errands, pulse, purge, remembering, reopening, unforgotten
 from assisters_app.privacy.keeping import alarms, retention, totals
 from assisters_app.privacy.policies import telling
 from assisters_app.privacy.registers import audits, disclosures, holds, incidents
@@ -35,6 +35,7 @@ WORK = (
     consents,
     news,
     backups,
+    erasure,
     errands,
     purge,
     remembering,

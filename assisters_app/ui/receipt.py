@@ -32,6 +32,7 @@ STEPS = {
     "calls": "Calls under way",
     "sign-in": "Sign-in",
     "stripe": "Stripe",
+    "supabase": "Sign-in at Supabase",
     "valkey": "Counters and caches",
     "open tabs": "Open tabs",
 }

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from markers import everything, fill
 from sqlmodel import col, select
 
-from assisters_app.accounts import links, resetting, sessions, signing_in
+from assisters_app.accounts import links, organizations, resetting, sessions, signing_in
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account, MailToken, Organization
@@ -26,7 +26,7 @@ from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
-from assisters_app.base.tables import OutgoingMail
+from assisters_app.base.tables import OutgoingMail, TrailEntry
 from assisters_app.base.valkey import valkey
 from assisters_app.billing.tables import LedgerTransaction
 from assisters_app.gateway import ingest
@@ -39,6 +39,7 @@ from assisters_app.privacy.erasing import erasure, purge, receipts, remains
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.rights import requests
 from assisters_app.privacy.rights.tables import PrivacyRequest
+from assisters_app.support import messages
 from assisters_app.usage import ddl
 from assisters_app.usage.events import Event
 
@@ -506,3 +507,42 @@ async def test_a_batch_that_is_being_written_while_the_account_goes_leaves_nothi
 
 async def at_once(_subject):
     return "done"
+
+
+async def test_five_days_before_the_end_ada_is_reminded_once_and_not_after_she_has_undone_it(house):
+    with frozen(datetime(2026, 3, 2, 12, 0, tzinfo=UTC)) as move:
+        ada = await customer(ADA)
+        closing = await ask(erasure.close, ada)
+        move(closing.carry_out_at - timedelta(days=5, hours=1))
+        await erasure.remind()
+        assert [letter["subject"] for letter in await waiting_mail(ADA)] == ["Your account is closed"]
+        move(closing.carry_out_at - timedelta(days=5))
+        await erasure.remind()
+        await erasure.remind()
+        _, second = await waiting_mail(ADA)
+        assert second["subject"] == f"Your account is erased on {closing.carry_out_at:%d %B %Y}"
+        assert "/dashboard/privacy/delete" in second["action"][1]
+        await ask(erasure.undo, replace(ada, reauthenticated_at=now()))
+        again = await ask(erasure.close, replace(ada, reauthenticated_at=now()))
+        await ask(erasure.undo, replace(ada, reauthenticated_at=now()))
+        move(again.carry_out_at - timedelta(days=1))
+        await erasure.remind()
+        assert len(await waiting_mail(ADA)) == 3
+
+
+@pytest.mark.promise("6.3")
+async def test_the_trail_that_is_kept_names_nothing_that_was_adas(ada, bob, grace):
+    async with transaction() as tx:
+        issued = await keys.issue(tx, ada, keys.NewKey(name="Main"))
+        await organizations.rename(tx, ada, "Analytical Engines")
+        talk = await messages.begin(tx, ada, "Where is my invoice?", "I cannot find it.")
+        his = await keys.issue(tx, bob, keys.NewKey(name="Main"))
+        organization = await tx.get_one(Organization, ada.organization_id)
+    closing = await erased(ada)
+    async with transaction() as tx:
+        kept = (await tx.exec(select(TrailEntry))).all()
+    said = json.dumps([entry.details for entry in kept])
+    for name in (issued.key.handle, organization.handle, talk):
+        assert name not in said
+    assert his.key.handle in said
+    assert [entry.account_id for entry in kept if entry.details.get("receipt") == closing.receipt] == [None]

@@ -4,15 +4,17 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cast import ADA
+from cast import ADA, PASSWORD
 from customers import customer
 from sqlmodel import select
 
-from assisters_app.accounts.tables import Organization
+from assisters_app.accounts.identity import identity, supabase_auth
+from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, settings
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
 from assisters_app.billing import stripe as billing
+from assisters_app.doubles.supabase_auth import served
 from assisters_app.privacy import proving
 from assisters_app.privacy.erasing import erasure, errands, ledger, receipts, remains, reopening
 from assisters_app.privacy.erasing.tables import ErasureErrand, ErasureReceipt
@@ -191,3 +193,55 @@ async def test_a_charge_younger_than_90_days_is_refused_by_the_stand_in_as_by_st
     assert ADA in held_there(stripe)
     with pytest.raises(billing.ForgottenError):
         await billing.begin_redaction([("customers", "cus_nobody")])
+
+
+@pytest.fixture
+def supabase(house, monkeypatch):
+    with served() as service:
+        monkeypatch.setenv("SUPABASE_URL", service.url)
+        monkeypatch.setenv("SUPABASE_PUBLISHABLE_KEY", service.publishable_key)
+        monkeypatch.setenv("SUPABASE_SECRET_KEY", service.secret_key)
+        monkeypatch.setattr(supabase_auth, "SOONEST", 0)
+        settings.settings.cache_clear()
+        yield service
+
+
+async def signed_up_there():
+    """Return Ada, whose password Supabase keeps."""
+    ada = await customer(ADA)
+    async with transaction() as tx:
+        assert await identity().enroll(tx, await tx.get_one(Account, ada.account_id), PASSWORD)
+    return ada
+
+
+@pytest.mark.promise("6.3")
+async def test_adas_sign_in_at_supabase_is_removed_with_her_account(supabase):
+    ada = await signed_up_there()
+    await erased(ada)
+    assert supabase.users == {}
+    (first,) = await all_receipts()
+    assert json.loads(first.body)["elsewhere"]["sign-in"] == "removed"
+    assert ((await errand()).processor, (await errand()).sealed) == ("supabase", b"")
+
+
+@pytest.mark.promise("4.1")
+async def test_nobodys_erasure_waits_for_supabase_which_is_asked_until_the_sign_in_is_gone(supabase):
+    with frozen(START) as move:
+        ada = await signed_up_there()
+        (there,) = supabase.users
+        supabase.fail("DELETE /admin/users/{id}", status=503, times=2)
+        closing = await erased(ada)
+        (first,) = await all_receipts()
+        later = "Supabase cannot be reached; it is tried again until it is done"
+        assert json.loads(first.body)["elsewhere"]["sign-in"] == later
+        async with transaction() as tx:
+            assert await remains.scan(tx, [there, str(ada.account_id)]) == {}  # what is to be done there is sealed
+            (state,) = await errands.of(tx, closing.receipt)
+        assert (state.processor, state.outcome, state.finished_at) == ("supabase", later, None)
+        for _ in range(2):
+            move((await errand()).due_at)
+            await go_on()
+        assert supabase.users == {}
+        _, second = await all_receipts()
+        facts = receipts.verify(second.body, second.signature, second.public_key)
+        assert (facts["completes"], facts["elsewhere"]) == (closing.receipt, {"supabase": "removed"})

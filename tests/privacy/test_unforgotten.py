@@ -380,3 +380,21 @@ async def test_who_looks_at_ada_in_the_moment_of_her_erasure_keeps_no_id_of_hers
     async with transaction() as tx:
         assert await remains.scan(tx, [str(ada.account_id)]) == {}
         assert len([one for one in await all_of(TrailEntry) if one.action == "account:viewed"]) == 2
+
+
+async def test_a_large_table_is_gone_through_in_several_looks_and_whom_one_found_stays_found(ada, bob, monkeypatch):
+    await reopening.reopen()
+    monkeypatch.setattr(reopening, "LOOK", 2)
+    monkeypatch.setattr(reopening, "_looked", {})
+    monkeypatch.setattr(reopening, "_seen", {})
+    for number in range(5):
+        await customer(f"developer{number}@example.com")
+    dan = await customer("dan@example.com")
+    assert await do(reopening.back) == 0
+    ledger.append("erasing", receipt="rcp_DAN", account=ledger.mark_of(dan.account_id), organizations=[])
+    ledger.append("erased", receipt="rcp_DAN", body="{}", signature="", key="")
+    async with transaction() as tx:
+        await stamp.write(tx, ledger.read())
+    looks = [await do(reopening.back) for _ in range(8)]
+    assert looks[0] == 0  # a look is no longer than two ids
+    assert looks[-4:] == [1, 1, 1, 1]

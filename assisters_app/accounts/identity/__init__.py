@@ -35,6 +35,12 @@ class Identity(Protocol):
     async def remove(self, tx: Tx, account: Account, /) -> None:
         """Forget the password and all that is kept with it; nothing happens when there is none."""
 
+    async def held_elsewhere(self, tx: Tx, account: Account, /) -> str:
+        """Return what the account is called where its password is kept, "" where that is our own database."""
+
+    async def forget(self, name: str, /) -> None:
+        """Have what `held_elsewhere` named removed there; nothing happens when it is gone. Raises Refused."""
+
 
 def identity() -> Identity:
     """Return the adapter of this run: Supabase Auth when SUPABASE_URL is set, else our own database."""

@@ -42,6 +42,15 @@ async def change_email(_tx: Tx, _account: Account, _email: str) -> None:
     """Do nothing: the hash is found by account, not by address."""
 
 
+async def held_elsewhere(_tx: Tx, _account: Account) -> str:
+    """Return nothing: the hash goes with the account."""
+    return ""
+
+
+async def forget(_name: str) -> None:
+    """Do nothing: nobody else has anything."""
+
+
 async def remove(tx: Tx, account: Account) -> None:
     """Forget the hash."""
     account.password_hash = None

@@ -86,14 +86,25 @@ async def remove(tx: Tx, account: Account) -> None:
     kept = await _kept(tx, account)
     if kept is None:
         return
+    await forget(kept.subject)
+    await tx.delete(kept)
+    await tx.flush()
+
+
+async def held_elsewhere(tx: Tx, account: Account) -> str:
+    """Return the id of the user there, "" when there is none."""
+    kept = await _kept(tx, account)
+    return kept.subject if kept else ""
+
+
+async def forget(name: str) -> None:
+    """Delete the user with this id there."""
     async with _admin() as there:
         try:
-            await there.delete_user(kept.subject)
+            await there.delete_user(name)
         except AuthApiError as problem:
             if problem.code != "user_not_found":
                 raise
-    await tx.delete(kept)
-    await tx.flush()
 
 
 async def _ask(account: Account | None, subject: str, password: str) -> bool:

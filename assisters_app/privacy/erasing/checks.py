@@ -49,7 +49,7 @@ async def closed_accounts_are_erased_in_time(tx: Tx) -> str:
 
 @promises.check("4.1", "6.3", says="Nobody who was erased is back, as a restored backup could bring them.")
 async def nobody_erased_is_back(tx: Tx) -> str:
-    """Hold the accounts and organizations against the ledger that is kept outside the database."""
+    """Hold the accounts and organizations against the ledger that is kept outside the database, 100,000 at a look."""
     if not await stamp.is_open(tx):
         raise Broken("The database was restored and has not been held against the erasure ledger yet.")
     try:

@@ -5,6 +5,7 @@
     erase_now(tx, who) -> Closing           the same without grace; nobody can sign in any more
     undo(tx, who)                           during the grace; raises Refused when there is nothing to undo
     pending(tx, account_id) -> Closing | None
+    remind()                                a mail some days before the grace ends
     so_far(tx, receipt)                     what has been done already, while it is being carried out
 
 `plan`, `close` and `erase_now` demand a recent proof of identity (Refused code "reauthenticate"). What is decided here
@@ -23,7 +24,7 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.base import jobs, mail, trail
 from assisters_app.base.clock import now
-from assisters_app.base.db import Tx
+from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import handle
 from assisters_app.base.mail import Message
@@ -37,6 +38,7 @@ from assisters_app.privacy.registers import holds
 from assisters_app.privacy.rights import requests
 
 GRACE = timedelta(days=30)  # policy 4.1: time to change one's mind
+REMINDED = timedelta(days=5)  # before the grace ends, when a mail says so once more
 LATE = timedelta(hours=1)  # after its end, within which an account is erased or the promise counts as broken
 
 
@@ -140,6 +142,25 @@ async def pending(tx: Tx, account_id: UUID) -> Closing | None:
     return _closing(waiting) if waiting else None
 
 
+@jobs.job("privacy.remind-of-erasure", every="17 * * * *")
+async def remind() -> None:
+    """Mail whoever closed their account that it will be erased in some days, once, while they can still undo it."""
+    async with transaction() as tx:
+        soon = select(Erasure).where(
+            col(Erasure.carry_out_at) > now(),
+            col(Erasure.carry_out_at) <= now() + REMINDED,
+            col(Erasure.withdrawn_at).is_(None),
+            col(Erasure.carried_out_at).is_(None),
+        )
+        for erasure in (await tx.exec(soon.with_for_update(skip_locked=True))).all():
+            if erasure.progress["at_once"] or "reminded_at" in erasure.progress:
+                continue
+            erasure.progress = {**erasure.progress, "reminded_at": now().isoformat()}
+            tx.add(erasure)
+            account = await tx.get_one(Account, erasure.account_id)
+            await mail.send(tx, account.email, _reminder(_closing(erasure)), account_id=account.id)
+
+
 async def so_far(tx: Tx, receipt: str) -> tuple[tuple[str, str], ...]:
     """Return what has been done already, step by step, for who knows the number of a receipt that is to come."""
     handle_ = col(Erasure.progress)["receipt"].as_string()
@@ -191,6 +212,21 @@ def _under_way(account_id: UUID) -> SelectOfScalar[Erasure]:
 def _closing(erasure: Erasure) -> Closing:
     progress = erasure.progress
     return Closing(erasure.requested_at, erasure.carry_out_at, bool(progress["at_once"]), str(progress["receipt"]))
+
+
+def _reminder(closing: Closing) -> Message:
+    return Message(
+        f"Your account is erased on {closing.carry_out_at:%d %B %Y}",
+        (
+            f"You closed your account on {closing.requested_at:%d %B %Y}.",
+            (
+                f"Until {closing.carry_out_at:%d %B %Y, %H:%M} UTC you can still change your mind: sign in and undo "
+                "it. After that everything is erased, except for what the law makes us keep, without your name on it."
+            ),
+            "If that is what you want, there is nothing to do.",
+        ),
+        ("Keep my account", f"{settings().public_url}/dashboard/privacy/delete"),
+    )
 
 
 def _goodbye(closing: Closing) -> Message:

@@ -1,12 +1,13 @@
 """What an erasure has still to do at a processor: tried until it is done, and shown on the receipt's page.
 
     at_stripe(receipt, customers) -> str    a step of the purge: begins the errand; what it says goes on the receipt
+    at_supabase(receipt, name) -> str       the same where a sign-in is kept
     run(errand_id)                          goes one step on; what keeps it from it is written down and tried again
     of(tx, receipt) -> tuple[State, …]      for the receipt's page
 
 Stripe deletes a customer at once, and keeps the payments: for 90 days nobody can redact them (docs.stripe.com, "Redact
 personal data"). Until then the errand waits, sealed, for it knows what the customer was called there; when it is done
-that is forgotten, and a second receipt follows the first.
+that is forgotten, and a second receipt follows the first. Supabase removes a sign-in at once, if it answers.
 """
 
 import json
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 PURPOSE = "erasure-errand"
 TAKES = timedelta(days=7)  # that Stripe may take to redact
 REDO = timedelta(hours=1)  # between looks at what Stripe has in hand
+THEIRS = ("stripe", "supabase", "httpx")  # whose errors mean that the company refuses, and not that we are wrong
 LONGEST = timedelta(hours=24)  # between tries, however often it has failed
 
 
@@ -49,15 +51,21 @@ async def at_stripe(receipt: str, customers: tuple[str, ...]) -> str:
     """Delete the customers, and return what is to be said of it; what cannot be done now is done later."""
     if not customers:
         return "nothing is there"
+    left = {"customers": list(customers), "objects": [], "paid_at": None, "job": None}
+    return await _begun(receipt, "stripe", left, now() + stripe.KEPT + TAKES)
+
+
+async def at_supabase(receipt: str, name: str) -> str:
+    """Remove the sign-in, and return what is to be said of it; what cannot be done now is done later."""
+    return await _begun(receipt, "supabase", {"name": name}, now() + TAKES)
+
+
+async def _begun(receipt: str, processor: str, left: dict[str, Any], promised_for: datetime) -> str:
     async with transaction() as tx:
-        errand = (await tx.exec(_of(receipt).where(col(ErasureErrand.processor) == "stripe"))).first()
+        errand = (await tx.exec(_of(receipt).where(col(ErasureErrand.processor) == processor))).first()
         if errand is None:
             errand = ErasureErrand(
-                receipt=receipt,
-                processor="stripe",
-                sealed=_sealed({"customers": list(customers), "objects": [], "paid_at": None, "job": None}),
-                due_at=now(),
-                promised_for=now() + stripe.KEPT + TAKES,
+                receipt=receipt, processor=processor, sealed=_sealed(left), due_at=now(), promised_for=promised_for
             )
             tx.add(errand)
     await run(str(errand.id))
@@ -90,21 +98,30 @@ async def run(errand_id: str) -> None:
         if errand is None or errand.finished_at or errand.due_at > now():
             return
         errand.tries += 1
+        name = errand.processor.capitalize()
         try:
-            await _step(errand, json.loads(crypto.unseal(PURPOSE, errand.sealed)))
+            await STEPS[errand.processor](errand, json.loads(crypto.unseal(PURPOSE, errand.sealed)))
         except Refused:
-            _again(errand, "Stripe cannot be reached")
+            _again(errand, f"{name} cannot be reached")
         except Exception as problem:
-            if not (isinstance(problem, stripe.ForgottenError) or type(problem).__module__.startswith("stripe")):
+            if not (isinstance(problem, stripe.ForgottenError) or type(problem).__module__.startswith(THEIRS)):
                 raise
-            _again(errand, "Stripe refuses for now")
-            logger.exception("An errand at Stripe failed.", extra={"handle": errand.receipt})
+            _again(errand, f"{name} refuses for now")
+            logger.exception("An errand at a company failed.", extra={"handle": errand.receipt})
         tx.add(errand)
         if errand.finished_at:
             await _hand_out_receipt(tx, errand)
 
 
-async def _step(errand: ErasureErrand, left: dict[str, Any]) -> None:
+async def _at_supabase(errand: ErasureErrand, left: dict[str, Any]) -> None:
+    """Have the sign-in removed: nothing of it is kept there for any time."""
+    from assisters_app.accounts.identity import supabase_auth  # a second to import, only where it is used
+
+    await supabase_auth.forget(left["name"])
+    errand.sealed, errand.finished_at, errand.outcome = b"", now(), "removed"
+
+
+async def _at_stripe(errand: ErasureErrand, left: dict[str, Any]) -> None:
     """Delete customers, then wait as long as Stripe keeps payments, then have ten objects at a time redacted."""
     while left["customers"]:
         found = await stripe.forget_customer(left["customers"][0])
@@ -129,6 +146,9 @@ async def _step(errand: ErasureErrand, left: dict[str, Any]) -> None:
     if not left["job"]:
         await _begin(left)
     _wait(errand, left, now() + REDO, "customer deleted; Stripe is redacting what it kept")
+
+
+STEPS = {"stripe": _at_stripe, "supabase": _at_supabase}
 
 
 async def _begin(left: dict[str, Any]) -> None:

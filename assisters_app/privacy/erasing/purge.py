@@ -18,11 +18,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ARRAY,
     Column,
     ColumnElement,
     Table,
+    Text,
     and_,
     case,
+    cast,
     delete,
     func,
     literal,
@@ -57,6 +60,8 @@ AT_ONCE = 10_000  # rows deleted in one transaction
 LAST = ("organization", "account")  # everything is found through these two: they go in the last transaction
 NOTHING = {"before": 0, "removed": 0}
 BY_ITSELF = ("erasure", "legal_hold", "privacy_request")  # what finishes a waiting erasure is found by these
+TRAIL, THINGS = "trail_entry", ("key", "organization", "conversation", "request", "receipt")
+# In the trail's details these name things of the person, by names that stand in their mails too: they go with them.
 SAID = ("user.name", "user.workplace", "user.location", "user.authorization.password")  # not needed to finish it
 TAKES_AWAY = ("stripe", "sign-in")  # steps that destroy what a hold of the whole account wants kept
 ERASING = "You asked for this account to be erased."
@@ -151,19 +156,28 @@ def _steps() -> dict[str, Reach]:
 async def _forget_at_stripe(subject: Subject) -> str:
     """Begin what has to be done at Stripe: it goes on by itself, and nobody's erasure waits for another company."""
     async with transaction() as tx:
-        theirs_ = select_model(Erasure).where(
-            Erasure.account_id == subject.account_id,
-            col(Erasure.carried_out_at).is_(None),
-            col(Erasure.withdrawn_at).is_(None),
-        )
-        receipt = str((await tx.exec(theirs_)).one().progress["receipt"])
+        receipt = await _receipt_of(tx, subject)
     return await errands.at_stripe(receipt, subject.customer_ids)
 
 
 async def _forget_sign_in(subject: Subject) -> str:
+    """Forget the password; where Supabase keeps it, begin what has to be done there, which goes on by itself too."""
     async with transaction() as tx:
-        await identity().remove(tx, await tx.get_one(Account, subject.account_id))
-    return "removed"
+        account = await tx.get_one(Account, subject.account_id)
+        name, receipt = await identity().held_elsewhere(tx, account), await _receipt_of(tx, subject)
+        if not name:
+            await identity().remove(tx, account)
+            return "removed"
+    return await errands.at_supabase(receipt, name)
+
+
+async def _receipt_of(tx: Tx, subject: Subject) -> str:
+    theirs_ = select_model(Erasure).where(
+        Erasure.account_id == subject.account_id,
+        col(Erasure.carried_out_at).is_(None),
+        col(Erasure.withdrawn_at).is_(None),
+    )
+    return str((await tx.exec(theirs_)).one().progress["receipt"])
 
 
 async def _note(erasure_id: UUID, name: str, outcome: str) -> None:
@@ -352,6 +366,8 @@ async def _strip_kept(
                 if (mark := mark_of(column)).on_erase in (OnErase.CLEAR, OnErase.UNLINK) and mark.about is None
             }
             ended = {table.c[rows.since]: func.coalesce(table.c[rows.since], literal(now()))}
+            if table.name == TRAIL:
+                values[table.c.details] = table.c.details.op("-")(cast(literal(list(THINGS)), ARRAY(Text)))
             free = and_(theirs(table, rows, subject), ~held.keep(table, rows))
             await tx.sql(update(table).where(free).values({**values, **ended}))
         for mention in rows.mentions:

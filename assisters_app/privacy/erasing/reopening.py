@@ -17,6 +17,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, delete, text
@@ -36,6 +37,8 @@ from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
 from assisters_app.privacy.erasing.unforgotten import Replayed
 from assisters_app.privacy.rights import requests
 
+LOOK = 100_000  # ids compared with the ledger at one look: a third of a second
+FIRST = UUID(int=0)
 ONE_AT_A_TIME = 7_236_021  # an advisory lock: two workers that start together do not both replay
 # What a worker had in hand when the backup was made nobody has in hand now; as "doing" it would outlive an erasure.
 NOBODY_WORKS = text("UPDATE procrastinate_jobs SET status = 'todo', queueing_lock = NULL WHERE status = 'doing'")
@@ -96,9 +99,36 @@ async def back(tx: Tx) -> int:
     known = {handle: told for handle, told in ledger.told(await stamp.known(tx)).items() if told.final}
     going = {str(one.progress.get("receipt")) for one in await tx.exec(select(Erasure).where(_not_done()))}
     gone = _marks(told for handle, told in known.items() if told.receipt or handle not in going)
-    ids = [*await tx.exec(select(Account.id)), *await tx.exec(select(Organization.id))] if gone else []
-    mark = ledger.marker()
-    return sum(mark(id_) in gone for id_ in ids)
+    if not gone:
+        return 0
+    mark, found = ledger.marker(), 0
+    for column in (col(Account.id), col(Organization.id)):
+        ids = await _some(tx, column)
+        _seen[str(column)] = {id_ for id_ in ids if mark(id_) in gone}
+        found += len(_seen[str(column)])
+    return found
+
+
+async def _some(tx: Tx, column: Any) -> set[UUID]:  # noqa: ANN401 (a column of ids)
+    """Return the next ids of a table, after those of the last look; of a table that is not large, all.
+
+    A whole database that is put back is seen otherwise, within seconds (`stamp`, `pulse`). This look is for single rows
+    that come back by some other way, and a table of any size is gone through in as many looks as it takes. Whom the
+    last look found is looked for again.
+    """
+    name = str(column)
+    after, some = _looked.pop(name, FIRST), select(column).order_by(column)
+    ids = set((await tx.exec(some.where(column > after).limit(LOOK))).all())
+    if len(ids) == LOOK:
+        _looked[name] = max(ids)
+    else:  # the end was reached: what is left of this look is for the beginning
+        ids |= set((await tx.exec(some.where(column <= after).limit(LOOK - len(ids)))).all())
+    return ids | set((await tx.exec(some.where(column.in_(_seen.get(name, set()))))).all())
+
+
+# Of this process: where its last look ended in a table that it cannot look through at once, and whom it found.
+_looked: dict[str, UUID] = {}
+_seen: dict[str, set[UUID]] = {}
 
 
 async def begin_anew() -> None:
