@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from assisters_app.base import db, valkey
+from assisters_app.base import db, memory, valkey
 from assisters_app.gateway import ingest
 
 LONGEST = 12.0  # seconds
@@ -36,6 +36,7 @@ def measure() -> Ingest:
 async def _measure() -> Ingest:
     try:
         await ingest.run_once()  # makes its group, opens its connections
+        memory.settle()  # as the worker does
         began, cpu = time.perf_counter(), time.process_time()
         written = sum(await asyncio.gather(*(_write_until(began + LONGEST) for _ in range(ingest.WRITERS))))
         seconds, spent = time.perf_counter() - began, time.process_time() - cpu

@@ -1,23 +1,29 @@
 """What a receipt says and how anyone checks it: no database, no settings, no network, and no trust in us.
 
     canonical(facts) -> bytes                       the text that is signed: RFC 8785 for what receipts hold
+    seal(last, first, root) -> bytes                the text that is signed for receipts that were written together
     line_of(facts), merged(lines)                   what receipts come to, by mode, model and price version
     check_month(content, trusted) -> Checked        a downloaded month; raises NotGenuine with the line at fault
     check_one(file, trusted) -> Facts               one downloaded receipt; raises NotGenuine
 
 A request's receipt names its organization, its UTC day, its number within that day, and the SHA-256 of the receipt
-before it. A day's statement names how many receipts it has, the hash of the last one and their sums; a month's names
-its days and the invoice's lines. Each is signed (Ed25519). A month is a file of JSON Lines: its statement, then each
-day's statement, followed by the day's receipts while they are kept. Every byte of it is checked: a line must be exactly
-the canonical form of what it says, so that nothing can be changed unseen, not even a blank.
+before it. Receipts that were written together are signed together (Ed25519): what is signed is the root of their hash
+tree (`billing.trees`), and the last of them carries the signature. One that is taken out of its batch is proven by its
+path to that root. A day's statement names how many receipts it has, the hash of the last one and their sums; a month's
+names its days and the invoice's lines. Each of these has a signature of its own, as every receipt had until the first
+of them named another kind. A month is a file of JSON Lines: its statement, then each day's statement, followed by the
+day's receipts while they are kept. Every byte of it is checked: a line must be exactly the canonical form of what it
+says, so that nothing can be changed unseen, not even a blank.
 """
 
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -26,8 +32,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from assisters_app.base.crypto import public_key_bytes
 from assisters_app.base.money import invoice_cents
+from assisters_app.billing import trees
 
-REQUEST, DAY, MONTH = "assisters-request-receipt/1", "assisters-receipt-day/1", "assisters-receipt-month/1"
+REQUEST, BATCH = "assisters-request-receipt/2", "assisters-receipt-batch/1"
+DAY, MONTH = "assisters-receipt-day/1", "assisters-receipt-month/1"
+ALONE = "assisters-request-receipt/1"  # a receipt with a signature of its own, as all were until 24 November 2026
 FIRST = "0" * 64  # what the first receipt of a day names as the one before it
 
 Facts = dict[str, Any]
@@ -87,6 +96,21 @@ def digest(signed: bytes) -> str:
     return hashlib.sha256(signed).hexdigest()
 
 
+def seal(last: Facts, first: int, root: bytes) -> bytes:
+    """Return what is signed for the receipts of a day from number `first` to `last`, whose hash tree has this root."""
+    return canonical(
+        {
+            "kind": BATCH,
+            "organization": last["organization"],
+            "day": last["day"],
+            "first": first,
+            "last": last["number"],
+            "root": root.hex(),
+            "signed_by": last["signed_by"],
+        }
+    )
+
+
 def line_of(facts: Facts) -> Line:
     """Return what one receipt comes to."""
     return {
@@ -131,9 +155,10 @@ def check_one(file: Mapping[str, Any], trusted: Collection[str] = ()) -> Facts:
     """Return what a single downloaded receipt says; raise NotGenuine. `trusted` are public keys (base64), if any."""
     with _sound_facts():
         keys, facts = _Keys([file["public_key"]], trusted), file["facts"]
-        keys.check(facts, canonical(facts), file["signature"], "This receipt")
-        if facts["kind"] != REQUEST:
+        if facts["kind"] not in {REQUEST, ALONE}:
             raise NotGenuine("This is not the receipt of a request.")
+        signed = _sealed(facts, file["batch"]) if facts["kind"] == REQUEST else canonical(facts)
+        keys.check(facts, signed, file["signature"], "This receipt")
         _check_arithmetic(facts)
         return dict(facts)
 
@@ -142,7 +167,7 @@ def check_month(content: bytes, trusted: Collection[str] = ()) -> Checked:
     """Return what a month's file holds, every line, link, product and sum in it found right; raise NotGenuine."""
     with _sound_facts():
         lines = _Lines(content, trusted)
-        statement = lines.take(MONTH, "The statement of the month").facts
+        statement = lines.take(MONTH, "The statement of the month")
         days = [_check_day(lines, statement, day) for day in statement["days"]]
         lines.require_end()
         _check_invoice(statement, merged(line for day in days for line in day))
@@ -157,6 +182,16 @@ def check_month(content: bytes, trusted: Collection[str] = ()) -> Checked:
             growing=statement["growing"],
             keys=tuple(sorted(lines.keys.used)),
         )
+
+
+def _sealed(facts: Facts, batch: Mapping[str, Any]) -> bytes:
+    """Return what was signed for the batch that a single receipt is of, by the path that comes with it."""
+    first, last, path = batch["first"], batch["last"], batch["path"]
+    if batch.keys() != {"first", "last", "path"} or not all(re.fullmatch("[0-9a-f]{64}", one) for one in path):
+        raise NotGenuine("This receipt was altered: what it says of its batch is not written as receipts are.")
+    leaf = trees.leaf(canonical(facts))
+    root = trees.root_by(leaf, facts["number"] - first, last - first + 1, [bytes.fromhex(one) for one in path])
+    return seal({**facts, "number": last}, first, root)
 
 
 @contextmanager
@@ -198,15 +233,17 @@ class _Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
-    """One line, its signature found right: what it says, and the text that was signed."""
+class _Read:
+    """One line: what it says, the canonical text of that, its signature, and how a complaint names it."""
 
     facts: Facts
     text: bytes
+    signature: str
+    name: str
 
 
 class _Lines:
-    """The lines of a month's file, taken one by one. Nothing of a line is believed before its signature is checked."""
+    """The lines of a month's file, taken one by one. Nothing of them is believed before their signature is checked."""
 
     def __init__(self, content: bytes, trusted: Collection[str]) -> None:
         *self._lines, rest = content.split(b"\n")
@@ -218,18 +255,23 @@ class _Lines:
             raise NotGenuine("The statement of the month is missing: line 1 holds something else.")
         self.keys = _Keys(told, trusted)
 
-    def take(self, kind: str, what: str) -> _Signed:
+    def take(self, kind: str, what: str) -> Facts:
         """Return the next line; raise NotGenuine when it was altered, or is not of the kind that belongs here."""
+        found = self.look({kind}, what)
+        self.keys.check(found.facts, found.text, found.signature, found.name)
+        return found.facts
+
+    def look(self, kinds: Collection[str], what: str) -> _Read:
+        """Return the next line, its signature unchecked; raise NotGenuine when no line of its kind belongs here."""
         if self._next == len(self._lines):
             raise NotGenuine(f"{what} is missing.")
         line = self._read()
-        facts, signed = line["facts"], canonical(line["facts"])
-        named = f" ({facts['request']})" if isinstance(facts.get("request"), str) else ""
-        self.keys.check(facts, signed, line["signature"], f"Line {self._next + 1}{named}")
-        if facts["kind"] != kind:
+        facts, signature = line["facts"], line["signature"]
+        if facts["kind"] not in kinds:
             raise NotGenuine(f"{what} is missing: line {self._next + 1} holds something else.")
         self._next += 1
-        return _Signed(facts, signed)
+        named = f" ({facts['request']})" if isinstance(facts.get("request"), str) else ""
+        return _Read(facts, canonical(facts), signature, f"Line {self._next}{named}")
 
     def require_end(self) -> None:
         """Raise NotGenuine when there is more."""
@@ -245,7 +287,7 @@ class _Lines:
             exact = False
         if not exact or not isinstance(line, dict) or not isinstance(line.get("facts"), dict):
             raise NotGenuine(f"Line {self._next + 1} was altered: it is not written as receipts are.")
-        if line.keys() != {"facts", "signature"}:
+        if line.keys() != {"facts", "signature"} or not isinstance(line["signature"], str):
             raise NotGenuine(f"Line {self._next + 1} was altered: it holds more than facts and their signature.")
         return dict(line)
 
@@ -253,7 +295,7 @@ class _Lines:
 def _check_day(lines: _Lines, statement: Facts, named: Facts) -> list[Line]:
     """Return what a day comes to, once its statement and its receipts were found right."""
     what = f"The statement of {named['day']}"
-    facts = lines.take(DAY, what).facts
+    facts = lines.take(DAY, what)
     same = all(facts[name] == named[name] for name in ("day", "receipts", "head"))
     if not same or facts["organization"] != statement["organization"]:
         raise NotGenuine(f"{what} is not the one that the month names.")
@@ -267,9 +309,8 @@ def _check_day(lines: _Lines, statement: Facts, named: Facts) -> list[Line]:
 def _check_chain(lines: _Lines, statement: Facts, day: Facts) -> None:
     before, seen, come_to = FIRST, dict[str, Facts](), list[Line]()
     prices = {(line["model"], line["price_version"]): line["prices"] for line in statement["lines"]}
-    for number in range(1, day["receipts"] + 1):
-        receipt = _take_receipt(lines, day, number)
-        facts, what = receipt.facts, f"Receipt {number} of {day['day']} ({receipt.facts['request']})"
+    for receipt in _receipts(lines, day):
+        facts, what = receipt.facts, f"Receipt {receipt.facts['number']} of {day['day']} ({receipt.facts['request']})"
         if facts["previous"] != before:
             raise NotGenuine(f"{what} does not follow the one before it.")
         _check_arithmetic(facts)
@@ -282,9 +323,34 @@ def _check_chain(lines: _Lines, statement: Facts, day: Facts) -> None:
         raise NotGenuine(f"The receipts of {day['day']} do not come to what its statement says.")
 
 
-def _take_receipt(lines: _Lines, day: Facts, number: int) -> _Signed:
+def _receipts(lines: _Lines, day: Facts) -> Iterator[_Read]:
+    """Yield a day's receipts, each once the signature of its batch was found right."""
+    batch = list[_Read]()
+    for number in range(1, day["receipts"] + 1):
+        batch.append(_take_receipt(lines, day, number))
+        if batch[-1].signature or batch[-1].facts["kind"] == ALONE:
+            _check_batch(lines.keys, batch)
+            yield from batch
+            batch.clear()
+    if batch:
+        raise NotGenuine(f"{batch[0].name} was altered: nobody signed it, nor what follows it on {day['day']}.")
+
+
+def _check_batch(keys: _Keys, batch: Sequence[_Read]) -> None:
+    last, first = batch[-1], batch[0].facts["number"]
+    if last.facts["kind"] == ALONE:
+        if len(batch) > 1:
+            raise NotGenuine(f"{batch[-2].name} was altered: nobody signed it.")
+        keys.check(last.facts, last.text, last.signature, last.name)
+        return
+    root = trees.root([trees.leaf(receipt.text) for receipt in batch])
+    suspect = next((one for one, after in pairwise(batch) if after.facts["previous"] != digest(one.text)), last)
+    keys.check(last.facts, seal(last.facts, first, root), last.signature, suspect.name)
+
+
+def _take_receipt(lines: _Lines, day: Facts, number: int) -> _Read:
     missing = f"Receipt {number} of {day['day']}"
-    receipt = lines.take(REQUEST, missing)
+    receipt = lines.look({REQUEST, ALONE}, missing)
     facts = receipt.facts
     if (facts["organization"], facts["day"]) != (day["organization"], day["day"]):
         raise NotGenuine(f"{missing} is missing: receipt {facts['request']} of {facts['day']} stands in its place.")

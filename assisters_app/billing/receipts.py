@@ -29,7 +29,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
 from assisters_app.base.marks import REQUEST_LOGS
-from assisters_app.billing import invoices, rating
+from assisters_app.billing import invoices, rating, trees
 from assisters_app.billing.months import Month
 from assisters_app.billing.proofs import (
     DAY,
@@ -43,6 +43,7 @@ from assisters_app.billing.proofs import (
     digest,
     line_of,
     merged,
+    seal,
     taken_back,
 )
 from assisters_app.billing.rating import PriceVersion
@@ -51,6 +52,7 @@ from assisters_app.usage.tables import ReceiptKey
 
 PURPOSE = "request-receipts"  # what the signing key is derived for
 AT_ONCE = 1_000  # receipts in memory while a month is read
+A_DAY = timedelta(days=1)
 WHOLE = timedelta(days=29)  # days of events and receipts that no sweep has begun to drop
 
 Chain = tuple[UUID, datetime]  # an organization, and when the day (UTC) began
@@ -58,16 +60,34 @@ Chain = tuple[UUID, datetime]  # an organization, and when the day (UTC) began
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One request's receipt. `facts` is the exact text that was signed, `signature` and `public_key` are base64."""
+    """One request's receipt. `facts` is its exact text, `signature` and `public_key` are base64.
+
+    `batch` is what it was signed with, None for one that was signed alone.
+    """
 
     facts: str
     signature: str
     public_key: str
+    batch: "Batch | None" = None
 
     def file(self) -> bytes:
         """Return what is downloaded of it: JSON for people to read and for `billing.proofs.check_one`."""
         told = {"facts": orjson.loads(self.facts), "signature": self.signature, "public_key": self.public_key}
+        if self.batch is not None:
+            told["batch"] = self.batch
         return orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The receipts that one signature is for, by the first's and the last's number; `path` leads from one to its root.
+
+    The path's hashes are in hex, from below.
+    """
+
+    first: int
+    last: int
+    path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +108,46 @@ class _Known:
     earlier: Mapping[UUID, Facts]
 
 
+class _Columns:
+    """Receipts on their way into the table, column by column."""
+
+    def __init__(self) -> None:
+        self._columns = {
+            name: list[str]()
+            for name in ("organization_ids", "begins", "numbers", "request_ids", "facts", "signatures")
+        }
+
+    def add(self, chain: Chain, first: int, request_ids: Sequence[str], facts: Sequence[bytes], signature: str) -> None:
+        """Add a batch of one chain, of which the last receipt gets the signature."""
+        many = len(facts)
+        for name, values in (
+            ("organization_ids", [chain[0].hex] * many),
+            ("begins", [chain[1].isoformat()] * many),
+            ("numbers", map(str, range(first, first + many))),
+            ("request_ids", request_ids),
+            ("facts", [one.decode() for one in facts]),
+            ("signatures", [""] * (many - 1) + [signature]),
+        ):
+            self._columns[name].extend(values)
+
+    def told(self) -> dict[str, str]:
+        """Return them as APPEND takes them."""
+        return {name: "\n".join(values) for name, values in self._columns.items()}
+
+
 Row = dict[str, Any]
 
-# Batches travel as one JSON text, as those of `usage.events` do.
+# Each column of a batch travels as one text, a value a line: no value holds a line's end (JSON writes it otherwise),
+# and nothing has to be escaped, or read again one by one.
 APPEND = text("""
 INSERT INTO usage_receipt (organization_id, begins, number, request_id, facts, signature)
-SELECT organization_id, begins, number, request_id, facts, signature
-FROM json_populate_recordset(CAST(NULL AS usage_receipt), CAST(:rows AS json))
+SELECT * FROM unnest(
+  CAST(string_to_array(:organization_ids, chr(10)) AS uuid[]),
+  CAST(string_to_array(:begins, chr(10)) AS timestamptz[]),
+  CAST(string_to_array(:numbers, chr(10)) AS integer[]),
+  CAST(string_to_array(:request_ids, chr(10)) AS uuid[]),
+  string_to_array(:facts, chr(10)),
+  string_to_array(:signatures, chr(10)))
 """)
 STATE = text("""
 UPDATE receipt_day d SET facts = s.facts, signature = s.signature
@@ -119,11 +172,22 @@ UNION ALL SELECT id, handle FROM api_key WHERE id = ANY(:key_ids)
 """)
 EARLIER = text("""
 SELECT request_id, facts FROM usage_receipt
-WHERE request_id = ANY(:request_ids) AND begins >= :first AND begins <= :last ORDER BY begins, number
+WHERE request_id = ANY(CAST(string_to_array(:request_ids, chr(10)) AS uuid[])) AND begins >= :first AND begins <= :last
+ORDER BY begins, number
 """)
 ONE = text("""
-SELECT facts, signature FROM usage_receipt
+SELECT begins, number, facts FROM usage_receipt
 WHERE request_id = :request_id AND organization_id = :organization_id ORDER BY begins DESC, number DESC LIMIT 1
+""")
+# The last receipt of a batch carries the signature for all of it.
+BATCH = text("""
+SELECT number, facts, signature FROM usage_receipt
+WHERE organization_id = :organization_id AND begins = :begins AND number > coalesce(
+  (SELECT number FROM usage_receipt WHERE organization_id = :organization_id AND begins = :begins
+     AND number < :number AND signature <> '' ORDER BY number DESC LIMIT 1), 0)
+  AND number <= (SELECT number FROM usage_receipt WHERE organization_id = :organization_id AND begins = :begins
+     AND number >= :number AND signature <> '' ORDER BY number LIMIT 1)
+ORDER BY number
 """)
 DAYS = text("""
 SELECT begins, facts, signature FROM receipt_day
@@ -151,17 +215,27 @@ WHERE organization_id = :organization_id AND begins = :begins ORDER BY number
 async def append(tx: Tx, new: Sequence[Event]) -> None:
     """Add the receipts of newly written events to their organizations' chains, in the order given."""
     chains: defaultdict[Chain, list[Event]] = defaultdict(list)
+    day = datetime.min.replace(tzinfo=UTC)
     for event in new:
-        chains[event.organization_id, _day(event.at)].append(event)
+        if not timedelta(0) <= event.at - day < A_DAY:  # most are of the day of the one before
+            day = _day(event.at)
+        chains[event.organization_id, day].append(event)
     if not chains:
         return
     days = await _locked(tx, chains)
     known, signer = await _known(tx, chains), Signer.of(crypto.signing_key(PURPOSE))
-    written, stated = list[Row](), list[Row]()
+    written, stated = _Columns(), list[Row]()
     for chain, events in chains.items():
-        statement = _extended(days[chain], chain, events, known, signer, written)
-        stated.append(_row(chain, canonical(statement), signer))
-    await tx.sql(APPEND, {"rows": orjson.dumps(written).decode()})
+        statement = canonical(_extended(days[chain], chain, events, known, signer, written))
+        stated.append(
+            {
+                "organization_id": chain[0],
+                "begins": chain[1],
+                "facts": statement.decode(),
+                "signature": signer.sign(statement),
+            }
+        )
+    await tx.sql(APPEND, written.told())
     await tx.sql(STATE, {"rows": orjson.dumps(stated).decode()})
 
 
@@ -187,7 +261,11 @@ async def _known(tx: Tx, chains: Mapping[Chain, Sequence[Event]]) -> _Known:
         },
     )
     begun = [begins for _, begins in chains]
-    asked = {"request_ids": [event.request_id for event in events], "first": min(begun), "last": max(begun)}
+    asked = {
+        "request_ids": "\n".join([event.request_id.hex for event in events]),
+        "first": min(begun),
+        "last": max(begun),
+    }
     earlier = await tx.sql(EARLIER, asked)
     return _Known(
         handles={row.id: row.handle for row in named},
@@ -197,15 +275,15 @@ async def _known(tx: Tx, chains: Mapping[Chain, Sequence[Event]]) -> _Known:
 
 
 def _extended(  # noqa: PLR0913, PLR0917 (each is a part of what is signed)
-    day: Facts | None, chain: Chain, events: Sequence[Event], known: _Known, signer: Signer, written: list[Row]
+    day: Facts | None, chain: Chain, events: Sequence[Event], known: _Known, signer: Signer, written: _Columns
 ) -> Facts:
-    """Write the receipts of `events` down and return the day's statement with them."""
+    """Write the receipts of `events` down, with one signature for them, and return the day's statement with them."""
     organization_id, begins = chain
     number, head, lines = (day["receipts"], day["head"], day["lines"]) if day else (0, FIRST, [])
+    first = number + 1
     named = {"organization": known.handles[organization_id], "day": f"{begins:%Y-%m-%d}", "signed_by": signer.id}
-    added: list[Line] = []
-    for event in events:
-        number += 1
+    texts, added, facts = list[bytes](), list[Line](), Facts()
+    for number, event in enumerate(events, first):
         replaced = known.earlier.get(event.request_id) if known.earlier else None
         facts = {
             **_facts(event, known),
@@ -214,19 +292,19 @@ def _extended(  # noqa: PLR0913, PLR0917 (each is a part of what is signed)
             "previous": head,
             "replaces": replaced["number"] if replaced else None,
         }
-        signed = canonical(facts)
-        head = digest(signed)
-        written.append(_row(chain, signed, signer, number=number, request_id=event.request_id))
+        texts.append(canonical(facts))
+        head = digest(texts[-1])
         added.append(line_of(facts))
         if replaced:
             added.append(taken_back(line_of(replaced)))
+    signature = signer.sign(seal(facts, first, trees.root([trees.leaf(one) for one in texts])))
+    written.add(chain, first, [event.request_id.hex for event in events], texts, signature)
     return {"kind": DAY, **named, "receipts": number, "head": head, "lines": merged([*lines, *added])}
 
 
 def _facts(event: Event, known: _Known) -> Facts:
     """Return what a receipt says of the event itself: nothing of who called from where, which is nobody else's."""
     each = known.each.get((event.model, event.price_version)) or {}
-    used = _units(event, event.unit)
     return {
         "kind": REQUEST,
         "request": event.handle,
@@ -240,21 +318,23 @@ def _facts(event: Event, known: _Known) -> Facts:
         "error_code": event.error_code,
         "estimated": event.estimated,
         "units": [
-            {"unit": unit, "count": count, "each_nano": each.get(unit, 0)} for unit, count in used.items() if count
+            {"unit": unit, "count": count, "each_nano": each.get(unit, 0)}
+            for unit, count in _units(event, event.unit)
+            if count
         ],
         "price_version": event.price_version,
         "cost_nano": event.cost_nano,
     }
 
 
-def _units(used: Event | invoices.Line, unit: str) -> dict[str, int]:
-    """Return counts by what is charged for; `cached_tokens` are among `input_tokens`, `units` are of `unit`."""
-    return {
-        "input token": used.input_tokens - used.cached_tokens,
-        "cached input token": used.cached_tokens,
-        "output token": used.output_tokens,
-        **({unit: used.units} if unit else {}),
-    }
+def _units(used: Event | invoices.Line, unit: str) -> tuple[tuple[str, int], ...]:
+    """Return what is charged for, and how many; `cached_tokens` are among `input_tokens`, `units` are of `unit`."""
+    tokens = (
+        ("input token", used.input_tokens - used.cached_tokens),
+        ("cached input token", used.cached_tokens),
+        ("output token", used.output_tokens),
+    )
+    return (*tokens, (unit, used.units)) if unit else tokens
 
 
 def _prices(price: PriceVersion) -> dict[str, int]:
@@ -263,27 +343,28 @@ def _prices(price: PriceVersion) -> dict[str, int]:
     return {"input token": price.input, "cached input token": price.cached, "output token": price.output, **by_unit}
 
 
-def _row(chain: Chain, signed: bytes, signer: Signer, **more: object) -> Row:
-    return {
-        "organization_id": chain[0],
-        "begins": chain[1],
-        "facts": signed.decode(),
-        "signature": signer.sign(signed),
-        **more,
-    }
-
-
 def _day(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def of(tx: Tx, organization_id: UUID, request_id: UUID) -> Receipt:
     """Return the latest receipt of a request; raise NotFound when it is not there, not theirs, or its day is over."""
-    found = (await tx.sql(ONE, {"organization_id": organization_id, "request_id": request_id})).one_or_none()
+    which = {"organization_id": organization_id, "request_id": request_id}
+    found = (await tx.sql(ONE, which)).one_or_none()
     if found is None:
         raise NotFound("receipt")
-    signed_by = await tx.get(ReceiptKey, orjson.loads(found.facts)["signed_by"])
-    return Receipt(found.facts, found.signature, signed_by.public_key if signed_by else "")
+    facts = orjson.loads(found.facts)
+    signed_by = await tx.get(ReceiptKey, facts["signed_by"])
+    public_key = signed_by.public_key if signed_by else ""
+    together = (await tx.sql(BATCH, {**which, "begins": found.begins, "number": found.number})).all()
+    if facts["kind"] != REQUEST or not together:  # signed alone, or damaged: then it has no signature that fits
+        return Receipt(found.facts, together[-1].signature if together else "", public_key)
+    leaves = [trees.leaf(row.facts.encode()) for row in together]
+    first, last = together[0].number, together[-1].number
+    path = trees.path(leaves, found.number - first)
+    return Receipt(
+        found.facts, together[-1].signature, public_key, Batch(first, last, tuple(one.hex() for one in path))
+    )
 
 
 async def month(organization_id: UUID, which: Month) -> AsyncIterator[bytes]:
@@ -329,7 +410,7 @@ def _invoice_line(line: invoices.Line, price: PriceVersion) -> Line:
         "model": line.model,
         "price_version": price.version,
         "requests": line.requests,
-        "units": {unit: count for unit, count in units.items() if count},
+        "units": {unit: count for unit, count in units if count},
         "prices": _prices(price),
         "nano": line.amount_nano,
     }

@@ -56,12 +56,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A receipt as its owner sees it. `text` is what was signed, written for people."""
+    """A receipt as its owner sees it. `text` is what it says, written for people."""
 
     day: str = ""
     number: int = 0
     previous: str = ""
     replaces: int = 0
+    first: int = 0  # of those that were signed together; 0 when it was signed alone
+    last: int = 0
     signature: str = ""
     public_key: str = ""
     text: str = ""
@@ -75,6 +77,8 @@ class Proof:
             number=facts["number"],
             previous=facts["previous"],
             replaces=facts["replaces"] or 0,
+            first=receipt.batch.first if receipt.batch else 0,
+            last=receipt.batch.last if receipt.batch else 0,
             signature=receipt.signature,
             public_key=receipt.public_key,
             text=json.dumps(facts, indent=2, ensure_ascii=False),
@@ -351,6 +355,14 @@ def _receipt() -> rx.Component:
                     ),
                 ),
             ),
+            (
+                "Signed",
+                rx.cond(
+                    proof.last > proof.first,
+                    rx.fragment("with one signature for receipts ", number(proof.first), " to ", number(proof.last)),
+                    "alone",
+                ),
+            ),
         ),
         rx.el.div(
             *[
@@ -363,7 +375,7 @@ def _receipt() -> rx.Component:
             ],
             rx.el.details(
                 rx.el.summary(
-                    "Show what was signed",
+                    "Show what it says",
                     class_name="w-fit cursor-pointer py-1 text-accent underline underline-offset-2",
                 ),
                 code(proof.text, label="Copy receipt", class_name="mt-2"),

@@ -90,10 +90,15 @@ async def make_room(tx: Tx, moments: Iterable[datetime]) -> None:
 
     What comes so late is counted like any other, and goes with the next sweep.
     """
+    moments = list(moments)
+    if not moments:
+        return
+    first, last = min(moments).astimezone(UTC), max(moments).astimezone(UTC)
+    if now() - A_DAY < first and last - first < A_DAY:  # the usual case: no day so young is divided
+        await ensure(tx, {first.date(), last.date()})
+        return
     moments = {at.astimezone(UTC) for at in moments}
     await ensure(tx, {at.date() for at in moments})
-    if min(moments, default=now()) > now() - A_DAY:  # the usual case: no day so young is divided
-        return
     divided = {day for table, day, whole in await _existing(tx) if table == EVENTS and not whole}
     late = {(at.date(), _half(at)) for at in moments if at.date() in divided}
     there = {part.name for day in divided for part in await _halves(tx, day)}

@@ -201,10 +201,13 @@ async def add_to_tallies(tx: Tx, new: Iterable[Event], *, sign: Literal[1, -1] =
     Used alone only for a past whose events are no longer kept.
     """
     sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * len(SUMS))
+    bucket = datetime.min.replace(tzinfo=UTC)
     for event in new:
+        if not timedelta(0) <= event.at - bucket < QUARTER:  # most are of the quarter hour of the one before
+            bucket = event.bucket
         key = (
             event.organization_id,
-            event.bucket,
+            bucket,
             event.key_id,
             event.model,
             event.endpoint,

@@ -115,8 +115,9 @@ class UsageTally(SQLModel, table=True):
 class UsageReceipt(SQLModel, table=True):
     """The signed receipt of one event, a link in its organization's chain of that UTC day. Append-only.
 
-    `facts` is the exact text that was signed. Partitioned by `begins`, the start of the day; whole days are dropped. An
-    event that was corrected has two receipts, of which the later one names the earlier.
+    `facts` is the exact text that was signed. Those that were written together have one signature, which the last of
+    them carries; the others' is empty (`billing.proofs`). Partitioned by `begins`, the start of the day; whole days are
+    dropped. An event that was corrected has two receipts, of which the later one names the earlier.
     """
 
     __tablename__ = "usage_receipt"
@@ -137,7 +138,7 @@ class UsageReceipt(SQLModel, table=True):
     number: int = plain(primary_key=True)  # 1, 2, 3 … within the day
     request_id: UUID = plain()
     facts: str = personal("user.behavior", Purpose.PAYMENTS, collected_as="1.6", sa_type=Text)
-    signature: str = plain(max_length=88)  # Ed25519, base64
+    signature: str = plain(max_length=88)  # Ed25519, base64; '' for all but the last of a batch
 
 
 class ReceiptDay(SQLModel, table=True):

@@ -1,8 +1,10 @@
 """Every call has a receipt that a stranger can check, and nothing in it can be changed, lost, moved or repeated."""
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -16,7 +18,7 @@ from sqlalchemy import text
 from assisters_app.base import clock, crypto
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound
-from assisters_app.billing import ledger, proofs, rating, receipts
+from assisters_app.billing import ledger, proofs, rating, receipts, trees
 from assisters_app.billing.months import Month
 from assisters_app.billing.proofs import NotGenuine, Signer, canonical
 from assisters_app.privacy.keeping import retention
@@ -88,11 +90,37 @@ def facts(line):
     return orjson.loads(line)["facts"]
 
 
-def resigned(line, **changes):
-    """Return a line with other facts, signed with our own key: what a liar who holds the key could write."""
-    signed = canonical({**facts(line), **changes})
-    signature = Signer.of(crypto.signing_key(receipts.PURPOSE)).sign(signed)
-    return canonical({"facts": orjson.loads(signed), "signature": signature}) + b"\n"
+def signature_of(line):
+    return orjson.loads(line)["signature"]
+
+
+def resigned(lines, at, /, **changes):
+    """Return lines of which one says something else, signed with our own key: what a liar who holds it could write."""
+    told = {**facts(lines[at]), **changes}
+    if told["kind"] != proofs.REQUEST:
+        return [*lines[:at], line(told, sign(canonical(told))), *lines[at + 1 :]]
+    last = next(number for number in range(at, len(lines)) if signature_of(lines[number]))
+    begun = at
+    while facts(lines[begun - 1])["kind"] == proofs.REQUEST and not signature_of(lines[begun - 1]):
+        begun -= 1
+    batch = [facts(one) for one in lines[begun : last + 1]]
+    batch[at - begun] = told
+    return [*lines[:begun], *sealed(batch), *lines[last + 1 :]]
+
+
+def sealed(batch):
+    root = trees.root([trees.leaf(canonical(told)) for told in batch])
+    *others, last = batch
+    signature = sign(proofs.seal(last, batch[0]["number"], root))
+    return [*(line(told, "") for told in others), line(last, signature)]
+
+
+def line(told, signature):
+    return canonical({"facts": told, "signature": signature}) + b"\n"
+
+
+def sign(signed):
+    return Signer.of(crypto.signing_key(receipts.PURPOSE)).sign(signed)
 
 
 # A month that is right
@@ -229,12 +257,122 @@ async def test_a_single_receipt_verifies_alone(lived):
     [made] = await ingest(chat(lived))
     async with transaction() as tx:
         receipt = await receipts.of(tx, lived[0], made.request_id)
-    file = {"facts": orjson.loads(receipt.facts), "signature": receipt.signature, "public_key": receipt.public_key}
+    file = orjson.loads(receipt.file())
     assert proofs.check_one(file, [receipt.public_key])["request"] == made.handle
     with pytest.raises(NotGenuine, match="was altered"):
         proofs.check_one({**file, "facts": {**file["facts"], "cost_nano": 1}})
     with pytest.raises(NotGenuine, match="not one that you trust"):
         proofs.check_one(file, ["another key"])
+
+
+KEPT = Path(__file__).with_name("kept")
+
+
+def test_what_was_signed_receipt_by_receipt_verifies_for_ever():
+    month = (KEPT / "month-of-single-signatures.jsonl").read_bytes()
+    assert (proofs.check_month(month).receipts, proofs.check_month(month).total_nano) == (9, 66_980)
+    one = orjson.loads((KEPT / "receipt-of-its-own-signature.json").read_bytes())
+    assert proofs.check_one(one, [one["public_key"]])["number"] == 6
+    with pytest.raises(NotGenuine, match="was altered"):
+        proofs.check_one({**one, "facts": {**one["facts"], "cost_nano": 1}})
+    for number, changed in ((2, b'"signature":""'), (12, b'"signature":"AAAA"')):
+        lines = lines_of(month)
+        lines[number] = re.sub(rb'"signature":"[^"]+"', changed, lines[number])
+        assert "was altered: its signature does not fit" in complaint(b"".join(lines))
+
+
+async def test_a_day_that_began_with_single_signatures_goes_on_with_common_ones(ada):
+    await ingest(chat(ada), chat(ada))
+    await as_before(ada)
+    [made, _] = await ingest(chat(ada), chat(ada))
+    content = await file_of(ada)
+    assert proofs.check_month(content).receipts == 4
+    assert [facts(one)["kind"][-1] for one in lines_of(content)[2:]] == ["1", "1", "2", "2"]
+    async with transaction() as tx:
+        old, new = [
+            await receipts.of(tx, ada[0], events.request_id(facts(one)["request"])) for one in lines_of(content)[3:5]
+        ]
+    assert (old.batch, proofs.check_one(orjson.loads(old.file()))["number"]) == (None, 2)
+    assert (new.batch.first, new.batch.last, orjson.loads(new.facts)["request"]) == (3, 4, made.handle)
+    assert proofs.check_one(orjson.loads(new.file()))["number"] == 3
+
+
+async def as_before(whose):
+    """Give what was written of this day the form that it had before receipts were signed together."""
+    async with transaction() as tx:
+        head = proofs.FIRST
+        for row in (await tx.sql(text("SELECT number, facts FROM usage_receipt ORDER BY number"))).all():
+            told = {**orjson.loads(row.facts), "kind": proofs.ALONE, "previous": head}
+            await tx.sql(
+                text("UPDATE usage_receipt SET facts = :facts, signature = :signature WHERE number = :number"),
+                {"facts": canonical(told).decode(), "signature": sign(canonical(told)), "number": row.number},
+            )
+            head = proofs.digest(canonical(told))
+        [day] = (await tx.sql(text("SELECT facts FROM receipt_day"))).scalars()
+        told = canonical({**orjson.loads(day), "head": head})
+        await tx.sql(
+            text("UPDATE receipt_day SET facts = :facts, signature = :signature"),
+            {"facts": told.decode(), "signature": sign(told)},
+        )
+
+
+# One that was signed with others
+
+
+async def singles(whose, made):
+    async with transaction() as tx:
+        return [orjson.loads((await receipts.of(tx, whose[0], call.request_id)).file()) for call in made]
+
+
+async def test_what_is_written_together_is_signed_once_and_each_of_it_verifies_alone(ada):
+    signatures = set()
+    for many in (1, 2, 3, 7, 8, 13):
+        made = await ingest(*(chat(ada, input_tokens=100 + n) for n in range(many)))
+        files = await singles(ada, made)
+        assert [proofs.check_one(file)["request"] for file in files] == [call.handle for call in made]
+        assert {file["batch"]["last"] - file["batch"]["first"] + 1 for file in files} == {many}
+        [signature] = {file["signature"] for file in files}
+        signatures.add(signature)
+    assert len(signatures) == 6
+    assert proofs.check_month(await file_of(ada)).receipts == 34
+    assert sum(1 for one in lines_of(await file_of(ada))[2:] if signature_of(one)) == 6
+
+
+async def test_a_path_proves_no_other_receipt_no_other_place_and_no_other_batch(ada):
+    one, two, *_ = await singles(ada, await ingest(*(chat(ada, input_tokens=100 + n) for n in range(5))))
+    [other] = await singles(ada, await ingest(chat(ada)))
+    batch = one["batch"]
+    for wrong in (
+        {**one, "batch": two["batch"]},
+        {**one, "batch": {**batch, "path": batch["path"][:-1]}},
+        {**one, "batch": {**batch, "path": [*batch["path"], "0" * 64]}},
+        {**one, "batch": {**batch, "path": batch["path"][::-1]}},
+        {**one, "batch": {**batch, "path": [batch["path"][0].upper(), *batch["path"][1:]]}},
+        {**one, "batch": {**batch, "path": [7]}},
+        {**one, "batch": {**batch, "first": 2}},
+        {**one, "batch": {**batch, "last": 6}},
+        {**one, "batch": {**batch, "last": 10**30}},
+        {**one, "batch": {**batch, "more": 1}},
+        {**one, "batch": other["batch"]},
+        {**one, "batch": other["batch"], "signature": other["signature"]},
+        {**one, "facts": {**one["facts"], "number": 2}},
+        {**one, "facts": {**one["facts"], "kind": proofs.ALONE}},
+        {**one, "facts": {**one["facts"], "organization": "org_MALLORY"}},
+        {name: part for name, part in one.items() if name != "batch"},
+    ):
+        with pytest.raises(NotGenuine):
+            proofs.check_one(wrong)
+
+
+async def test_a_batch_without_its_signature_is_refused_though_its_day_names_it(ada):
+    await ingest(*(chat(ada) for _ in range(3)))
+    await ingest(*(chat(ada) for _ in range(2)))
+    lines = lines_of(await file_of(ada))
+    assert proofs.check_month(b"".join(lines)).receipts == 5
+    for at in (4, 6):
+        for nothing in (b'""', b"null", b"0", b"false"):
+            told = re.sub(rb'"signature":"[^"]+"', b'"signature":' + nothing, lines[at])
+            assert "was altered" in complaint(b"".join([*lines[:at], told, *lines[at + 1 :]]))
 
 
 # A month that is wrong
@@ -295,8 +433,7 @@ LIES = (
 async def test_what_does_not_fit_is_found_though_whoever_wrote_it_holds_the_key(lived):
     lines = lines_of(await file_of(lived))
     for number, changes, sentence in LIES:
-        told = [*lines[:number], resigned(lines[number], **changes), *lines[number + 1 :]]
-        assert sentence in complaint(b"".join(told))
+        assert sentence in complaint(b"".join(resigned(lines, number, **changes)))
 
 
 async def test_an_invoice_that_charges_more_than_the_receipts_is_found(lived):
@@ -304,7 +441,7 @@ async def test_an_invoice_that_charges_more_than_the_receipts_is_found(lived):
     statement = facts(lines[0])
     dearer = [{**line, "nano": line["nano"] + 1} for line in statement["lines"]]
     total = sum(line["nano"] for line in dearer)
-    lines[0] = resigned(lines[0], lines=dearer, total_nano=total)
+    lines = resigned(lines, 0, lines=dearer, total_nano=total)
     assert f"The invoice's line for {CHAT} under price version 1 does not fit its receipts" in complaint(
         b"".join(lines)
     )
@@ -317,13 +454,14 @@ async def test_one_request_charged_twice_is_found(ada):
         await tx.sql(text("DELETE FROM usage_event"))
         await receipts.append(tx, [made])
     content = lines_of(await file_of(ada))
-    content[3] = resigned(content[3], replaces=None)
-    assert "and another charge the same request" in complaint(b"".join(content))
+    told = resigned(content, 3, replaces=None)
+    assert "and another charge the same request" in complaint(b"".join(told))
 
 
 @given(data=some.data())
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def tampering(content, data):
+    """Change, drop or add a byte anywhere, and see it found."""
     place = data.draw(some.integers(0, len(content) - 1))
     change = data.draw(some.sampled_from(["change", "drop", "add"]))
     byte = bytes([data.draw(some.integers(0, 255))])
