@@ -9,7 +9,7 @@ import json
 import os
 import tracemalloc
 import zipfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import hypothesis
 import jsonschema_rs
@@ -27,12 +27,16 @@ from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
+from assisters_app.base.sealed_text import Sealed
 from assisters_app.base.tables import TrailEntry
 from assisters_app.base.valkey import valkey
 from assisters_app.privacy import inventory
-from assisters_app.privacy.rights import access, export, progress, totals
+from assisters_app.privacy.belonging import subject_of
+from assisters_app.privacy.rights import access, export, forms, progress, totals, writing
+from assisters_app.privacy.rights.forms import Form
 from assisters_app.privacy.rights.overtaking import Overtaking
 from assisters_app.usage import ddl
+from assisters_app.usage.tables import UsageEvent
 
 
 async def download(person):
@@ -138,6 +142,85 @@ async def test_text_that_a_spreadsheet_would_run_is_made_harmless_in_csv_only(ad
     assert json.loads(archive.read("data/organization.jsonl"))["name"] == "=HYPERLINK(1)"
 
 
+RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # a cell that begins so may be run
+ODD = (
+    *(f"{sign}1" for sign in RUN), "'quoted'", " =1", "", "a,b", 'say "yes"', "two\nlines", "two\r\nlines", "\\.",
+    "\\N", "\\n", "\x01\x02\x1f\x7f", "\u2028\u202e\ufeff", "Zoë 日本 🙂", "null", "sealed.aaaa",
+    "%s %(a)s", "</script>",
+)  # fmt: skip
+SEEN = (  # what databases and programs may write differently
+    {}, {"a": None, "b": [1, -2.5, 1e15, 1e-9]}, {"=k\n": 'x "y"'}, {"deep": {"\u2028": ["é", True]}},
+)  # fmt: skip
+
+
+@pytest.mark.promise("6.4", "11.2")
+async def test_the_database_writes_a_row_as_we_would_ourselves(ada, bob, both):
+    """Every table, and texts that programs trip over: both ways of writing say the same in both forms."""
+    moment = now().replace(microsecond=0)
+    texts = [
+        {"id": new_id(), "created_at": moment + timedelta(microseconds=n * 1_001), "account_id": ada.account_id,
+         "action": said, "details": SEEN[n % len(SEEN)], "ip": ""}
+        for n, said in enumerate(ODD)
+    ]  # fmt: skip
+    numbers = {"input_tokens": -1, "cost_nano": 2**63 - 1, "first_token_ms": None, "overhead_ms": 1e-7, "stream": False}
+    async with transaction() as tx:
+        await tx.sql(TrailEntry.__table__.insert(), texts)
+        await tx.sql(UsageEvent.__table__.update().values(numbers))
+        subject = await subject_of(tx, ada.account_id)
+        for table, rows in inventory.personal_tables():
+            if rows.export and not _sealed(table):
+                question = export.question(table, rows, subject)
+                for form, read in ((Form.LINES, _objects), (Form.CSV, _cells)):
+                    asked = writing._lines_of(question) if form is Form.LINES else writing._cells_of(question, table)
+                    theirs = [part async for part in writing._copied(tx, asked, form)]
+                    ours = [part async for part in writing._written_here(tx, table, question, form)]
+                    assert sum(count for _, count in theirs) == sum(count for _, count in ours) >= 1
+                    assert read(theirs, table) == read(ours, table), (table.name, form)
+
+
+def _sealed(table):
+    return any(isinstance(column.type, Sealed) for column in table.c)
+
+
+def _objects(parts, table):
+    kinds = _kinds(table)
+    lines = [json.loads(line, object_pairs_hook=list) for said, _ in parts for line in said.split(b"\n")[:-1]]
+    return [[(name, _moment(value) if kinds[name] is datetime else value) for name, value in line] for line in lines]
+
+
+def _cells(parts, table):
+    """Return what a reader of CSV sees: of times, numbers and objects what they say, however they are spelled."""
+    kinds = list(_kinds(table).values())
+    page = csv.reader(io.StringIO(b"".join(said for said, _ in parts).decode(), newline=""), strict=True)
+    said = {float: float, dict: json.loads, datetime: _moment}
+    return [[said.get(kind, str)(cell) if cell else "" for kind, cell in zip(kinds, row, strict=True)] for row in page]
+
+
+def _kinds(table):
+    return {name: inventory.kind_of(table.c[name]) for name in forms.names(table)}
+
+
+def _moment(said):
+    return said and datetime.fromisoformat(said)
+
+
+async def test_no_cell_that_ada_wrote_is_run_by_a_spreadsheet(ada):
+    async with transaction() as tx:
+        for said in ODD:
+            await tx.sql(text(ONE), {"account_id": ada.account_id, "action": said})
+    archive = await download(ada)
+    page = csv.DictReader(io.StringIO(archive.read("data/trail_entry.csv").decode(), newline=""))
+    cells = {row["action"] for row in page}
+    assert [cell for cell in cells if cell.startswith(RUN)] == []
+    assert {f"'{said}" if said.startswith(RUN) else said for said in ODD} <= cells
+    told = [json.loads(line)["action"] for line in archive.read("data/trail_entry.jsonl").split(b"\n")[:-1]]
+    assert set(ODD) <= set(told)
+
+
+ONE = """
+    INSERT INTO trail_entry (id, created_at, account_id, action, details, ip)
+    VALUES (gen_random_uuid(), now(), :account_id, :action, '{}', '')
+"""
 MANY = """
     INSERT INTO trail_entry (id, created_at, account_id, action, details, ip)
     SELECT gen_random_uuid(), now() - interval '1 second' * n, :account_id, 'a:test', '{}', md5(n::text)
@@ -169,7 +252,7 @@ async def state_of(person, state):
 
 
 async def test_an_export_of_many_rows_is_made_in_little_memory(ada, monkeypatch):
-    monkeypatch.setattr(export, "AT_ONCE", 100)
+    monkeypatch.setattr(writing, "AT_ONCE", 16 * 1024)
     await many_rows(ada, 8_000)
     stream, pieces, largest = await begun(ada), 0, 0
     await anext(stream)

@@ -19,7 +19,7 @@ import base64
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import orjson
@@ -40,18 +40,16 @@ from assisters_app.base.settings import settings
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
 from assisters_app.privacy.policies import versions
-from assisters_app.privacy.rights import forms, requests, totals
-from assisters_app.privacy.rights.archive import Archive, append
-from assisters_app.privacy.rights.forms import Row
+from assisters_app.privacy.rights import forms, requests, totals, writing
+from assisters_app.privacy.rights.archive import Archive, Written, append
+from assisters_app.privacy.rights.forms import Form
 from assisters_app.privacy.rights.overtaking import Overtaking
 from assisters_app.privacy.rights.progress import Progress
 
 MEDIA_TYPE = "application/zip"
 FORMAT = "assisters-export/2"
-AT_ONCE = 500  # rows in memory
 AT_A_TIME = 3  # exports of one process that read the database at the same time, so that others find a connection
 OFTEN = Limit("export", 10, timedelta(days=1))
-FORMS = (("jsonl", forms.as_lines), ("csv", forms.as_csv))
 
 README = f"""Your data at Assisters
 
@@ -139,7 +137,7 @@ class _Sink:
 async def _write_tables(tx: Tx, export: Export, to: _Sink) -> None:
     subject = await subject_of(tx, export.account_id)
     exported = [(table, rows) for table, rows in inventory.personal_tables() if rows.export]
-    to.progress.state, to.progress.of = "reading", len(FORMS) * await _count(tx, exported, subject)
+    to.progress.state, to.progress.of = "reading", len(Form) * await _count(tx, exported, subject)
     for table, rows in exported:
         to.archive.put(f"schema/{table.name}.json", forms.as_json(forms.schema_of(table)))
         await _write_rows(tx, table, question(table, rows, subject), to)
@@ -160,17 +158,32 @@ async def _write_tables(tx: Tx, export: Export, to: _Sink) -> None:
 
 
 async def _write_rows(tx: Tx, table: Table, question: Select[Any], to: _Sink) -> None:
-    columns = forms.names(table)
-    for ending, form in FORMS:
-        with to.archive.file(f"data/{table.name}.{ending}", rows=0) as (entry, written):
-            if ending == "csv":
-                append(entry, written, forms.csv_head(columns))
-            async for batch in _batches(tx, question):
-                made = form(batch, columns)
-                await asyncio.to_thread(append, entry, written, made, len(batch))  # packing leaves the loop free
-                to.progress.rows += len(batch)
-                _pass_on(to.archive, to.file, to.progress)
-                await to.progress.tell()
+    for form in Form:
+        with to.archive.file(f"data/{table.name}.{form}", rows=0) as (entry, written):
+            if form is Form.CSV:
+                append(entry, written, forms.csv_head(forms.names(table)))
+            await _pack(writing.written(tx, table, question, form), entry, written, to)
+
+
+async def _pack(parts: AsyncIterator[writing.Part], entry: IO[bytes], written: Written, to: _Sink) -> None:
+    """Pack each part in a thread, while the next one is read."""
+    packing = None
+    try:
+        async for lines, rows in parts:
+            await _packed(packing, to)
+            packing = asyncio.create_task(asyncio.to_thread(append, entry, written, lines, rows))
+            to.progress.rows += rows
+        await _packed(packing, to)
+    finally:
+        if packing is not None:
+            await asyncio.wait([packing])  # the file is open until the last part is in it
+
+
+async def _packed(packing: asyncio.Task[None] | None, to: _Sink) -> None:
+    if packing is not None:
+        await packing
+        _pass_on(to.archive, to.file, to.progress)
+        await to.progress.tell()
 
 
 def _pass_on(archive: Archive, file: Overtaking, progress: Progress) -> None:
@@ -207,7 +220,7 @@ async def _end(export: Export, progress: Progress, file: Overtaking, writing: as
             "export:sent" if progress.state == "done" else "export:broken-off",
             account_id=export.account_id,
             actor_id=None if export.by_us else export.account_id,
-            rows=progress.rows // len(FORMS),
+            rows=progress.rows // len(Form),
             bytes=progress.sent,
         )
 
@@ -216,12 +229,6 @@ def question(table: Table, rows: Rows, subject: Subject) -> Select[Any]:
     """Return the rows of a table that the person gets, in the order in which they came to be."""
     order = (table.c[rows.since], *table.primary_key.columns)
     return select(*exported_columns(table, rows, subject)).where(shown(table, rows, subject)).order_by(*order)
-
-
-async def _batches(tx: Tx, question: Select[Any]) -> AsyncIterator[Sequence[Row]]:
-    result = await tx.stream(question.execution_options(yield_per=AT_ONCE))
-    async for batch in result.mappings().partitions():
-        yield batch
 
 
 _turns: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}

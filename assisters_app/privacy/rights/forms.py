@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,14 @@ from assisters_app.base.marks import mark_of, rows_of
 from assisters_app.privacy import inventory
 
 Row = Mapping[str, Any]
-Form = Callable[[Sequence[Row], Sequence[str]], bytes]
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # a spreadsheet runs these
+
+
+class Form(StrEnum):
+    """How rows leave; its value is how a file's name ends."""
+
+    LINES = "jsonl"
+    CSV = "csv"
 
 
 def names(table: Table) -> list[str]:
@@ -52,7 +59,7 @@ def _schema_of_type(kind: type[Any], *, nullable: bool) -> dict[str, Any]:
     return {**schema, "format": formats[kind]} if kind in formats else schema
 
 
-def as_lines(batch: Sequence[Row], _names: Sequence[str]) -> bytes:
+def as_lines(batch: Sequence[Row]) -> bytes:
     """Return rows as JSON Lines."""
     return b"".join(orjson.dumps(dict(row), option=orjson.OPT_APPEND_NEWLINE, default=str) for row in batch)
 
@@ -85,4 +92,4 @@ def _cell(value: Any) -> str:  # noqa: ANN401 (any column's value)
         return f"'{value}" if value.startswith(FORMULAS) else value
     if isinstance(value, datetime):
         return value.isoformat()
-    return as_json(value).decode().strip() if isinstance(value, dict | list | bool) else str(value)
+    return orjson.dumps(value).decode() if isinstance(value, dict | list | bool) else str(value)
