@@ -6,7 +6,7 @@ from alembic.operations import ops
 from sqlalchemy import Connection, create_engine, text
 
 from alembic import context
-from assisters_app.base.db import SCHEMA, connect_args, driver_url
+from assisters_app.base.db import SCHEMA, connect_args, driver_url, prepare
 from assisters_app.base.settings import settings
 from assisters_app.tables import metadata
 
@@ -50,6 +50,7 @@ if given is not None:
     migrate(given)
 else:
     engine = create_engine(driver_url(settings().database_url), connect_args=connect_args())
+    prepare(engine)
     with engine.connect() as connection:
         migrate(connection)
         connection.commit()

@@ -7,6 +7,7 @@ import signal
 from assisters_app import doors, tables
 from assisters_app.accounts import client, resetting, signing_up
 from assisters_app.base import jobs, log, mail, marks, memory
+from assisters_app.base.settings import SettingsError, settings
 from assisters_app.billing import customers, inbox
 from assisters_app.gateway import ingest, reaper
 from assisters_app.gateway.content import buckets
@@ -113,6 +114,14 @@ async def _until(stop: asyncio.Event, end: asyncio.Event, running: list[asyncio.
 
 
 def main() -> None:
-    """Run the worker in this process."""
+    """Run the worker in this process. Raises SettingsError behind a pooler by transaction.
+
+    It is told of jobs by LISTEN, and its queue asks outside of our transactions: both need a session of its own.
+    """
     log.configure()
+    if settings().database_pooler == "transaction":
+        raise SettingsError(
+            "The worker needs a session of the database: give it a DATABASE_URL that leads there directly, or to a "
+            "pooler by session (Supabase: port 5432)."
+        )
     asyncio.run(work())

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import CursorResult, Executable, event, text
+import psycopg
+from sqlalchemy import Connection, CursorResult, Engine, Executable, event, text
 from sqlalchemy import inspect as sqlalchemy_inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
@@ -18,6 +19,8 @@ from assisters_app.base import cards
 from assisters_app.base.settings import settings
 
 SCHEMA = "assisters"  # not `public`: Supabase's Data API shows exposed schemas to anyone with the public key
+
+SAY = f"SELECT set_config('search_path', '{SCHEMA}', {{local}}), set_config('TimeZone', 'UTC', {{local}})"
 
 TYPED = ("user.contact", "user.content", "user.content.private", "user.name", "user.workplace", "user.behavior")
 
@@ -78,6 +81,7 @@ def engine() -> AsyncEngine:
             pool_pre_ping=True,
             hide_parameters=True,  # an error is logged, and what was asked for may say who somebody is
         )
+        prepare(_engine.sync_engine)
     return _engine
 
 
@@ -97,9 +101,41 @@ def driver_url(url: str) -> str:
 def connect_args() -> dict[str, Any]:
     """Return what every connection of ours is opened with.
 
-    Prepared statements are off because a transaction pooler (Supabase's port 6543) would lose them.
+    Prepared statements are off because a transaction pooler (Supabase's port 6543) would lose them. To a pooler no
+    options are given: pgbouncer refuses them, and Supabase's misreads them (supavisor, issue 206). See `prepare`.
     """
-    return {"options": f"-csearch_path={SCHEMA} -ctimezone=UTC", "prepare_threshold": None}
+    options = {"options": f"-csearch_path={SCHEMA} -ctimezone=UTC"} if settings().database_pooler == "none" else {}
+    return {**options, "prepare_threshold": None}
+
+
+def prepare(engine: Engine) -> None:
+    """Have every connection see our schema and UTC where a pooler keeps us from opening it so.
+
+    By session that is said once a connection; by transaction in each, since the next one may be on another connection.
+    """
+    pooler = settings().database_pooler
+    if pooler == "session":
+        event.listen(engine, "connect", _say_for_good)
+    elif pooler == "transaction":
+        event.listen(engine, "begin", _say_for_now)
+
+
+def _say_for_good(connection: Any, _record: object) -> None:  # noqa: ANN401 (as SQLAlchemy hands it over)
+    cursor = connection.cursor()
+    cursor.execute(SAY.format(local="false"))
+    cursor.close()
+    connection.commit()
+
+
+def _say_for_now(connection: Connection) -> None:
+    connection.exec_driver_sql(SAY.format(local="true"))
+
+
+async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Do the same for a connection that SQLAlchemy does not open: the queue's, which needs it for good."""
+    if settings().database_pooler != "none":
+        await connection.execute(SAY.format(local="false"))
+        await connection.commit()
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import procrastinate
 
-from assisters_app.base.db import Tx, connect_args
+from assisters_app.base.db import Tx, configure, connect_args
 from assisters_app.base.settings import settings
 
 Work = Callable[..., Awaitable[None]]
@@ -67,7 +67,7 @@ async def _defer(tx: Tx, name: str, options: dict[str, Any], args: dict[str, Any
 def app() -> procrastinate.App:
     """Return the queue of this process, with every job registered so far; the worker opens it."""
     connector = procrastinate.PsycopgConnector(
-        conninfo=settings().database_url, kwargs=connect_args(), min_size=1, max_size=8
+        conninfo=settings().database_url, kwargs=connect_args(), configure=configure, min_size=1, max_size=8
     )
     queue = procrastinate.App(connector=connector)
     for job in _jobs.values():

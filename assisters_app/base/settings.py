@@ -55,6 +55,7 @@ class Settings:
     port: int
     public_url: str  # scheme://host[:port], no trailing slash
     database_url: str  # postgresql://…; see `base.db` for the driver
+    database_pooler: Literal["none", "session", "transaction"]  # what stands between us and the database
     redis_url: str  # redis:// or rediss://
     pepper: bytes  # root secret, at least 32 bytes; every other secret of ours is derived from it
     content_keys_dir: Path  # keys of request content: in no backup, best in memory (a tmpfs)
@@ -140,6 +141,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         port=port,
         public_url=public_url,
         database_url=_required_url(env, "DATABASE_URL", ("postgresql", "postgres")),
+        database_pooler=_pooler(env),
         redis_url=_required_url(env, "REDIS_URL", ("redis", "rediss")),
         pepper=_pepper(env),
         content_keys_dir=Path(_optional(env, "CONTENT_KEYS_DIR") or data_dir / "content-keys"),
@@ -188,6 +190,22 @@ def _place(env: Mapping[str, str]) -> Literal["host", "function"]:
     if value == "function":
         return "function"
     raise SettingsError(f"ASSISTERS_PLACE is {value!r}; it is either 'host' or 'function'.")
+
+
+def _pooler(env: Mapping[str, str]) -> Literal["none", "session", "transaction"]:
+    """Return what DATABASE_POOLER says, or what the address of Supabase's pooler says: port 6543 is by transaction."""
+    address = urlsplit(env.get("DATABASE_URL", ""))
+    supabase = (address.hostname or "").endswith(".pooler.supabase.com")
+    value = _optional(env, "DATABASE_POOLER") or (
+        ("transaction" if address.port == 6543 else "session") if supabase else "none"  # noqa: PLR2004 (Supabase's)
+    )
+    if value == "none":
+        return "none"
+    if value == "session":
+        return "session"
+    if value == "transaction":
+        return "transaction"
+    raise SettingsError(f"DATABASE_POOLER is {value!r}; it is 'none', 'session' or 'transaction'.")
 
 
 def _port(env: Mapping[str, str]) -> int:
