@@ -348,14 +348,14 @@ export function PasswordInput({ className, children, meter, ...rest }) {
 // ---- the reference's list of places ---------------------------------------------------------------------------------
 
 // The table of contents, of which only what was looked for is left. On a narrow screen it is folded away.
-export function Finder({ places = [], label }) {
+export function Finder({ places = [], label, hint }) {
   const [text, type] = useState("");
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const found = places.filter((place) => (words.length || !place.quiet) && words.every((word) =>
     `${place.title} ${place.group} ${place.words}`.toLowerCase().includes(word)));
   const groups = [...new Set(found.map((place) => place.group))];
   return h("search", { className: "block" },
-    h("input", { type: "search", "aria-label": label, placeholder: "Find a route, a code", autoComplete: "off", spellCheck: false,
+    h("input", { type: "search", "aria-label": label, placeholder: hint, autoComplete: "off", spellCheck: false,
       value: text, onChange: (event) => type(event.target.value),
       onKeyDown: (event) => { if (event.key === "Enter" && found.length) window.location.hash = found[0].id; },
       className: "block w-full h-9 px-3 rounded-lg border border-strong bg-surface outline-offset-2" }),

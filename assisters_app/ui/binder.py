@@ -3,7 +3,7 @@
 Reflex finds a tab's state by a token that the browser keeps and sends in the socket's address; whoever knows it could
 read the tab. Here the token that Reflex sees is derived from the sent one and the live session, so a stolen token opens
 a fresh state with any other cookie, with none, and with one that was revoked. The cookie itself goes no further: Reflex
-keeps a socket's headers in the state, so it is given the cookie's fingerprint alone.
+keeps a socket's headers in the state, so it is given the cookie's fingerprint alone, and of its address a keyed hash.
 """
 
 import asyncio
@@ -22,9 +22,11 @@ from assisters_app.accounts import sessions
 from assisters_app.base.crypto import fingerprint, keyed_hash
 from assisters_app.base.valkey import listen, valkey
 from assisters_app.ui.cookie import read_cookie
+from assisters_app.ui.limits import place
 from assisters_app.ui.tabs import tabs_of
 
 HEADER = "session-fingerprint"  # the name, in the Cookie header that Reflex sees, of the cookie's fingerprint
+PLACE = "place"  # in the same header, which Reflex tells no browser: where the socket comes from, as a keyed hash
 KEPT = timedelta(days=90)  # as long as a session at most: which states to delete when it ends
 
 _BOUND = ("/_event", "/_upload")
@@ -125,8 +127,16 @@ async def follow_sessions() -> None:
 
 def fingerprint_of(cookie_header: str) -> str:
     """Return the session fingerprint in the Cookie header that Reflex was given, "" when there is none."""
-    name, _, mark = cookie_header.partition("=")
-    return mark if name == HEADER else ""
+    return _told(cookie_header).get(HEADER, "")
+
+
+def place_in(cookie_header: str) -> str:
+    """Return where the socket comes from, as a keyed hash, from the same header."""
+    return _told(cookie_header).get(PLACE, "")
+
+
+def _told(cookie_header: str) -> dict[str, str]:
+    return {name: value for name, _, value in (part.partition("=") for part in cookie_header.split("; "))}
 
 
 def _bound(scope: Scope, mark: str) -> tuple[dict[str, Any], list[str]]:
@@ -145,8 +155,8 @@ def _bound(scope: Scope, mark: str) -> tuple[dict[str, Any], list[str]]:
         for name, value in scope["headers"]
         if name in (*_PASSED_ON, b"reflex-client-token") or name.startswith(b"sec-websocket-")
     ]
-    if mark:
-        headers.append((b"cookie", f"{HEADER}={mark}".encode()))
+    told = [f"{HEADER}={mark}"] if mark else []
+    headers.append((b"cookie", "; ".join([*told, f"{PLACE}={place(scope)}"]).encode()))
     return {**scope, "query_string": urlencode(query).encode(), "headers": headers, "client": ("", 0)}, tokens
 
 

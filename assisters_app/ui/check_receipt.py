@@ -23,7 +23,7 @@ class CheckState(AppState):
     @access("public")
     async def check(self, sent: dict[str, Any]) -> None:
         """Judge what was pasted; nothing of it is kept."""
-        async with for_anyone() as tx:
+        async with for_anyone(self) as tx:
             judged = await receipts.judge(tx, str(sent.get("file", ""))[:LONGEST])
         self.verdict, self.handle, self.carried_out = judged.verdict, judged.handle, judged.carried_out_at
 

@@ -41,7 +41,7 @@ class YearsState(AppState):
     async def load(self) -> None:
         """Read the counts, which are for everyone."""
         self.phase = "failed"
-        async with for_anyone() as tx:
+        async with for_anyone(self) as tx:
             self.rows = [YearRow.of(year) for year in await disclosures.years(tx)]
         self.phase = "ready"
 

@@ -12,6 +12,7 @@ from assisters_app.ui import (
     dashboard_routes,
     playground_routes,
     privacy_routes,
+    public_routes,
     receipt_routes,
     security_routes,
 )
@@ -22,6 +23,7 @@ ROUTES: list[BaseRoute] = [
     *dashboard_routes.ROUTES,
     *playground_routes.ROUTES,
     *privacy_routes.ROUTES,
+    *public_routes.ROUTES,
     *receipt_routes.ROUTES,
     *security_routes.ROUTES,
 ]

@@ -49,7 +49,7 @@ class LandingState(AppState):
     @access("public")
     async def check(self) -> None:
         """Read what the checks found last, and how long ago the oldest of their findings is."""
-        async with for_anyone() as tx:
+        async with for_anyone(self) as tx:
             standing = await proving.standing(tx)
         looked = [result.looked_at for sentence in standing for result in sentence.results if result.looked_at]
         self.untrue = sum(1 for sentence in standing if not sentence.true)

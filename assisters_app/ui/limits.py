@@ -1,16 +1,22 @@
-"""Bounds on what one socket may send, and on how many sockets one address may hold."""
+"""Bounds on what one socket may send, on how many sockets one address may hold, and on what a stranger may read."""
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assisters_app.accounts.client import client_of, forwarded_for
+from assisters_app.accounts.throttling import Limit
+from assisters_app.base.crypto import keyed_hash
 
 RATE = 20.0  # frames per second, over time
 BURST = 60.0  # frames at once
 PER_ADDRESS = 200  # open sockets: an office behind one address fits
+READING = Limit("reading", 240, timedelta(minutes=1))  # by one address: public pages and files that cost a look
 
 
 @dataclass(slots=True)
@@ -40,7 +46,7 @@ class SocketLimits:
         if scope["type"] != "websocket":
             await self.app(scope, receive, send)
             return
-        address = _address(scope)
+        address = address_of(scope)
         if self.open[address] >= PER_ADDRESS:
             await receive()
             await send({"type": "websocket.close", "code": 1013})
@@ -72,6 +78,12 @@ def _limited(receive: Receive, send: Send) -> Receive:
     return limited
 
 
-def _address(scope: Scope) -> str:
+def place(scope: Mapping[str, Any]) -> str:
+    """Return where a request or a socket comes from, as a keyed hash that may be kept beside a tab's state."""
+    return keyed_hash("place", address_of(scope))[:32]
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """Return the address that a request or a socket is counted by (see `accounts.client`)."""
     peer = (scope.get("client") or ("",))[0]
     return client_of(peer, forwarded_for(scope["headers"])).place

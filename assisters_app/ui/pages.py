@@ -174,6 +174,17 @@ PAGES: tuple[Page, ...] = (
     # What everyone may read about privacy
     Page("/privacy-policy", "Privacy policy", "policy", "public", "Legal", words="retention promises"),
     Page("/privacy/history", "Versions of the policy", "policy_history", "public"),
+    Page(
+        "/privacy/inventory",
+        "What we store",
+        "stored",
+        "public",
+        "Legal",
+        words="inventory tables columns data categories",
+    ),
+    Page(
+        "/privacy/record", "Record of processing", "processing", "public", "Legal", words="article 30 gdpr activities"
+    ),
     Page("/cookies", "Cookies", "cookies", "public", "Legal", words="storage gpc signal"),
     Page("/processors", "Processors", "processors", "public", "Legal", words="sub-processors companies"),
     Page(

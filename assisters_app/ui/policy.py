@@ -80,7 +80,7 @@ class PolicyState(AppState):
     async def load(self) -> None:
         """Read what is in force, what the checks found, and how old the oldest row of each kind is."""
         try:
-            async with for_anyone() as tx:
+            async with for_anyone(self) as tx:
                 editions = await versions.editions(tx)
                 standing = await proving.standing(tx)
                 gauges = [GaugeView.of(gauge) for gauge in await retention.gauges(tx)]

@@ -72,7 +72,7 @@ class PolicyHistoryState(AppState):
     async def load(self) -> None:
         """Read which versions were published; drafts are nobody's business yet."""
         try:
-            async with for_anyone() as tx:
+            async with for_anyone(self) as tx:
                 found = await versions.editions(tx)
         except Exception:
             self.phase = "failed"

@@ -48,7 +48,7 @@ class PricesState(AppState):
     @access("public")
     async def load(self) -> None:
         """Read the prices in force."""
-        async with for_anyone() as tx:
+        async with for_anyone(self) as tx:
             self.rows = [PriceRow.of(price) for price in (await rating.prices(tx)).values()]
         self.phase = "ready"
 

@@ -1,7 +1,6 @@
 """What is asked for over HTTP about privacy: the export, the copy to read, closing an account, one-click opting out.
 
-Beside them what programs read: the inventory, the cookies, the processors, the policy, and the answer to Global Privacy
-Control.
+What everyone may read is in `public_routes`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,23 +18,19 @@ from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy import activities, inventory, processors, proving
-from assisters_app.privacy.choices import consent_receipts, cookies, gpc, opting_out
-from assisters_app.privacy.erasing import erasure, receipts
-from assisters_app.privacy.policies import policy, versions
+from assisters_app.privacy.choices import consent_receipts, opting_out
+from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.rights import access, by_mail, export
 from assisters_app.ui import signals
 from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
 from assisters_app.ui.cookie import clear_cookie
 from assisters_app.ui.papers import paper, text
-from assisters_app.ui.privacy import public_papers
 from assisters_app.ui.privacy.paper_copy import document
 from assisters_app.ui.privacy.pdf_copy import pdf
 
 BY_LINK = Limit("rights-by-link", 60, timedelta(minutes=10))  # as below
 UNSUBSCRIBING = Limit("unsubscribe", 60, timedelta(minutes=10))  # by one address on the net
 PRIVATE = {"cache-control": "no-store"}
-BRIEFLY = {"cache-control": "public, max-age=60"}
 CLOSING_PAGE = "/dashboard/privacy/delete"
 
 Answer = Callable[[Request, Person], Awaitable[Response]]
@@ -117,18 +112,6 @@ async def close_account(request: Request, form: FormData) -> Response:
     response = go_on(request, f"/receipts/{closing.receipt}" if closing.now else "/closed")
     clear_cookie(response)
     return response
-
-
-async def download_receipt(request: Request) -> Response:
-    """Hand out a receipt with all that is needed to verify it elsewhere."""
-    try:
-        async with transaction() as tx:
-            receipt = await receipts.shown(tx, request.path_params["handle"])
-    except Refused as refused:
-        return paper("No such receipt", _said(str(refused)), status=refused.status)
-    said = {"body": receipt.body, "signature": receipt.signature, "public_key": receipt.public_key}
-    named = {"content-disposition": f'attachment; filename="{receipt.handle}.json"'}
-    return Response(orjson.dumps(said, option=orjson.OPT_INDENT_2), media_type="application/json", headers=named)
 
 
 @guarded
@@ -239,38 +222,6 @@ def _said(sentence: str) -> str:
     return f'<p class="lead">{text(sentence)}</p>'
 
 
-def published(value: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
-    """Make a public JSON route of what `value` returns."""
-
-    async def route(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
-        return JSONResponse(value(), headers={"cache-control": "public, max-age=300"})
-
-    return route
-
-
-async def policy_in_force(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
-    """Return the version of the policy that counts now."""
-    async with transaction() as tx:
-        said = policy.as_json(await versions.in_force(tx))
-    return JSONResponse(said, headers=BRIEFLY)
-
-
-async def promises_now(request: Request) -> Response:  # noqa: ARG001 (as above)
-    """Return what each sentence of the policy is worth now: its checks, what they found, and the tests that prove it."""
-    async with transaction() as tx:
-        said = proving.as_json(await proving.standing(tx))
-    return Response(orjson.dumps(said), media_type="application/json", headers=BRIEFLY)
-
-
-def printed(document: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
-    """Make a public route of a document that is the same for everyone."""
-
-    async def route(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
-        return document()
-
-    return route
-
-
 async def signal(request: Request) -> Response:
     """Say whether this browser sends Global Privacy Control, as the server reads it, and whether an account heeds it."""
     who = await person(request)
@@ -286,20 +237,8 @@ ROUTES: list[BaseRoute] = [
     Route("/download/copy.pdf", download_copy, methods=["GET"]),
     Route("/download/consents.json", download_consents, methods=["GET"]),
     Route("/download/consents/{record:uuid}.json", download_consent, methods=["GET"]),
-    Route("/download/receipts/{handle}", download_receipt, methods=["GET"]),
     Route("/privacy/close", close_account, methods=["POST"]),
     Route(opting_out.PATH + "{token}", unsubscribe, methods=["GET", "POST"]),
     Route("/rights", by_link, methods=["GET", "POST"]),
-    Route("/download/inventory", printed(public_papers.stored), methods=["GET"]),
-    Route("/download/record", printed(public_papers.record), methods=["GET"]),
-    Route("/download/record.json", published(activities.as_json), methods=["GET"]),
-    Route("/download/inventory.json", published(inventory.as_json), methods=["GET"]),
-    Route("/download/cookies.json", published(cookies.as_json), methods=["GET"]),
-    Route("/download/storage.json", published(cookies.listed), methods=["GET"]),
-    Route("/download/processors.json", published(processors.as_json), methods=["GET"]),
-    Route("/download/policy.json", policy_in_force, methods=["GET"]),
-    Route("/download/promises.json", promises_now, methods=["GET"]),
     Route("/download/gpc.json", signal, methods=["GET"]),
-    Route("/.well-known/export-key.json", published(export.published_key), methods=["GET"]),
-    Route("/.well-known/gpc.json", published(gpc.well_known), methods=["GET"]),
 ]

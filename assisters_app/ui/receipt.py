@@ -4,18 +4,23 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Self
 
 import reflex as rx
 
+from assisters_app.accounts.throttling import within
+from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound
 from assisters_app.privacy.erasing import erasure, errands, receipts
+from assisters_app.ui.limits import READING
 from assisters_app.ui.parts import (
     anchor,
     badge,
     card,
     copyable,
     empty,
+    failed,
     heading,
     link,
     notice,
@@ -25,7 +30,7 @@ from assisters_app.ui.parts import (
     table,
     time,
 )
-from assisters_app.ui.session import AppState, access, for_anyone
+from assisters_app.ui.session import AppState, access, place_of
 from assisters_app.ui.shell import public
 
 STEPS = {
@@ -36,7 +41,17 @@ STEPS = {
     "valkey": "Counters and caches",
     "open tabs": "Open tabs",
 }
-LOOKS = (0.5, 1, 1, 2, 2, 3, 5, 5, 10, 15, 15)  # seconds between looks, while a worker carries the erasure out
+WAITS = (0.5, 1, 2, 3, 5, 8, 15, 25)  # seconds between looks, while a worker carries the erasure out
+FRESH = 1.0  # seconds for which one look answers everybody who waits for the same receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is to see of a receipt: it, or (None) how far the erasure is; None for both: neither is there."""
+
+    receipt: receipts.Receipt | None
+    later: tuple[errands.State, ...]
+    so_far: tuple[tuple[str, str], ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +114,12 @@ class ReceiptState(AppState):
         async with self:
             asked = str(self.router.url.path).rstrip("/").rpartition("/")[2][:32]
             self.phase, self.handle = "loading", asked
-        for wait in LOOKS if asked.isprintable() else ():
+            place = place_of(self)
+        if not await within(READING, place):
+            async with self:
+                self.phase = "failed"
+            return
+        for wait in (*WAITS, 0.0) if asked.isprintable() else ():
             if await self._looked(asked):
                 return
             await asyncio.sleep(wait)
@@ -107,22 +127,17 @@ class ReceiptState(AppState):
             self.phase = "none"
 
     async def _looked(self, asked: str) -> bool:
-        try:
-            async with for_anyone() as tx:
-                so_far = await erasure.so_far(tx, asked)
-                later = await errands.of(tx, asked)
-                receipt = await receipts.shown(tx, asked)
-        except NotFound:
-            receipt = None
+        """Look once; return whether there is nothing more to wait for."""
+        seen = await _look(asked)
         async with self:
             if self.handle != asked:  # the person has gone on to another page
                 return True
-            if receipt is None:
-                self.phase = "waiting"
-                self.so_far = _steps(so_far)
-                return False
-            self.later = [LaterView.of(one) for one in later]
-            self._show(receipt)
+            if seen.receipt is None:
+                self.phase = "none" if seen.so_far is None else "waiting"
+                self.so_far = _steps(seen.so_far or ())
+                return seen.so_far is None
+            self.later = [LaterView.of(one) for one in seen.later]
+            self._show(seen.receipt)
         return True
 
     def _show(self, receipt: receipts.Receipt) -> None:
@@ -140,6 +155,30 @@ class ReceiptState(AppState):
 
 
 load = ReceiptState.load
+
+_looks: dict[
+    str, tuple[float, asyncio.Task[Look]]
+] = {}  # number of a receipt -> when it was looked at, and what was seen
+
+
+async def _look(handle: str) -> Look:
+    """Look at a receipt, or take what somebody else has just seen: a thousand who wait cost no more than one."""
+    moment = monotonic()
+    for old in [one for one, (at, _) in _looks.items() if moment - at > FRESH]:
+        del _looks[old]
+    if handle not in _looks:
+        _looks[handle] = (moment, asyncio.create_task(_read(handle)))
+    return await asyncio.shield(_looks[handle][1])
+
+
+async def _read(handle: str) -> Look:
+    async with transaction() as tx:
+        so_far = await erasure.so_far(tx, handle)
+        later = await errands.of(tx, handle)
+        try:
+            return Look(await receipts.shown(tx, handle), later, None)
+        except NotFound:
+            return Look(None, later, so_far)
 
 
 def _steps(done: Iterable[tuple[str, str]]) -> list[list[str]]:
@@ -168,6 +207,7 @@ def page() -> rx.Component:
                 ("ready", _receipt()),
                 ("waiting", _waiting()),
                 ("none", card(_none())),
+                ("failed", card(failed(ReceiptState.load))),
                 card(skeleton("h-5 w-48"), skeleton("h-32 w-full mt-4"), aria_busy="true"),
             ),
             class_name="max-w-4xl mx-auto px-4 sm:px-6 py-8 sm:py-12 space-y-6",

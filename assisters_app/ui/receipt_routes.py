@@ -13,6 +13,7 @@ from assisters_app.base.db import transaction
 from assisters_app.billing import months, receipts
 from assisters_app.privacy.erasing import receipts as erasures
 from assisters_app.ui.privacy_routes import PRIVATE, guarded
+from assisters_app.ui.public_routes import open_to_all
 from assisters_app.usage import events
 
 OFTEN = Limit("month-of-receipts", 30, timedelta(hours=1))  # by one person: each reads a month from the database
@@ -46,6 +47,7 @@ async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]
         yield part
 
 
+@open_to_all
 async def published_keys(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
     """Name every key that receipts were ever signed with."""
     async with transaction() as tx:

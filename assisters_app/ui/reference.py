@@ -34,7 +34,7 @@ def page() -> rx.Component:
     return public(
         rx.el.div(
             rx.el.aside(
-                Finder.create(places=_places(), label="Find in the reference"),
+                Finder.create(places=_places(), label="Find in the reference", hint="Find a route, a code"),
                 class_name="lg:sticky lg:top-16 lg:h-[calc(100dvh-4rem)] lg:overflow-y-auto lg:w-52 shrink-0 pt-8 lg:py-10 lg:px-1 lg:-mx-1",
             ),
             rx.el.div(

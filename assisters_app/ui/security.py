@@ -43,7 +43,7 @@ class SecurityState(AppState):
     async def load(self) -> None:
         """Read how each kind of audit stands."""
         try:
-            async with for_anyone() as tx:
+            async with for_anyone(self) as tx:
                 self.audits = [AuditView.of(line) for line in await audits.standing(tx)]
         except Exception:
             self.phase = "failed"

@@ -29,11 +29,13 @@ from reflex_base.registry import RegistrationContext
 from assisters_app.accounts import sessions
 from assisters_app.accounts.rights import Right, may, rights_of
 from assisters_app.accounts.sessions import Person
+from assisters_app.accounts.throttling import attempt
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
-from assisters_app.ui.binder import fingerprint_of, kick
+from assisters_app.ui.binder import fingerprint_of, kick, place_in
+from assisters_app.ui.limits import READING
 
 Level = Literal["public", "member", "staff"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -111,10 +113,19 @@ async def signed_in() -> AsyncIterator[tuple[Tx, Person]]:
 
 
 @asynccontextmanager
-async def for_anyone() -> AsyncIterator[Tx]:
-    """Open a transaction for what everyone may see (prices, the policy): there is no person in it to act for."""
+async def for_anyone(state: BaseState) -> AsyncIterator[Tx]:
+    """Open a transaction for what everyone may see (prices, the policy): there is no person in it to act for.
+
+    Each use counts against what one place may read in a minute; raises Refused (too_many) when it was too much.
+    """
+    await attempt(READING, place_of(state))
     async with transaction() as tx:
         yield tx
+
+
+def place_of(state: BaseState) -> str:
+    """Return where a tab's socket comes from, as a keyed hash: what a stranger does is counted by it."""
+    return place_in(state.router_data.get("headers", {}).get("cookie", ""))
 
 
 @asynccontextmanager

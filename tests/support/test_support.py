@@ -97,7 +97,7 @@ async def test_ada_sees_that_staff_read_her_question_and_the_queue_alone_tells_n
         await messages.read(tx, grace, handle)
     async with transaction() as tx:
         looked = await trails.mine(tx, ada, others=True)
-    assert [(entry.words, entry.by) for entry in looked.entries] == [("Support read", "staff")]
+    assert [(entry.words, entry.by) for entry in looked.entries] == [("Messages to support read", "staff")]
 
 
 async def test_mallory_reads_writes_and_closes_nothing_of_adas(ada, bob):

@@ -6,7 +6,7 @@
     undo(tx, who)                           during the grace; raises Refused when there is nothing to undo
     pending(tx, account_id) -> Closing | None
     remind()                                a mail some days before the grace ends
-    so_far(tx, receipt)                     what has been done already, while it is being carried out
+    so_far(tx, receipt)                     what has been done already, while it is being carried out; None: it is not
 
 `plan`, `close` and `erase_now` demand a recent proof of identity (Refused code "reauthenticate"). What is decided here
 is carried out in `purge`.
@@ -161,11 +161,17 @@ async def remind() -> None:
             await mail.send(tx, account.email, _reminder(_closing(erasure)), account_id=account.id)
 
 
-async def so_far(tx: Tx, receipt: str) -> tuple[tuple[str, str], ...]:
-    """Return what has been done already, step by step, for who knows the number of a receipt that is to come."""
+async def so_far(tx: Tx, receipt: str) -> tuple[tuple[str, str], ...] | None:
+    """Return what has been done already, step by step, for who knows the number of a receipt that is to come.
+
+    None when no such receipt is to come in a moment: its number is unknown, or the grace is not over.
+    """
     handle_ = col(Erasure.progress)["receipt"].as_string()
-    erasure = (await tx.exec(select(Erasure).where(handle_ == receipt, col(Erasure.carried_out_at).is_(None)))).first()
-    done = erasure.progress.get("elsewhere", {}) if erasure else {}
+    under_way = (col(Erasure.carried_out_at).is_(None), col(Erasure.withdrawn_at).is_(None))
+    erasure = (await tx.exec(select(Erasure).where(handle_ == receipt, *under_way))).first()
+    if erasure is None or not erasure.progress["at_once"]:
+        return None
+    done = erasure.progress.get("elsewhere", {})
     return tuple((name, str(step["outcome"])) for name, step in done.items())
 
 

@@ -25,6 +25,7 @@ from assisters_app.base import trail
 from assisters_app.base.db import SCHEMA, Tx
 from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy import promises
+from assisters_app.privacy.registers.deeds import in_words
 
 SIZE = 50
 LOOKS = ("account:listed", "trail:read", "usage:compared")  # what staff sees in lists: of many people, an entry each
@@ -176,8 +177,3 @@ def _named(actor: Account | None) -> str:
     if actor is None:
         return ""
     return actor.email if is_staff(actor.role) else masked(actor.email)
-
-
-def in_words(action: str) -> str:
-    """Return `key:issued` as "Key issued"."""
-    return action.replace(":", " ").replace("-", " ").capitalize()

@@ -15,7 +15,7 @@ from assisters_app.ui.parts.fields import (
     select,
 )
 from assisters_app.ui.parts.snippets import code, copyable
-from assisters_app.ui.parts.tables import empty, failed, show_more, table
+from assisters_app.ui.parts.tables import empty, failed, sheet, show_more, table
 from assisters_app.ui.parts.times import number, time, with_zone
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "post_form",
     "rows",
     "select",
+    "sheet",
     "show_more",
     "skeleton",
     "stat",

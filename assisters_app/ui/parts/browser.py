@@ -133,3 +133,4 @@ class Finder(_Part):
     tag = "Finder"
     places: rx.Var[list[dict[str, str]]]
     label: rx.Var[str]
+    hint: rx.Var[str]

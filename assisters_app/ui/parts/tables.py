@@ -41,6 +41,11 @@ def table(
     )
 
 
+def sheet(lines: Sequence[Sequence[Any]], *, label: str, columns: Sequence[str]) -> rx.Component:
+    """Return a list that is known when the page is drawn: a line for each of `lines`, of one cell per column."""
+    return _drawn(rx.fragment(*[_line(cells, columns, ()) for cells in lines]), label, columns, ())
+
+
 def empty(title: str, text: str, action: rx.Component | None = None, icon: str = "inbox") -> rx.Component:
     """Return what an empty list says: what belongs here, and the button that makes the first one."""
     return rx.el.div(
@@ -81,29 +86,33 @@ def _full(
     rows: Any, cells: Any, label: str, columns: Sequence[str], key: Any, right: Sequence[int], more: Any
 ) -> rx.Component:
     def line(row: Any) -> rx.Component:
-        tds = [
-            rx.el.td(
-                cell,
-                role="cell",
-                custom_attrs={"data-label": columns[n]} if n and columns[n] else {},
-                class_name=_CELL + ("text-right tabular-nums last:pr-0" if n in right else "last:pr-0"),
-            )
-            for n, cell in enumerate(cells(row))
-        ]
-        keyed = {"key": key(row)} if key else {}
-        return rx.el.tr(*tds, role="row", class_name="border-t border-line", **keyed)
+        return _line(cells(row), columns, right, **({"key": key(row)} if key else {}))
 
-    return rx.el.div(
-        _scroll(
-            label,
-            rx.el.table(
-                _head(label, columns, right),
-                rx.el.tbody(rx.foreach(rows, line), role="rowgroup"),
-                role="table",
-                class_name="w-full" + (" stacks" if len(columns) >= _STACKS else ""),
-            ),
+    return rx.el.div(_drawn(rx.foreach(rows, line), label, columns, right), more or rx.fragment())
+
+
+def _line(cells: Sequence[Any], columns: Sequence[str], right: Sequence[int], **props: Any) -> rx.Component:
+    tds = [
+        rx.el.td(
+            cell,
+            role="cell",
+            custom_attrs={"data-label": columns[n]} if n and columns[n] else {},
+            class_name=_CELL + ("text-right tabular-nums last:pr-0" if n in right else "last:pr-0"),
+        )
+        for n, cell in enumerate(cells)
+    ]
+    return rx.el.tr(*tds, role="row", class_name="border-t border-line", **props)
+
+
+def _drawn(lines: rx.Component, label: str, columns: Sequence[str], right: Sequence[int]) -> rx.Component:
+    return _scroll(
+        label,
+        rx.el.table(
+            _head(label, columns, right),
+            rx.el.tbody(lines, role="rowgroup"),
+            role="table",
+            class_name="w-full" + (" stacks" if len(columns) >= _STACKS else ""),
         ),
-        more or rx.fragment(),
     )
 
 

@@ -2,10 +2,10 @@
 
 KINDS = {
     "user.authorization.password": "password, as a hash",
-    "user.behavior": "what was called, when, with which result",
+    "user.behavior": "what you did, when, with which result",
     "user.contact": "what you corrected, before and after",
     "user.contact.email": "e-mail address",
-    "user.content": "names you gave to things",
+    "user.content": "names you gave, words you wrote or sent",
     "user.content.private": "what you and support wrote",
     "user.device": "browser or program (user agent)",
     "user.device.ip_address": "IP address",

@@ -9,7 +9,7 @@ from assisters_app.accounts import reauthentication
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.registers import trails
 from assisters_app.privacy.rights import progress, requests
-from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, link_button, rows, table, time
+from assisters_app.ui.parts import badge, card, empty, heading, link, link_button, rows, table, time
 from assisters_app.ui.parts.browser import Pulse
 from assisters_app.ui.parts.privacy import FreshLink, PrivacySignal
 from assisters_app.ui.parts.switches import switch
@@ -391,9 +391,9 @@ def _cookies() -> rx.Component:
             (
                 "On our servers",
                 rx.el.span(
-                    anchor("Every column that is stored", href="/download/inventory", class_name=_A),
+                    link("Every column that is stored", to="/privacy/inventory"),
                     ", and the ",
-                    anchor("record of what is done with it", href="/download/record", class_name=_A),
+                    link("record of what is done with it", to="/privacy/record"),
                 ),
             ),
             ("Companies that work for us", link("Who, what for, and where", to="/processors")),

@@ -10,7 +10,7 @@ from assisters_app.accounts.rights import may
 from assisters_app.accounts.sessions import Person
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
-from assisters_app.privacy.registers import trails
+from assisters_app.privacy.registers import deeds
 from assisters_app.privacy.rights import by_mail, requests
 from assisters_app.ui.parts import (
     area,
@@ -49,7 +49,7 @@ class StepRow:
     @classmethod
     def of(cls, step: requests.Step) -> Self:
         """Return what staff sees of a step."""
-        return cls(step.at.isoformat(), trails.in_words(step.action), step.by or "the person, or our software")
+        return cls(step.at.isoformat(), deeds.in_words(step.action), step.by or "the person, or our software")
 
 
 class AskedState(Desk, AppState):

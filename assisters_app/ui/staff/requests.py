@@ -38,7 +38,7 @@ KINDS = {
     "restriction": "Restriction: stop using it for now",
     "objection": "Objection: stop using it",
     "appeal": "Appeal: against a decision of ours",
-    "question": "Something else",
+    "question": "Question, or something else",
 }
 
 DOES = {"access": "link", "export": "link", "deletion": "link", "opt-out": "unsubscribe"}

@@ -1,6 +1,8 @@
 """Ada closes her account, changes her mind, and erases it; nobody does it for her."""
 
+import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 from cast import ADA, MALLORY
@@ -11,9 +13,11 @@ from uses import has_key
 
 from assisters_app.accounts import sessions
 from assisters_app.accounts.tables import Account
+from assisters_app.accounts.throttling import Limit
 from assisters_app.base.db import transaction
 from assisters_app.privacy.erasing import erasure, purge, receipts
 from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.ui import receipt as receipt_page
 from assisters_app.ui.closing import ClosingState
 from assisters_app.ui.receipt import ReceiptState
 from assisters_app.ui.undoing import UndoingState
@@ -127,10 +131,53 @@ async def test_erasing_now_leads_to_a_receipt_that_verifies_and_counts_what_was_
         assert (await tx.exec(select(Account).where(Account.email == ADA))).first() is None
 
 
-async def test_a_receipt_that_is_still_to_come_is_waited_for(ada, tab, monkeypatch):
-    monkeypatch.setattr("assisters_app.ui.receipt.LOOKS", (0,))
+@pytest.fixture
+def looks(monkeypatch):
+    """Count how often a receipt is looked for, and wait for none."""
+    asked, read = [], receipt_page._read
+
+    async def counted(handle):
+        asked.append(handle)
+        return await read(handle)
+
+    monkeypatch.setattr(receipt_page, "_read", counted)
+    monkeypatch.setattr(receipt_page, "WAITS", (0, 0))
+    monkeypatch.setattr(receipt_page, "_looks", {})
+    return asked
+
+
+async def test_a_receipt_that_nobody_asked_for_is_looked_for_once(ada, tab, looks):
     shown = (await tab().send(ReceiptState.load, path="/receipts/rcp_000000000000")).of(ReceiptState)
     assert shown["phase"] == "none"
+    assert looks == ["rcp_000000000000"]
+
+
+async def test_a_receipt_that_is_still_to_come_is_waited_for_by_one_look_for_all(ada, tab, looks):
+    path = (await close(ada, ADA, "now", **SCRIPT)).json()["next"]
+    shown = await asyncio.gather(*(tab().send(ReceiptState.load, path=path) for _ in range(5)))
+    assert {one.of(ReceiptState)["phase"] for one in shown} == {"none"}  # in vain: no worker runs
+    assert looks == [path.rpartition("/")[2]]  # five people, three looks each, within a second
+    receipt_page._looks.clear()
+    await carried_out()
+    assert (await tab().send(ReceiptState.load, path=path)).of(ReceiptState)["phase"] == "ready"
+
+
+async def test_nobody_waits_for_the_receipt_of_an_account_in_its_grace(ada, tab, looks):
+    await close(ada, ADA, "later", **SCRIPT)
+    (asked,) = await closings()
+    path = "/receipts/" + asked.progress["receipt"]
+    assert (await tab().send(ReceiptState.load, path=path)).of(ReceiptState)["phase"] == "none"
+    assert len(looks) == 1
+
+
+async def test_mallory_cannot_have_us_look_for_receipts_without_end(house, tab, looks, monkeypatch):
+    monkeypatch.setattr(receipt_page, "READING", Limit("reading", 3, timedelta(minutes=1)))
+    page = tab()  # its first event finds a tab unknown, which loads its page by itself
+    seen = [
+        (await page.send(ReceiptState.load, path=f"/receipts/rcp_00000000000{n}")).of(ReceiptState) for n in range(3)
+    ]
+    assert [one["phase"] for one in seen] == ["none", "none", "failed"]
+    assert len(looks) == 2
 
 
 async def test_without_scripts_the_browser_is_led_on_by_itself(ada):

@@ -5,14 +5,28 @@ from datetime import timedelta
 import pytest
 from routes import client
 
+from assisters_app.accounts.throttling import Limit
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
-from assisters_app.privacy import inventory, promises
+from assisters_app.privacy import inventory, promises, taxonomy
 from assisters_app.privacy.keeping.tables import Sweep
 from assisters_app.privacy.policies import policy
-from assisters_app.ui import cookies, processors, serving, storage
+from assisters_app.ui import (
+    binder,
+    cookies,
+    limits,
+    processing,
+    processors,
+    public_routes,
+    serving,
+    session,
+    storage,
+    stored,
+)
 from assisters_app.ui import policy as policy_page
+from assisters_app.ui.binder import PLACE
 from assisters_app.ui.cookies import CookiesState
+from assisters_app.ui.pages import by_route
 from assisters_app.ui.policy import PolicyState
 from assisters_app.ui.privacy.kinds import KINDS
 
@@ -121,24 +135,81 @@ async def test_every_processor_of_the_policy_is_on_the_page(house):
 
 async def test_anyone_reads_what_is_stored_column_by_column(house):
     async with client() as http:
-        page = (await http.get("/download/inventory")).text
         told = (await http.get("/download/inventory.json")).json()
+    drawn = str(stored.page())
+    assert len(told["tables"]) == len(inventory.inventory())
     for entry in told["tables"]:
-        assert entry["name"] in page
+        assert entry["name"] in drawn
+        assert entry["title"] in drawn
         for column in entry["columns"] if entry["personal"] else ():
-            assert f">{column['name']}</div>" in page
-            assert (column["category"] or "") in page
-    assert 'href="/privacy-policy#4.2"' in page
-    assert "not stated in the policy" in page
+            assert f'"{column["name"]}"' in drawn, (entry["name"], column["name"])
+            assert not column["category"] or f'"{column["category"]}"' in drawn
+    assert '"/privacy-policy#4.2"' in drawn
+    assert "Not stated in the policy" in drawn
 
 
 async def test_anyone_reads_the_record_of_processing_activities(house):
     async with client() as http:
-        page = (await http.get("/download/record")).text
         told = (await http.get("/download/record.json")).json()
+    drawn = str(processing.page())
     assert len(told["activities"]) >= 6
     for activity in told["activities"]:
-        assert activity["purpose"].replace("&", "&amp;") in page
-        assert activity["data_use"] in page
+        assert activity["purpose"] in drawn
+        assert f'"{activity["data_use"]}"' in drawn
+        assert taxonomy.USES[activity["data_use"]] in drawn, "the published name, not its key alone"
     for processor in ("Supabase", "Stripe", "Vercel", "Upstash"):
-        assert processor in page
+        assert processor in drawn
+
+
+async def test_every_place_that_the_finder_leads_to_is_on_the_page(house):
+    drawn = str(stored.page())
+    for place in stored._places():
+        assert f'id:"{place["id"]}"' in drawn, place["title"]
+
+
+@pytest.mark.parametrize("name", ["inventory", "record"])
+async def test_the_addresses_where_these_pages_once_were_lead_to_them(house, name):
+    async with client() as http:
+        answer = await http.get(f"/download/{name}")
+    assert (answer.status_code, answer.headers["location"]) == (308, f"/privacy/{name}")
+    assert by_route(f"/privacy/{name}").access == "public"
+
+
+COSTLY = (
+    "/download/promises.json",
+    "/download/policy.json",
+    "/download/inventory.json",
+    "/download/record.json",
+    "/download/receipts/rcp_000000000000",
+)
+
+
+@pytest.mark.parametrize("path", COSTLY)
+async def test_mallory_cannot_have_us_look_for_her_without_end(house, monkeypatch, path):
+    monkeypatch.setattr(public_routes, "READING", Limit("reading", 3, timedelta(minutes=1)))
+    async with client() as mallory:
+        first = [(await mallory.get(path)).status_code for _ in range(3)]
+        refused = await mallory.get(path)
+    assert set(first) <= {200, 404}
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["cache-control"] == "no-store"
+    assert refused.json()["error"]["code"] == "too_many"
+
+
+async def test_what_ada_reads_is_not_counted_against_what_mallory_read(house, tab, monkeypatch):
+    monkeypatch.setattr(session, "READING", Limit("reading", 1, timedelta(minutes=1)))
+    mallorys, adas = tab(), tab()
+    mallorys.headers, adas.headers = {"cookie": f"{PLACE}=hers"}, {"cookie": f"{PLACE}=adas"}
+    assert (await mallorys.send(PolicyState.load)).of(PolicyState)["phase"] == "ready"
+    assert (await mallorys.send(PolicyState.load)).said().startswith("Too many attempts")
+    assert (await adas.send(PolicyState.load)).of(PolicyState)["phase"] == "ready"
+
+
+def test_where_a_socket_comes_from_is_known_by_a_hash_that_the_browser_is_not_told(house):
+    scope = {"type": "websocket", "client": ("192.0.2.7", 4711), "headers": [(b"x-real", b"1")], "query_string": b""}
+    bound, _ = binder._bound(scope, "mark")
+    (told,) = [value.decode() for name, value in bound["headers"] if name == b"cookie"]
+    assert (binder.fingerprint_of(told), binder.place_in(told)) == ("mark", limits.place(scope))
+    assert "192.0.2.7" not in str(bound)
+    assert limits.place(scope) != limits.place({**scope, "client": ("192.0.2.8", 4711)})

@@ -116,7 +116,7 @@ async def test_ada_reads_that_staff_looked_at_her_account_and_not_who(ada, grace
 async def test_mallory_does_not_read_adas_trail(ada, mallory, grace, tab):
     await looks_at(grace, ada)
     shown = (await tab(mallory).send(TrailState.load)).of(TrailState)
-    assert [one.words for one in shown["rows"]] == ["Session opened"]
+    assert [one.words for one in shown["rows"]] == ["Signed in"]
     assert {one.by for one in shown["rows"]} == {"you"}
 
 

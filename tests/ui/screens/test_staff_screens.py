@@ -486,7 +486,7 @@ async def test_whoever_has_not_just_proven_who_they_are_is_led_there_first(ada, 
 async def test_reading_the_audit_trail_is_in_the_audit_trail(ada, grace, tab):
     page = tab(grace)
     first = (await page.send(AuditState.load)).of(AuditState)
-    assert {row.words for row in first["rows"]} >= {"Session opened"}
+    assert {row.words for row in first["rows"]} >= {"Signed in"}
     assert ADA not in repr(first["rows"])
     again = (await page.send(AuditState.narrow, about="looks")).of(AuditState)
     assert {(row.words, row.actor) for row in again["rows"]} == {("Trail read", GRACE)}

@@ -1,0 +1,65 @@
+"""What an entry of the audit trail says to people, where its name alone would not say it.
+
+in_words("key:issued") -> "Key issued"      the rest read well as they are
+"""
+
+WORDS = {
+    "account:accessed": "Copy of the data made",
+    "account:corrected": "Details corrected",
+    "account:erasing": "Erasure asked for",
+    "account:exported": "Data exported",
+    "account:imported": "Data imported",
+    "account:listed": "Account seen in a list",
+    "content:all-deleted": "All content that was kept deleted",
+    "content:deleted": "Content of a call deleted",
+    "data:demand-told": "Demand of an authority told",
+    "data:demanded": "Data demanded by an authority",
+    "data:disclosed": "Data handed to an authority",
+    "disclosure:entered": "Demand of an authority entered",
+    "email:change-cancelled": "Change of address called off",
+    "email:change-requested": "Change of address asked for",
+    "email:changed": "Address changed",
+    "erasure:held": "Part of an erasure kept waiting by the law",
+    "export:broken-off": "Export broken off",
+    "export:sent": "Export handed out whole",
+    "hold:placed": "Legal hold placed",
+    "hold:released": "Legal hold released",
+    "hold:renewed": "Legal hold renewed",
+    "hold:told": "Legal hold told",
+    "hold:viewed": "Legal hold looked at",
+    "incident:closed": "Security incident closed",
+    "incident:entered": "Security incident entered",
+    "incident:notice-sent": "Notice of a security incident sent",
+    "incident:notified": "Authority notified of a security incident",
+    "incident:told": "People told of a security incident",
+    "key:all-revoked": "All keys revoked",
+    "key:content-kept": "Keeping of content turned on for a key",
+    "key:content-not-kept": "Keeping of content turned off for a key",
+    "key:leaked": "Leaked key stopped",
+    "key:restricted": "What a key may do changed",
+    "organization:capped": "Limit of spending set",
+    "organization:uncapped": "Limit of spending removed",
+    "request:assigned": "Request given to somebody",
+    "request:identified": "Who asked was confirmed",
+    "request:identity-asked": "Who asked was doubted",
+    "session:ended-all": "All sessions ended",
+    "session:opened": "Signed in",
+    "session:reauthenticated": "Proved again who it is",
+    "sign-in:linked": "Way to sign in added",
+    "sign-in:unlinked": "Way to sign in removed",
+    "signal:heeded": "Opt-out signal of a browser heeded",
+    "support:answered": "Question to support answered",
+    "support:asked": "Question to support asked",
+    "support:read": "Messages to support read",
+    "topup:ordered": "Top-up ordered",
+    "topup:paid": "Top-up paid",
+    "transfer:announced": "Transfer of the business announced",
+    "transfer:handed-over": "Handed over in a transfer of the business",
+    "transfer:withdrawn": "Transfer of the business called off",
+    "usage:compared": "Usage seen beside that of others",
+}
+
+
+def in_words(action: str) -> str:
+    """Return what an entry's `noun:verb` says: its own words, or the name as a sentence would have it."""
+    return WORDS.get(action) or action.replace(":", " ").replace("-", " ").capitalize()
