@@ -14,7 +14,17 @@ from assisters_app.gateway.content import buckets
 from assisters_app.keys import warning
 from assisters_app.privacy import canary, proving
 from assisters_app.privacy.choices import consents, news
-from assisters_app.privacy.erasing import backups, erasure, errands, pulse, purge, remembering, reopening, unforgotten
+from assisters_app.privacy.erasing import (
+    backups,
+    erasure,
+    errands,
+    pulse,
+    purge,
+    remembering,
+    reopening,
+    unforgotten,
+    unproven,
+)
 from assisters_app.privacy.keeping import alarms, retention, totals
 from assisters_app.privacy.policies import telling
 from assisters_app.privacy.registers import audits, disclosures, holds, incidents
@@ -41,6 +51,7 @@ WORK = (
     purge,
     remembering,
     unforgotten,
+    unproven,
     retention,
     alarms,
     totals,

@@ -87,6 +87,7 @@ async def send_verification(tx: Tx, account: Account) -> None:
         (
             "Somebody, hopefully you, signed up for Assisters with this address.",
             "The link works once, for two days. If it was not you, do nothing: without it the account stays closed.",
+            "An address that nobody confirms is erased after 30 days.",
         ),
         action=("Confirm this address", await links.link(tx, account.id, "verify")),
     )

@@ -31,6 +31,7 @@ from assisters_app.privacy import canary, promises
 from assisters_app.privacy.checks import custody, edges, metering
 from assisters_app.privacy.choices import consents, news, opting_out
 from assisters_app.privacy.erasing import checks as endings
+from assisters_app.privacy.erasing import unproven
 from assisters_app.privacy.keeping import in_time
 from assisters_app.privacy.policies import checks, policy, telling, versions
 from assisters_app.privacy.policies.tables import PromiseResult
@@ -68,6 +69,7 @@ PROOFS = (
     requests,
     suspensions,
     trails,
+    unproven,
     correction,
     answers,
     *map(importlib.import_module, FACES),

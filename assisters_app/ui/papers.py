@@ -26,7 +26,8 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.75rem 0 0;padding:.75rem
 border-radius:.75rem;background:var(--surface);font:.8125rem/1.55 ui-monospace,monospace}.head a{color:inherit;font-weight:600;text-decoration:none;display:inline-flex;gap:.6rem;align-items:center}
 button,.button{font:inherit;font-weight:500;border:0;border-radius:.5rem;padding:.55rem .9rem;background:var(--ink);
 color:var(--inverse);cursor:pointer;text-decoration:none}
-.acts{display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;align-items:center}
+.acts button[value=now]{background:var(--bad)}
+.acts{margin-top:1rem;display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;align-items:center}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.75rem;background:var(--surface);margin-top:.75rem}
 table{border-collapse:collapse;font-size:.75rem;width:100%}caption{position:absolute;clip-path:inset(50%)}
 th,td{text-align:left;vertical-align:top;padding:.45rem .75rem;border-top:1px solid var(--line)}

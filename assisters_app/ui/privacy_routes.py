@@ -199,7 +199,7 @@ def _may_take(offer: by_mail.Offer) -> Response:
         title, words = "Erase your account?", _ERASING
         buttons = [("now", "Erase everything now")]
         if not offer.suspended:
-            buttons.insert(0, ("later", "Close it, with 30 days to change my mind"))
+            buttons.insert(0, ("later", "Close it, with time to change my mind"))
     else:
         title, words = ("Your copy", _COPY) if offer.right == "access" else ("Your export", _EXPORT)
         buttons = [(offer.right, "Download it")]

@@ -268,20 +268,28 @@ async def erase_pieces(subject: Subject) -> None:
     async with transaction() as tx:
         if (account := await tx.get(Account, subject.account_id)) is not None:
             subject = await subject_of(tx, account.id)
-        held = await holds.before_destroying(tx)
-        if await _held_rows(tx, subject, account.email if account else "", held):
+        if not await erase_found(tx, subject, account):
             return  # somebody named the table since; they go when the hold is released
-        await _strip_kept(tx, subject, uuid4(), held)
-        await remains.forget_jobs(tx, subject)
-        tx.expunge_all()  # as above
-        await _delete_the_rest(tx, subject)
-        if account is not None:
-            await _forget_address(tx, account.email)
-            await remains.unname(tx, account.email)
-        found = await remains.scan(tx, subject.names)
-        if found:
-            raise RuntimeError(f"The erasure is not complete: something is left in {', '.join(sorted(found))}.")
     await remains.forget_in_valkey(subject)
+
+
+async def erase_found(tx: Tx, subject: Subject, account: Account | None) -> bool:
+    """Erase what the tables hold of somebody, in `tx`; False, and nothing, where a hold keeps a part of it."""
+    address = account.email if account else ""
+    held = await holds.before_destroying(tx)
+    if await _held_rows(tx, subject, address, held):
+        return False
+    await _strip_kept(tx, subject, uuid4(), held)
+    await remains.forget_jobs(tx, subject)
+    tx.expunge_all()  # as above
+    await _delete_the_rest(tx, subject)
+    if address:
+        await _forget_address(tx, address)
+        await remains.unname(tx, address)
+    found = await remains.scan(tx, subject.names)
+    if found:
+        raise RuntimeError(f"The erasure is not complete: something is left in {', '.join(sorted(found))}.")
+    return True
 
 
 async def _held_rows(tx: Tx, subject: Subject, address: str, held: Holds) -> dict[str, int]:

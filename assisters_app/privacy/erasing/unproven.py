@@ -1,0 +1,83 @@
+"""Accounts whose address nobody ever proved: anybody may have typed it, so they go after 30 days.
+
+The policy states no time for this. Nobody can sign in to such an account, so nobody could have it erased; whoever typed
+somebody else's address must not have made us keep it. There is no receipt: it would be mail that nobody asked for.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from sqlmodel import col, func, select
+
+from assisters_app.accounts.identity import identity
+from assisters_app.accounts.tables import Account
+from assisters_app.base import jobs, trail
+from assisters_app.base.clock import now
+from assisters_app.base.db import Tx, transaction
+from assisters_app.base.marks import rows_of
+from assisters_app.privacy import promises
+from assisters_app.privacy.belonging import subject_of
+from assisters_app.privacy.erasing import purge, remains
+from assisters_app.privacy.erasing.tables import Erasure
+from assisters_app.privacy.registers import holds
+
+KEPT = timedelta(
+    days=30
+)  # from signing up; the link that proves the address lasts two days, and can be asked for again
+LATE = timedelta(days=2)  # the job runs each night
+AT_ONCE = 500  # accounts in one night's first round
+
+
+@jobs.job("privacy.forget-unproven", every="27 4 * * *")
+async def forget_unproven() -> None:
+    """Erase every account that is 30 days old and that nobody ever came into."""
+    while True:
+        async with transaction() as tx:
+            found = (await tx.exec(select(Account.id).where(*await _unproven(tx, KEPT)).limit(AT_ONCE))).all()
+        for account_id in found:
+            await _forget(account_id)
+        if len(found) < AT_ONCE:
+            return
+
+
+async def _forget(account_id: UUID) -> None:
+    """Erase one account, unless somebody has proved its address by now; nobody can while this goes on."""
+    async with transaction() as tx:
+        still = select(Account).where(Account.id == account_id, col(Account.verified_at).is_(None)).with_for_update()
+        account = (await tx.exec(still)).first()
+        if account is None:
+            return
+        subject, elsewhere = await subject_of(tx, account_id), await identity().held_elsewhere(tx, account)
+        if not await purge.erase_found(tx, subject, account):
+            return
+        trail.write(tx, "account:never-proven", account_id=None)
+        if elsewhere:
+            await identity().forget(elsewhere)  # refused: nothing is committed, and it is tried again
+    await remains.forget_in_valkey(subject)
+
+
+@promises.check("4.1", "1.1", says="An account whose address nobody ever proved is erased after 30 days.")
+async def unproven_accounts_go(tx: Tx) -> str:
+    """Look for accounts that nobody ever came into and that are still there."""
+    waiting = select(func.count()).select_from(Account).where(col(Account.verified_at).is_(None))
+    if late := (await tx.exec(select(func.count()).where(*await _unproven(tx, KEPT + LATE)))).one():
+        raise promises.Broken(f"{late} accounts should have been erased: nobody ever proved their address.")
+    return f"{(await tx.exec(waiting)).one()} addresses wait to be proved; none for longer than 30 days."
+
+
+async def _unproven(tx: Tx, older: timedelta) -> tuple[ColumnElement[bool], ...]:
+    """Return which accounts go: but for what a legal hold keeps, and what is being erased anyway."""
+    table = Account.__table__  # type: ignore[attr-defined]
+    held = await holds.in_force(tx)
+    under_way = select(Erasure.id).where(
+        col(Erasure.account_id) == col(Account.id),
+        col(Erasure.carried_out_at).is_(None),
+        col(Erasure.withdrawn_at).is_(None),
+    )
+    return (
+        col(Account.verified_at).is_(None),
+        col(Account.created_at) < now() - older,
+        ~held.keep(table, rows_of(table)),
+        ~under_way.correlate(Account).exists(),
+    )

@@ -1,0 +1,93 @@
+"""An address that somebody typed and nobody proved is not kept."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cast import ADA, BOB
+from customers import customer
+from markers import everything
+from sqlmodel import select
+
+from assisters_app.accounts import links, people, signing_up, verifying
+from assisters_app.accounts.client import Client
+from assisters_app.accounts.tables import Account
+from assisters_app.base import jobs
+from assisters_app.base.clock import frozen
+from assisters_app.base.db import transaction
+from assisters_app.privacy import promises
+from assisters_app.privacy.erasing import unproven
+from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
+from assisters_app.privacy.registers import holds
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+async def typed(email):
+    """Have somebody, who may be anybody, sign up with an address."""
+    async with transaction() as tx:
+        await signing_up.sign_up(tx, email, "correct horse battery staple 7", Client("198.51.100.9", "Browser"))
+        account = await signing_up.find(tx, email)
+        return (await links.link(tx, account.id, "verify")).partition("token=")[2]
+
+
+async def accounts():
+    async with transaction() as tx:
+        return {account.email for account in await tx.exec(select(Account))}
+
+
+async def found():
+    async with transaction() as tx:
+        return await unproven.unproven_accounts_go(tx)
+
+
+@pytest.mark.promise("4.1", "1.1")
+async def test_an_address_that_nobody_proved_is_gone_after_thirty_days_and_one_that_somebody_did_stays(house):
+    with frozen(START) as move:
+        await customer(BOB)
+        await typed(ADA)
+        link = await typed("late@example.com")
+        move(START + 30 * DAY)
+        await unproven.forget_unproven()
+        assert await accounts() == {ADA, BOB, "late@example.com"}
+        async with transaction() as tx:
+            late = await signing_up.find(tx, "late@example.com")
+            link = (await links.link(tx, late.id, "verify")).partition("token=")[2]
+            await verifying.verify(tx, link)
+        move(START + 33 * DAY)
+        with pytest.raises(promises.Broken, match="1 accounts should have been erased"):
+            await found()
+        await jobs.run_waiting()
+        await unproven.forget_unproven()
+        assert await accounts() == {BOB, "late@example.com"}
+        assert await found() == "0 addresses wait to be proved; none for longer than 30 days."
+    async with transaction() as tx:
+        dump = str(await everything(tx))
+        assert (await tx.exec(select(ErasureReceipt))).all() == (await tx.exec(select(Erasure))).all() == []
+    assert ADA not in dump
+
+
+async def test_a_hold_keeps_it_and_whoever_is_invited_by_staff_has_as_long(house, grace):
+    with frozen(START) as move:
+        await typed(ADA)
+        async with transaction() as tx:
+            await people.create_account(tx, "new@example.com")
+            again = await _fresh(grace)
+            new = holds.NewHold(email=ADA, ground="Order 7 of a court", review_by=START + 90 * DAY)
+            hold = await holds.place(tx, again, new)
+        move(START + 33 * DAY)
+        await unproven.forget_unproven()
+        assert await accounts() == {ADA, grace.email}
+        assert "1 addresses wait" in await found()
+        async with transaction() as tx:
+            await holds.release(tx, await _fresh(grace), hold.handle, "It is over")
+        await unproven.forget_unproven()
+        assert await accounts() == {grace.email}
+
+
+async def _fresh(person):
+    from dataclasses import replace
+
+    from assisters_app.base.clock import now
+
+    return replace(person, reauthenticated_at=now())
