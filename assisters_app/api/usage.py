@@ -1,14 +1,16 @@
 """GET /v1/usage: what was used, in the shape of OpenAI's usage API, for the key's organization. Not billed.
 
 Parameters: `start_time` and `end_time` (Unix seconds), `bucket_width` (15m, 1h, 1d), `group_by` (model, api_key_id,
-endpoint; repeated or separated by commas), `models`, `limit` (buckets of a page), `page`. Days are UTC.
+endpoint), `models` and `api_key_ids` (what is counted; these three repeated or separated by commas), `limit` (buckets
+of a page), `page`. Days are UTC.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -29,6 +31,7 @@ WIDTHS: dict[str, tuple[Step, int, int]] = {  # step, usual and most buckets of 
     "1d": ("day", 7, 31),
 }
 GROUPS: dict[str, Dimension] = {"model": "model", "api_key_id": "key", "endpoint": "endpoint"}
+MOST_NAMED = 50  # models, or keys, in one question
 UTC_ZONE = ZoneInfo("UTC")
 USUAL = timedelta(days=7)
 
@@ -62,16 +65,24 @@ def _question(asked: list[tuple[str, str]]) -> tuple[Period, int, dict[str, Dime
     size = _number(single, "limit", usual)
     if not 1 <= size <= most:
         raise _wrong("limit", f"must be from 1 to {most}")
-    models = _many(asked, "models")
-    if len(models) > 1:
-        raise _wrong("models", "may name one model")
-    if "\0" in "".join(models):
-        raise _wrong("models", "must be the name of a model")
     end = _time(single, "end_time", now())
     start = _time(single, "page", _time(single, "start_time", end - USUAL))
     if start >= end:
         raise _wrong("start_time", "must be before end_time")
-    return Period(start, end, UTC_ZONE, step), size, _groups(asked), Filter(model=models[0] if models else None)
+    return Period(start, end, UTC_ZONE, step), size, _groups(asked), _narrowed(asked)
+
+
+def _narrowed(asked: Sequence[tuple[str, str]]) -> Filter:
+    models, named = _many(asked, "models"), _many(asked, "api_key_ids")
+    if len(models) > MOST_NAMED or "\0" in "".join(models):
+        raise _wrong("models", f"may hold the names of up to {MOST_NAMED} models")
+    try:
+        keys = [UUID(one) for one in named]
+    except ValueError:
+        keys = []
+    if len(keys) != len(named) or len(keys) > MOST_NAMED:
+        raise _wrong("api_key_ids", f"may hold up to {MOST_NAMED} ids of keys, as `api_key_id` has them")
+    return Filter(key_id=tuple(keys) or None, model=tuple(models) or None)
 
 
 def _groups(asked: Iterable[tuple[str, str]]) -> dict[str, Dimension]:

@@ -119,6 +119,8 @@ class Operation:
         return (*self.parameters, *storing, IDEMPOTENCY) if self.repeatable else self.parameters
 
 
+NAMES: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": 50}  # repeated, or separated by commas
+
 OPERATIONS = (
     Operation(
         "POST",
@@ -324,7 +326,8 @@ OPERATIONS = (
                 "Split each bucket by these: repeated, or separated by commas.",
                 {"type": "array", "items": {"type": "string", "enum": ["model", "api_key_id", "endpoint"]}},
             ),
-            Parameter("models", "Count this model only.", {"type": "string"}),
+            Parameter("models", "Count these models only.", NAMES),
+            Parameter("api_key_ids", "Count these keys only, by their `api_key_id`.", NAMES),
             Parameter("limit", "Buckets of a page.", {"type": "integer", "minimum": 1, "maximum": 672}),
             Parameter("page", "What the page before gave as `next_page`.", {"type": "string"}),
         ),

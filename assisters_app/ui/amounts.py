@@ -7,7 +7,7 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.base.errors import Refused
-from assisters_app.base.money import NANO, dollars, from_dollars
+from assisters_app.base.money import NANO, dollars, from_cents, from_dollars, invoice_cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,13 @@ class Amount:
         """
         step = _step(abs(nano))
         return cls(dollars(nano // step * step), dollars(nano))
+
+    @classmethod
+    def spent(cls, nano: int) -> Self:
+        """Write what was spent as `of`, but from a dollar up rounded as the bill is, beside which it may stand."""
+        if nano < NANO:
+            return cls.of(nano)
+        return cls(dollars(from_cents(invoice_cents(nano))), dollars(nano))
 
 
 def amount(shown: Any) -> rx.Component:

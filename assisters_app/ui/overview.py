@@ -70,8 +70,8 @@ class Day:
     def of(cls, today: Sums, month: Sums) -> Self:
         """Write today beside this month."""
         return cls(
-            spent_today=Amount.of(today.cost_nano),
-            spent_month=Amount.of(month.cost_nano),
+            spent_today=Amount.spent(today.cost_nano),
+            spent_month=Amount.spent(month.cost_nano),
             requests_today=f"{today.requests:,}",
             requests_month=f"{month.requests:,} this month",
             error_rate=f"{today.error_rate:.1%}",

@@ -76,7 +76,7 @@ class Call:
             key_name=row.key_name or "a key that is gone",
             mode=row.mode,
             endpoint=row.endpoint,
-            model=row.model,
+            model=row.model or "—",
             status=row.status,
             tone=_tone(row.status),
             outcome=OUTCOMES.get(row.outcome, row.outcome),

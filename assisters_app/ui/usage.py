@@ -66,7 +66,7 @@ class Figures:
         return cls(
             requests=f"{sums.requests:,}",
             tokens=f"{sums.tokens:,}",
-            cost=Amount.of(sums.cost_nano),
+            cost=Amount.spent(sums.cost_nano),
             errors=f"{sums.error_rate:.1%}",
             requests_change=change("requests"),
             tokens_change=change("tokens"),

@@ -74,10 +74,10 @@ class Whose:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is counted; None means all. `mode` is live or test."""
+    """What is counted; None means all, of several values any. `mode` is live or test."""
 
-    key_id: UUID | None = None
-    model: str | None = None
+    key_id: UUID | tuple[UUID, ...] | None = None
+    model: str | tuple[str, ...] | None = None
     endpoint: str | None = None
     mode: str | None = None
 
@@ -431,8 +431,13 @@ def _during(period: Period) -> ColumnElement[bool]:
 
 
 def _narrowed(only: Filter, table: Any) -> ColumnElement[bool]:  # noqa: ANN401 (as above)
-    asked = ((item.name, getattr(only, item.name)) for item in fields(only))
-    return and_(true(), *(table.c[name] == value for name, value in asked if value is not None))
+    asked = ((table.c[item.name], getattr(only, item.name)) for item in fields(only))
+    return and_(true(), *(_is(column, value) for column, value in asked if value is not None))
+
+
+def _is(column: Any, value: Any) -> ColumnElement[bool]:  # noqa: ANN401 (a column, and one or several of its values)
+    narrowed: ColumnElement[bool] = column.in_(value) if isinstance(value, tuple) else column == value
+    return narrowed
 
 
 def _bucket(starts: list[datetime]) -> ColumnElement[int]:

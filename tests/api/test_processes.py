@@ -78,6 +78,20 @@ async def test_a_revoked_key_stops_working_on_every_process_within_a_second(ada,
             assert now() - revoked < timedelta(seconds=1)
 
 
+async def test_a_limit_that_is_changed_holds_on_every_process_within_a_second(ada, two):
+    _, handle, key = await key_of(ada)
+    for _, client in two:
+        answer = await client.get("/v1/models", headers=bearer(key))
+        assert answer.headers["x-ratelimit-limit-rpm"] == "10"
+    async with transaction() as tx:
+        await keys.restrict(tx, ada, handle, keys.Terms(requests_per_minute=3, models=("assisters-embed-v1",)))
+    changed = now()
+    for _, client in two:
+        while (answer := await client.get("/v1/models", headers=bearer(key))).headers["x-ratelimit-limit-rpm"] != "3":
+            assert now() - changed < timedelta(seconds=1)
+        assert [one["id"] for one in answer.json()["data"]] == ["assisters-embed-v1"]
+
+
 async def test_two_processes_count_one_limit(ada, two, upstream):
     _, _, key = await key_of(ada)
     clients = [client for _, client in two]

@@ -131,6 +131,25 @@ async def test_usage_comes_in_buckets_grouped_as_asked(web, ada):
     assert sum(len(one["results"]) for one in only["data"]) == 1
 
 
+async def test_usage_is_narrowed_to_the_models_and_the_keys_that_are_named(web, ada):
+    several = [call(ada.organization_id, NOON, model=name) for name in ("one", "two", "three")]
+    mallorys = call((await customer(MALLORY)).organization_id, NOON, model="one")
+    async with transaction() as tx:
+        await events.insert(tx, [*several, mallorys])
+    start = int(NOON.replace(hour=0, minute=0).timestamp())
+    asked = {"start_time": start, "end_time": start + 86_400, "group_by": "model"}
+
+    async def counted(**more):
+        [bucket] = (await web.get("/v1/usage", params={**asked, **more})).json()["data"]
+        return sorted((one["model"], one["num_model_requests"]) for one in bucket["results"])
+
+    assert await counted(models=["one", "two"]) == await counted(models="one,two") == [("one", 1), ("two", 1)]
+    named = [str(one.key_id) for one in several]
+    assert await counted(api_key_ids=named[1:]) == [("three", 1), ("two", 1)]
+    assert await counted(api_key_ids=named[0], models="two") == []
+    assert await counted(api_key_ids=str(mallorys.key_id)) == []
+
+
 async def test_usage_is_read_page_by_page(web, ada):
     start = int(NOON.replace(hour=0, minute=0).timestamp())
     asked = {"start_time": start, "end_time": start + 5 * 3_600, "bucket_width": "1h", "limit": 2}
@@ -155,7 +174,8 @@ async def test_usage_is_read_page_by_page(web, ada):
         ({"start_time": 10**12 - 1}, "start_time"),
         ({"start_time": 200, "end_time": 100}, "start_time"),
         ({"group_by": "colour"}, "group_by"),
-        ({"models": "a,b"}, "models"),
+        ({"models": ",".join(map(str, range(51)))}, "models"),
+        ({"api_key_ids": "ask_a"}, "api_key_ids"),
     ],
 )
 async def test_a_question_about_usage_that_makes_no_sense_is_refused(web, asked, param):

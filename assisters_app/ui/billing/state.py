@@ -133,7 +133,7 @@ class BillingState(AppState):
         month = months.current()
         spent = await spending.of_all(tx, me, month.begins)
         self.cap, self.cap_typed = (dollars(cap), dollars(cap).removeprefix("$").replace(",", "")) if cap else ("", "")
-        self.capped_spent, self.cap_reached = Amount.of(spent), cap is not None and spent >= cap
+        self.capped_spent, self.cap_reached = Amount.spent(spent), cap is not None and spent >= cap
         self.cap_again, self.cap_problem = month.ends.isoformat(), ""
 
     def _show_movements(self, moved: list[Moved]) -> None:

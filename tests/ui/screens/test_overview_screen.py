@@ -116,6 +116,13 @@ def test_an_amount_is_written_in_digits_that_fit_and_never_rounded_up(nano, shor
     assert Amount.of(nano).short == short
 
 
+@pytest.mark.parametrize(
+    ("nano", "short"), [(1_095_580_700, "$1.10"), (1_094_999_999, "$1.09"), (999_999_999, "$0.9999"), (0, "$0.00")]
+)
+def test_what_was_spent_is_what_the_bill_says(nano, short):
+    assert Amount.spent(nano).short == short
+
+
 async def test_a_message_of_a_while_ago_is_not_shown_again_on_the_next_page(ada, tab):
     page = tab(ada)
     await page.send(AppState.say, text="Key created.")
