@@ -20,7 +20,17 @@ from assisters_app.base.errors import Refused
 from assisters_app.base.secrets import random_token
 from assisters_app.base.settings import settings
 
-Purpose = Literal["verify", "reset", "email-change", "email-release", "access", "export", "deletion"]
+Purpose = Literal[
+    "verify",
+    "reset",
+    "email-change",
+    "email-release",
+    "access",
+    "export",
+    "deletion",
+    "recovery-new",
+    "recovery-stop",
+]
 
 LASTING: dict[Purpose, timedelta] = {
     "verify": timedelta(days=2),
@@ -30,7 +40,11 @@ LASTING: dict[Purpose, timedelta] = {
     "access": timedelta(days=3),  # rights asked for by mail: see `privacy.rights.by_mail`
     "export": timedelta(days=3),
     "deletion": timedelta(days=3),
+    "recovery-new": timedelta(days=7),
+    "recovery-stop": timedelta(days=7),
 }
+# Asked for by who has the account, and void once they choose a new password. Whoever stops a recovery need not be them.
+OWN: tuple[Purpose, ...] = tuple(one for one in LASTING if not one.startswith("recovery-"))
 PAGES: dict[Purpose, str] = {
     "verify": "/verify",
     "reset": "/reset",
@@ -39,6 +53,8 @@ PAGES: dict[Purpose, str] = {
     "access": "/rights",
     "export": "/rights",
     "deletion": "/rights",
+    "recovery-new": "/new-mailbox",
+    "recovery-stop": "/keep-mailbox",
 }
 
 

@@ -122,7 +122,7 @@ async def _move(tx: Tx, account: Account, new: str) -> Moved:
     await identity().change_email(tx, account, new)
     account.email = new
     tx.add(account)
-    await links.void(tx, account.id, *links.LASTING)
+    await links.void(tx, account.id, *links.OWN)
     await sessions.changed(tx, account.id)
     await corrections.write(tx, account.id, "e-mail address", moved.old, new)
     await corrections.told(tx, account.id, "supabase")  # by `identity()`, just now

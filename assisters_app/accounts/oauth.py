@@ -202,7 +202,7 @@ async def _never_used(tx: Tx, email: str) -> Account:
             status=409,
         )
     await identity().remove(tx, account)
-    await links.void(tx, account.id, *links.LASTING)
+    await links.void(tx, account.id, *links.OWN)
     return account
 
 

@@ -10,7 +10,7 @@ A reset proves the address too, ends every session, and signs nobody in.
 from datetime import timedelta
 from uuid import UUID
 
-from assisters_app.accounts import emails, links, passwords, sessions, signing_up, verifying
+from assisters_app.accounts import emails, links, passwords, recovering, sessions, signing_up, verifying
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.reauthentication import require_recent
@@ -62,6 +62,7 @@ async def reset(tx: Tx, token: str, password: str, client: Client) -> str:
     await identity().set_password(tx, account, password)
     await verifying.mark_verified(tx, account)
     await sessions.end_all(tx, account.id, actor_id=account.id)
+    await recovering.end(tx, account.id, account.id)  # the mailbox is not lost: the link came there
     await _tell(tx, account, client, "password:reset")
     return account.email
 
@@ -78,7 +79,7 @@ async def change_password(tx: Tx, person: Person, password: str, client: Client)
 
 async def _tell(tx: Tx, account: Account, client: Client, action: str) -> None:
     """Record the change, void what could undo it, and tell the owner, who may not be the one who did it."""
-    await links.void(tx, account.id, *links.LASTING)
+    await links.void(tx, account.id, *links.OWN)
     trail.write(tx, action, account_id=account.id, actor_id=account.id, ip=client.ip)
     message = mail.Message(
         "Your password was changed",

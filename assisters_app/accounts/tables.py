@@ -160,6 +160,40 @@ class AddressChange(SQLModel, table=True):
     ended_at: datetime | None = plain(default=None)  # moved, cancelled, or replaced by another one
 
 
+class MailboxRecovery(SQLModel, table=True):
+    """Another mailbox for an account whose owner has lost theirs: one admin asks, another approves, then it waits."""
+
+    __tablename__ = "mailbox_recovery"
+    __table_args__ = (
+        Index("uq_mailbox_recovery_open", "account_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+        {
+            "info": {
+                "rows": Rows(
+                    "Replacements of your lost mailbox",
+                    REGISTER,
+                    account="account_id",
+                    since="ended_at",
+                    mentions=("asked_by", "approved_by"),
+                )
+            }
+        },
+    )
+
+    id: UUID = plain(default_factory=new_id, primary_key=True)
+    handle: str = plain(unique=True, max_length=32)  # rec_…
+    account_id: UUID = plain(foreign_key="account.id", index=True)
+    new_email: str = personal("user.contact.email", Purpose.SECURITY, collected_as="1.1", max_length=254)
+    proofs: str = plain(max_length=64)  # ids of `recovering.PROOFS`, separated by spaces
+    asked_by: UUID | None = plain(default=None)  # account ids; no foreign keys, so that erasing one can unlink it
+    approved_by: UUID | None = plain(default=None)
+    created_at: datetime = plain(default_factory=now)
+    confirmed_at: datetime | None = plain(default=None)  # when the new mailbox said that it is theirs
+    approved_at: datetime | None = plain(default=None)
+    due_at: datetime | None = plain(default=None)  # seven days after that
+    ended_at: datetime | None = plain(default=None)
+    outcome: str = plain(default="open", max_length=16)  # then 'moved', 'stopped', 'lapsed'
+
+
 class Correction(SQLModel, table=True):
     """One correction of what a person had told us. `told` says when each processor that needs it was told."""
 

@@ -19,6 +19,7 @@ from assisters_app.accounts import (
     oauth,
     passwords,
     reauthentication,
+    recovering,
     resetting,
     sessions,
     signing_in,
@@ -156,8 +157,25 @@ async def confirm_email(request: Request, form: FormData) -> Response:  # noqa: 
     async with transaction() as tx:
         moved = await moving.confirm(tx, _link(request))
         if moved:
+            await recovering.end(tx, moved.account_id, moved.account_id)
             await customers.tell_stripe(tx, moved.account_id)
     return _forget_link(go_on(request, HOME if moved else "/one-more-mailbox"))
+
+
+@posted
+async def new_mailbox(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
+    """Say that a mailbox is one's own, for an account whose old one is lost."""
+    async with transaction() as tx:
+        await recovering.confirm(tx, _link(request))
+    return _forget_link(go_on(request, "/mailbox-noted"))
+
+
+@posted
+async def keep_mailbox(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
+    """Stop such a change, from the mailbox that was said to be lost."""
+    async with transaction() as tx:
+        await recovering.stop_by_link(tx, _link(request))
+    return _forget_link(go_on(request, "/mailbox-noted"))
 
 
 @posted
@@ -294,6 +312,8 @@ routes = [
     Route("/auth/reauthenticate", reauthenticate, methods=["POST"]),
     Route("/auth/judge", judge, methods=["POST"]),
     Route("/auth/confirm-email", confirm_email, methods=["POST"]),
+    Route("/auth/new-mailbox", new_mailbox, methods=["POST"]),
+    Route("/auth/keep-mailbox", keep_mailbox, methods=["POST"]),
     Route("/auth/oauth/{name}", oauth_begin, methods=["POST"]),
     Route("/auth/oauth/{name}/callback", oauth_callback, methods=["GET"]),
 ]

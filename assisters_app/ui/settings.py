@@ -15,6 +15,7 @@ from assisters_app.accounts import (
     organizations,
     profile,
     reauthentication,
+    recovering,
     sessions,
 )
 from assisters_app.accounts.sessions import Person, SessionRow
@@ -96,6 +97,19 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """That another mailbox was asked for; `new` is masked, `due` is "" before a second admin has approved it."""
+
+    new: str = ""
+    due: str = ""
+
+    @classmethod
+    def of(cls, one: recovering.Recovery | None) -> Self:
+        """Write it for whose account it is."""
+        return cls(one.new, one.due_at.isoformat() if one.due_at else "") if one else cls()
+
+
+@dataclass(frozen=True, slots=True)
 class CorrectionRow:
     """One correction, and who else was told."""
 
@@ -142,6 +156,7 @@ class SettingsState(AppState):
     proven: bool = False
     browsers: list[Browser] = []
     change: Change = Change()
+    recovery: Recovery = Recovery()
     corrected: list[CorrectionRow] = []
     problem: str = ""
     organization_problem: str = ""
@@ -209,6 +224,15 @@ class SettingsState(AppState):
 
     @rx.event
     @access("member")
+    async def keep_mailbox(self) -> Any:
+        """Stop the replacement of one's mailbox."""
+        async with signed_in() as (tx, me):
+            await recovering.keep(tx, me)
+        self._tell("Stopped. Your address stays as it is.")
+        return SettingsState.again
+
+    @rx.event
+    @access("member")
     async def unlink(self, provider: str) -> Any:
         """Stop signing in with a provider."""
         try:
@@ -243,6 +267,7 @@ class SettingsState(AppState):
             self.member_since, self.proven = known.member_since.isoformat(), _proven(me)
             self.providers = [Provider(one.name, one.title, one.linked) for one in await oauth.methods(tx, me)]
             self.change = Change.of(await moving.pending(tx, me))
+            self.recovery = Recovery.of(await recovering.mine(tx, me))
             self.corrected = [CorrectionRow.of(one) for one in await corrections.history(tx, me)]
             self.browsers = [Browser.of(row) for row in await sessions.listed(tx, me)]
 
@@ -349,11 +374,30 @@ def _email() -> rx.Component:
     )
     return card(
         rx.el.p("You sign in and get mail as ", rx.el.strong(AppState.email), "."),
+        rx.cond(SettingsState.recovery.new != "", _recovering()),
         rx.cond(
             SettingsState.change.until != "", _changing(), rx.cond(SettingsState.proven, change, _prove("to change it"))
         ),
         title="E-mail address",
         lead="It changes once both addresses have said yes: nobody who is in one mailbox alone can move your account.",
+    )
+
+
+def _recovering() -> rx.Component:
+    recovery = SettingsState.recovery
+    return notice(
+        rx.el.strong("Somebody told us that you can no longer read your mail, "),
+        "and asked for ",
+        rx.el.strong(recovery.new, class_name="break-all"),
+        " in its place. ",
+        rx.cond(
+            recovery.due != "",
+            rx.fragment("It counts from ", time(recovery.due), ", unless it is stopped."),
+            "Nothing has been approved yet.",
+        ),
+        tone="warn",
+        action=button("Stop it", kind="secondary", size="small", on_click=SettingsState.keep_mailbox),
+        class_name="mt-4",
     )
 
 

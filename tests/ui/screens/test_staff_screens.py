@@ -32,6 +32,7 @@ from assisters_app.ui.staff.audits import AuditsState
 from assisters_app.ui.staff.disclosures import DemandsState
 from assisters_app.ui.staff.holds import HoldsState
 from assisters_app.ui.staff.incidents import IncidentsState
+from assisters_app.ui.staff.mailboxes import MailboxesState
 from assisters_app.ui.staff.news import NewsState
 from assisters_app.ui.staff.policy import PolicyDeskState
 from assisters_app.ui.staff.request import AskedState
@@ -123,6 +124,11 @@ HANDLERS = (
     (AuditsState.load, {}),
     (AuditsState.ask, {"dialog": "enter", "kind": "host"}),
     (AuditsState.enter, {"sent": {"kind": "host", "done_on": "2026-01-01", "says": "x", "result": "passed"}}),
+    (MailboxesState.load, {}),
+    (MailboxesState.ask, {"dialog": "ask", "handle": ""}),
+    (MailboxesState.begin, {"sent": {"email": BOB, "new_email": "b@example.com", "proof-key": True}}),
+    (MailboxesState.approve, {}),
+    (MailboxesState.stop, {}),
     (RolesState.load, {}),
     (RolesState.ask, {"dialog": "give", "whose": BOB}),
     (RolesState.give, {"sent": {"email": BOB, "role": "admin"}}),
@@ -136,6 +142,7 @@ ONLY_A_DIALOG = {  # they open or close one in one's own tab, and read nothing
     NewsState.close,
     NewsState.send,
     RolesState.ask,
+    MailboxesState.ask,
     AuditsState.ask,
     AccountsState.load_more,
     AuditState.load_more,
