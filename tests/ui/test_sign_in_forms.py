@@ -113,7 +113,7 @@ async def test_the_meter_judges_a_password_while_it_is_typed(browser):
 
 
 async def test_a_link_page_without_its_link_says_so(browser):
-    for path in ("/auth/verify", "/auth/reset", "/auth/confirm-email"):
+    for path in ("/auth/verify", "/auth/reset", "/auth/confirm-email", "/auth/new-mailbox", "/auth/keep-mailbox"):
         answer = await browser.post(path, data={"password": PASSWORD})
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_link")
 
