@@ -54,7 +54,7 @@ class RecoveryLine:
             page=f"/staff/accounts/{one.account_id}",
             old=one.old,
             new=one.new,
-            proofs="; ".join(one.proofs),
+            proofs=". ".join(one.proofs),
             asked=one.asked_at.isoformat(),
             asked_by=one.asked_by or "an erased account",
             confirmed=one.confirmed_at.isoformat() if one.confirmed_at else "",
@@ -129,7 +129,7 @@ def page() -> rx.Component:
             "Lost mailboxes",
             button(
                 rx.icon("plus", size=16, aria_hidden="true"),
-                "Another mailbox",
+                "Replace a mailbox",
                 on_click=MailboxesState.ask("ask", ""),
             ),
             lead="For whoever can no longer read their mail. Two proofs, two admins, seven days; the old mailbox can stop it.",
@@ -139,7 +139,7 @@ def page() -> rx.Component:
                 MailboxesState.rows,
                 _cells,
                 label="Lost mailboxes",
-                columns=("Account", "Proofs", "Asked", "Stands", ""),
+                columns=("Account", "Proofs", "Asked", "State", ""),
                 phase=MailboxesState.phase,
                 retry=MailboxesState.load,
                 key=lambda row: row.handle,
@@ -213,7 +213,7 @@ def _standing(row: Any) -> rx.Component:
 def _ask() -> rx.Component:
     return _dialog(
         "ask",
-        "Another mailbox for an account",
+        "Replace the mailbox of an account",
         field("Address of the account", "email", type="email", required=True, auto_complete="off"),
         field("New address", "new_email", type="email", required=True, auto_complete="off"),
         rx.el.fieldset(
