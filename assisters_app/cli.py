@@ -73,12 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("run", lambda _: run.run(), "Run the product: in development with every part whose address is not set.")
     add("worker", _worker, "Run the worker alone: jobs, their timetable, and the ingest of finished calls.")
-    add("migrate", _migrate, "Bring the database to the shape that this version expects.")
-    add("backup", _backup, "Write the database to a sealed file; those older than 30 days are destroyed.")
-    purpose = "Replace the database by a backup, then erase again whoever was erased since. Stop the product first."
-    restored = add("restore", _restore, purpose)
-    restored.add_argument("file", metavar="FILE", type=Path)
-    add("begin-ledger", _begin_ledger, "Begin another erasure ledger where the database's own is lost for good.")
+    _of_the_database(add)
     add("build", _build, "Build the front end, if its inputs changed since it was last built.")
     purpose = "Write the metered API in the form that `vercel deploy --prebuilt` takes. Nothing is sent anywhere."
     there = add("build-for-vercel", _build_for_vercel, purpose)
@@ -140,6 +135,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _of_the_database(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    add("migrate", _migrate, "Bring the database to the shape that this version expects.")
+    add("backup", _backup, "Write the database to a sealed file; those older than 30 days are destroyed.")
+    purpose = "Replace the database by a backup, then erase again whoever was erased since. Stop the product first."
+    restored = add("restore", _restore, purpose)
+    restored.add_argument("file", metavar="FILE", type=Path)
+    purpose = (
+        "Seal everything under a new ASSISTERS_PEPPER; ASSISTERS_PEPPER_BEFORE names the old. Stop the product first."
+    )
+    add("reseal", _reseal, purpose)
+    add("begin-ledger", _begin_ledger, "Begin another erasure ledger where the database's own is lost for good.")
+
+
 def _worker(_: argparse.Namespace) -> int:
     from assisters_app import opening, worker
 
@@ -193,6 +201,28 @@ def _restore(chosen: argparse.Namespace) -> int:
         print(f"The database is as it was when {chosen.file.name} was made. Nobody is let in yet.")
         run.migrate()
         return _in_the_house(reopen())
+
+
+def _reseal(_: argparse.Namespace) -> int:
+    from assisters_app import resealing
+
+    async def reseal() -> int:
+        done = await resealing.reseal()
+        print(
+            f"Sealed anew: {_count(done.addresses, 'address')}, {_count(done.letters, 'letter')} on their way,", end=" "
+        )
+        print(f"keys of request content: {done.content_keys}; opt-outs: {done.opted_out:,}.")
+        print("Keep ASSISTERS_PEPPER_BEFORE as long as it is needed, for these know nothing of the new one:")
+        print(f"  {_count(done.keys, 'live API key')}: one made before ends with it. Ask for rotation to be rid of it;")
+        print(f"  addresses that opted out, {done.hashes:,} in all: of one without an account only the hash is known;")
+        print("  links to unsubscribe in mails that were sent; they are to work as long as somebody may click;")
+        print(f"  {_count(done.backups, 'backup')}, for 30 days at most.")
+        print("Answers kept for repeated requests, sign-ins begun at a provider and playground tickets begin anew.")
+        return 0
+
+    with nullcontext() if _is_somewhere() or not run.LOCAL.is_dir() else run.parts_alone():
+        _use_what_runs()
+        return _in_the_house(reseal())
 
 
 def _begin_ledger(_: argparse.Namespace) -> int:

@@ -1,8 +1,11 @@
 """Keyed hashes, sealed values and signatures, all from keys derived from the one pepper.
 
-Each purpose has a key of its own (HKDF-SHA256, RFC 5869), so that what leaks of one says nothing of another.
+Each purpose has a key of its own (HKDF-SHA256, RFC 5869), so that what leaks of one says nothing of another. Where the
+pepper was replaced, what was made under those before it still opens and is still recognised (`derived_keys`); nothing
+new is made under them.
 """
 
+import contextlib
 import functools
 import hashlib
 import hmac
@@ -27,6 +30,11 @@ def derived_key(purpose: str) -> bytes:
     return _derive(settings().pepper, purpose)
 
 
+def derived_keys(purpose: str) -> tuple[bytes, ...]:
+    """Return the key for `purpose`, and then those of the peppers before: to open and to compare with."""
+    return tuple(_derive(pepper, purpose) for pepper in (settings().pepper, *settings().peppers_before))
+
+
 @functools.cache
 def _derive(pepper: bytes, purpose: str) -> bytes:
     return HKDF(hashes.SHA256(), 32, salt=None, info=f"assisters/{purpose}".encode()).derive(pepper)
@@ -46,6 +54,11 @@ def keyed_hash(purpose: str, text: str) -> str:
     return hmac.digest(derived_key(purpose), text.encode(), "sha256").hex()
 
 
+def keyed_hashes(purpose: str, text: str) -> tuple[str, ...]:
+    """Return `keyed_hash` under the pepper, and then under those before it."""
+    return tuple(hmac.digest(key, text.encode(), "sha256").hex() for key in derived_keys(purpose))
+
+
 def fingerprint(token: str) -> str:
     """Return 64 hex characters of SHA-256: what is stored of a random token, so that a dump opens nothing."""
     return hashlib.sha256(token.encode()).hexdigest()
@@ -58,7 +71,11 @@ def seal(purpose: str, text: str) -> bytes:
 
 def unseal(purpose: str, sealed: bytes) -> str:
     """Return the text that `seal` was given; raise ValueError when it was altered or sealed for something else."""
-    return unseal_under(derived_key(purpose), sealed, purpose).decode()
+    *firsts, last = derived_keys(purpose)
+    for key in firsts:
+        with contextlib.suppress(ValueError):
+            return unseal_under(key, sealed, purpose).decode()
+    return unseal_under(last, sealed, purpose).decode()
 
 
 def seal_under(key: bytes, content: bytes, purpose: str) -> bytes:
@@ -102,6 +119,11 @@ def _agreed(private_key: X25519PrivateKey, public_key: bytes, both: bytes) -> by
 def signing_key(purpose: str = "receipts") -> Ed25519PrivateKey:
     """Return the key that signs for a purpose (Ed25519, RFC 8032): "receipts" of erasures, or "request-receipts"."""
     return Ed25519PrivateKey.from_private_bytes(derived_key(purpose))
+
+
+def signing_keys(purpose: str = "receipts") -> tuple[Ed25519PrivateKey, ...]:
+    """Return `signing_key`, and then those of the peppers before: to verify what they signed."""
+    return tuple(Ed25519PrivateKey.from_private_bytes(key) for key in derived_keys(purpose))
 
 
 def public_key_bytes(key: Ed25519PublicKey | X25519PublicKey) -> bytes:

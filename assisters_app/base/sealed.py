@@ -37,10 +37,10 @@ class SealBroken(Exception):  # noqa: N818 (it reads as what was found)
 def seal(plain: Iterable[bytes], target: IO[bytes], purpose: str, facts: dict[str, Any]) -> None:
     """Write everything that `plain` yields to `target`, sealed for `purpose`."""
     salt = os.urandom(SALT)
-    said = {**facts, "purpose": purpose, "salt": salt.hex(), "key": _name(purpose)}
+    said = {**facts, "purpose": purpose, "salt": salt.hex(), "key": _name(crypto.derived_key(purpose))}
     head = MAGIC + json.dumps(said, sort_keys=True).encode() + b"\n"
     target.write(head)
-    key = AESGCM(_key(purpose, salt))
+    key = AESGCM(_key(crypto.derived_key(purpose), salt))
     for number, (piece, last) in enumerate(_marked(_pieces(plain))):
         target.write(key.encrypt(_nonce(number, last=last), piece, head))
 
@@ -55,9 +55,10 @@ def opened(source: IO[bytes], purpose: str) -> Iterator[bytes]:
     head, facts = _head(source)
     if facts.get("purpose") != purpose:
         raise SealBroken(f"This file was not sealed for {purpose}.")
-    if facts.get("key") != _name(purpose):
-        raise SealBroken("This file was sealed under another ASSISTERS_PEPPER: set the one of its time.")
-    key, number = AESGCM(_key(purpose, bytes.fromhex(facts["salt"]))), -1
+    root = next((one for one in crypto.derived_keys(purpose) if _name(one) == facts.get("key")), None)
+    if root is None:
+        raise SealBroken("This file was sealed under another ASSISTERS_PEPPER: name it in ASSISTERS_PEPPER_BEFORE.")
+    key, number = AESGCM(_key(root, bytes.fromhex(facts["salt"]))), -1
     for number, (piece, last) in enumerate(_marked(iter(lambda: source.read(PIECE + TAG), b""))):
         try:
             yield key.decrypt(_nonce(number, last=last), piece, head)
@@ -102,10 +103,10 @@ def _nonce(number: int, *, last: bool) -> bytes:
     return number.to_bytes(11) + bytes([last])
 
 
-def _key(purpose: str, salt: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), 32, salt=salt, info=b"assisters/sealed-file").derive(crypto.derived_key(purpose))
+def _key(root: bytes, salt: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), 32, salt=salt, info=b"assisters/sealed-file").derive(root)
 
 
-def _name(purpose: str) -> str:
+def _name(root: bytes) -> str:
     """Return what tells the pepper's key for a purpose from another pepper's."""
-    return hashlib.sha256(b"name of " + crypto.derived_key(purpose)).hexdigest()[:16]
+    return hashlib.sha256(b"name of " + root).hexdigest()[:16]

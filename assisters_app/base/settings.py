@@ -58,6 +58,7 @@ class Settings:
     database_pooler: Literal["none", "session", "transaction"]  # what stands between us and the database
     redis_url: str  # redis:// or rediss://
     pepper: bytes  # root secret, at least 32 bytes; every other secret of ours is derived from it
+    peppers_before: tuple[bytes, ...]  # those that it replaced, the newest first: they only open and compare
     content_keys_dir: Path  # keys of request content: in no backup, best in memory (a tmpfs)
     data_dir: Path  # spool, logs, erasure ledger: what must survive outside the database
     smtp_url: str  # smtp[s]://[user:password@]host:port
@@ -143,7 +144,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         database_url=_required_url(env, "DATABASE_URL", ("postgresql", "postgres")),
         database_pooler=_pooler(env),
         redis_url=_required_url(env, "REDIS_URL", ("redis", "rediss")),
-        pepper=_pepper(env),
+        pepper=_pepper("ASSISTERS_PEPPER", _required(env, "ASSISTERS_PEPPER")),
+        peppers_before=tuple(
+            _pepper("ASSISTERS_PEPPER_BEFORE", text.strip())
+            for text in (_optional(env, "ASSISTERS_PEPPER_BEFORE") or "").split(",")
+            if text.strip()
+        ),
         content_keys_dir=Path(_optional(env, "CONTENT_KEYS_DIR") or data_dir / "content-keys"),
         data_dir=data_dir,
         smtp_url=_required_url(env, "SMTP_URL", ("smtp", "smtps")),
@@ -215,14 +221,13 @@ def _port(env: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _pepper(env: Mapping[str, str]) -> bytes:
-    text = _required(env, "ASSISTERS_PEPPER")
+def _pepper(name: str, text: str) -> bytes:
     try:
         pepper = base64.b64decode(text, validate=True)
     except ValueError:
-        raise SettingsError("ASSISTERS_PEPPER is not base64. Make one with: openssl rand -base64 32") from None
+        raise SettingsError(f"{name} is not base64. Make one with: openssl rand -base64 32") from None
     if len(pepper) < 32:  # noqa: PLR2004 (256 bits)
-        raise SettingsError("ASSISTERS_PEPPER holds fewer than 32 bytes. Make one with: openssl rand -base64 32")
+        raise SettingsError(f"{name} holds fewer than 32 bytes. Make one with: openssl rand -base64 32")
     return pepper
 
 

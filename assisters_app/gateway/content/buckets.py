@@ -13,6 +13,7 @@ a signed entry that names the hash of the one before it.
 """
 
 import base64
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import orjson
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlalchemy import delete, text
 from sqlmodel import col, select
@@ -90,7 +92,19 @@ def private_key(begins: datetime) -> X25519PrivateKey | None:
         sealed = _path(begins).read_bytes()
     except FileNotFoundError:
         return None
-    return X25519PrivateKey.from_private_bytes(crypto.unseal_under(crypto.derived_key(PURPOSE), sealed, _named(begins)))
+    for key in crypto.derived_keys(PURPOSE)[:-1]:
+        with contextlib.suppress(ValueError):
+            return X25519PrivateKey.from_private_bytes(crypto.unseal_under(key, sealed, _named(begins)))
+    last = crypto.derived_keys(PURPOSE)[-1]
+    return X25519PrivateKey.from_private_bytes(crypto.unseal_under(last, sealed, _named(begins)))
+
+
+def reseal_keys() -> int:
+    """Seal every key there is under the present pepper; return how many there are."""
+    there = [(begins, key) for begins in _files() if (key := private_key(begins)) is not None]
+    for begins, key in there:
+        _write_file(begins, key)
+    return len(there)
 
 
 def oldest_key() -> datetime | None:
@@ -149,15 +163,21 @@ def verify(entries: Iterable[ContentKeyEnd]) -> None:
     before: ContentKeyEnd | None = None
     for entry in entries:
         facts = orjson.loads(entry.facts)
-        try:
-            crypto.signing_key(PURPOSE).public_key().verify(base64.b64decode(entry.signature), entry.facts.encode())
-        except (InvalidSignature, ValueError):
-            raise ValueError(f"The signature of entry {entry.number} is wrong.") from None
+        if not any(_signed(entry, key.public_key()) for key in crypto.signing_keys(PURPOSE)):
+            raise ValueError(f"The signature of entry {entry.number} is wrong.")
         if facts["number"] != entry.number or datetime.fromisoformat(facts["destroyed_at"]) != entry.destroyed_at:
             raise ValueError(f"Entry {entry.number} is not what was signed.")
         if before and (facts["number"], facts["previous"]) != (before.number + 1, _hash(before.facts)):
             raise ValueError(f"Entry {entry.number} does not follow the one before it.")
         before = entry
+
+
+def _signed(entry: ContentKeyEnd, by: Ed25519PublicKey) -> bool:
+    try:
+        by.verify(base64.b64decode(entry.signature), entry.facts.encode())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def _hash(facts: str) -> str:
