@@ -32,7 +32,7 @@ def derived_key(purpose: str) -> bytes:
 
 def derived_keys(purpose: str) -> tuple[bytes, ...]:
     """Return the key for `purpose`, and then those of the peppers before: to open and to compare with."""
-    return tuple(_derive(pepper, purpose) for pepper in (settings().pepper, *settings().peppers_before))
+    return (derived_key(purpose), *(_derive(pepper, purpose) for pepper in settings().peppers_before))
 
 
 @functools.cache

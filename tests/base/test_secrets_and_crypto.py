@@ -12,7 +12,7 @@ from assisters_app.base.secrets import Secret, random_token
 
 @pytest.fixture(autouse=True)
 def pepper(monkeypatch):
-    monkeypatch.setattr(crypto, "settings", type("Run", (), {"pepper": b"p" * 32}))
+    monkeypatch.setattr(crypto, "settings", type("Run", (), {"pepper": b"p" * 32, "peppers_before": ()}))
 
 
 def test_a_secret_prints_formats_and_pickles_as_nothing():
@@ -45,5 +45,5 @@ def test_a_changed_byte_is_noticed():
 
 def test_another_pepper_gives_other_hashes(monkeypatch):
     first = crypto.keyed_hash("email", "ada@example.com")
-    monkeypatch.setattr(crypto, "settings", type("Run", (), {"pepper": b"q" * 32}))
+    monkeypatch.setattr(crypto, "settings", type("Run", (), {"pepper": b"q" * 32, "peppers_before": ()}))
     assert crypto.keyed_hash("email", "ada@example.com") != first
