@@ -24,7 +24,7 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "X-Processing-Time-Ms": ("Milliseconds from the request's arrival to the head of the answer.", NUMBER),
     "X-Overhead-Ms": ("Of these, the milliseconds that were ours and not the model's.", {"type": "number"}),
     "X-Cost-USD": (
-        "What the call cost, in US dollars with nine decimals. A stream tells at its end, in `usage.cost`.",
+        "What the call cost, in US dollars with nine decimals. A stream tells at its end.",
         {"type": "string", "pattern": r"^\d+\.\d{9}$"},
     ),
     "X-Sandbox": (

@@ -176,6 +176,10 @@ CHAT_CHUNK = _object(
             )
         ),
         "usage": {"anyOf": [ref("Usage"), {"type": "null"}]},
+        "cost": {
+            "type": "number",
+            "description": "In the last chunk, unless it holds the usage: the cost, in dollars.",
+        },
     },
     required=("id", "object", "created", "model", "choices"),
     text="One event of a stream. The last event is `[DONE]`.",

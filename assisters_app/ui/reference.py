@@ -93,7 +93,7 @@ def _before() -> rx.Component:
                 "`sandbox:long`, `sandbox:cut`, `sandbox:flagged`. What the sandbox answers carries `X-Sandbox: true`."
             ),
             _text(
-                "Every answer says what it cost (`X-Cost-USD`; a stream at its end, in `usage.cost`), how long of it was ours "
+                "Every answer says what it cost (`X-Cost-USD`; a stream at its end, in `usage.cost`, or in `cost` where you ask for no usage), how long of it was ours "
                 "(`X-Overhead-Ms`), what is left of your limits (`X-RateLimit-…`), and its id (`X-Request-ID`), which the request "
                 "log shows. An answer in which nothing was said costs nothing."
             ),

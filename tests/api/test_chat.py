@@ -147,6 +147,25 @@ async def test_a_caller_who_asks_for_usage_gets_it(upstream, live):
     assert [one.usage for one in chunks[:-1]] == [None] * 6
 
 
+@pytest.mark.parametrize("price", [True, False])
+async def test_who_did_not_ask_for_the_usage_finds_the_cost_in_the_last_chunk(
+    upstream, live, test_mode, records, price
+):
+    client = live if price else test_mode
+    last = None
+    async for chunk in await client.chat.completions.create(**ASK, stream=True):
+        if chunk.choices[0].finish_reason:
+            last, [event] = chunk, await records()  # the record is there before it
+    assert (last.choices[0].finish_reason, last.usage) == ("stop", None)
+    assert Decimal(str(last.cost)) == Decimal(event.cost_nano) / 10**9 == (COST if price else 0)
+
+
+async def test_several_answers_at_once_end_each_for_itself_and_the_last_says_what_all_cost(test_mode):
+    chunks = [one async for one in await test_mode.chat.completions.create(**ASK, n=3, stream=True)]
+    ends = [(one.choices[0].index, hasattr(one, "cost")) for one in chunks if one.choices[0].finish_reason]
+    assert ends == [(0, False), (1, False), (2, True)]
+
+
 COST = Decimal(11 * PRICE["input"] + 5 * PRICE["output"]) / 10**9  # dollars
 
 

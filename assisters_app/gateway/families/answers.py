@@ -132,6 +132,7 @@ class Tally:
     done: bool = False
     finished: bool = False  # a reason for the end was given
     closing: dict[str, Any] = field(default_factory=dict)  # the usage chunk, held back until its cost is known
+    held: dict[str, Any] | None = None  # without that, the last chunk: it says the cost
 
     def take(self, payload: bytes) -> bytes | None:
         """Return the event that the caller gets for an upstream's payload, None for none."""
@@ -142,7 +143,11 @@ class Tally:
         if not isinstance(chunk, dict) or chunk.get("error"):
             raise broken()
         self._listen(chunk)
-        return self._shown(chunk, payload)
+        shown = self._shown(chunk, payload)
+        if shown is None or self.shows_usage:
+            return shown
+        before, self.held = self._release(), chunk if _finishes(chunk) else None
+        return before or None if self.held else before + shown
 
     def so_far(self) -> Usage:
         """Return what was used until now: the last cumulative count, an estimate where the text has gone beyond it."""
@@ -152,15 +157,24 @@ class Tally:
         return replace(given, output_tokens=tokens.count("".join(self.said)), estimated=True).produced
 
     def last_event(self, cost_nano: int) -> bytes:
-        """Return what ends a stream once it is settled: its usage with its cost, if the caller asked, and the end."""
+        """Return what ends a stream once it is settled: its usage with its cost, if the caller asked, and the end.
+
+        Who did not ask for the usage finds the cost, in dollars, in the chunk that says why it ended.
+        """
         if not self.shows_usage:
-            return DONE
+            if self.held is not None:
+                self.held["cost"] = cost_nano / NANO
+            return self._release() + DONE
         return b"data: " + with_cost(self.closing, self.so_far(), cost_nano) + b"\n\n" + DONE
 
     def error_event(self, refused: Refused) -> bytes:
         """Return what ends a stream that failed on the way."""
         error = {"message": str(refused), "type": "server_error", "param": None, "code": refused.code}
-        return b"data: " + orjson.dumps({"error": error}) + b"\n\n"
+        return self._release() + b"data: " + orjson.dumps({"error": error}) + b"\n\n"
+
+    def _release(self) -> bytes:
+        held, self.held = self.held, None
+        return b"data: " + orjson.dumps(held) + b"\n\n" if held is not None else b""
 
     def _listen(self, chunk: dict[str, Any]) -> None:
         for choice in chunk.get("choices") or ():
@@ -192,6 +206,10 @@ class Tally:
         if as_it_came:
             return b"data: " + payload + b"\n\n"
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def _finishes(chunk: dict[str, Any]) -> bool:
+    return any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 (whatever an upstream sends)
