@@ -19,6 +19,7 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.tables import OutgoingMail, TrailEntry
 from assisters_app.privacy import promises
+from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.rights import access, export, requests
 
 STRANGER = "stranger@example.com"
@@ -301,6 +302,20 @@ async def test_a_request_past_its_date_or_unconfirmed_breaks_the_promise(grace):
             await act(requests.requests_in_time)
         await act(requests.acknowledge, grace, silent.handle)
         assert "1 requests are open" in await act(requests.requests_in_time)
+
+
+@pytest.mark.promise("6.6")
+async def test_an_erasure_that_begins_at_its_deadline_breaks_nothing_while_it_is_carried_out(ada):
+    with frozen(day(2026, 4, 10)) as move:
+        closing = await act(erasure.close, replace(ada, reauthenticated_at=now()))
+        assert closing.carry_out_at == day(2026, 5, 10), "30 days, and a month of April"
+        move(closing.carry_out_at + timedelta(minutes=59))
+        assert "1 requests are open" in await act(requests.requests_in_time)
+        assert not (await act(requests.mine, ada))[0].overdue
+        move(closing.carry_out_at + timedelta(minutes=61))
+        assert (await act(requests.mine, ada))[0].overdue
+        with pytest.raises(promises.Broken, match="past the date"):
+            await act(requests.requests_in_time)
 
 
 async def test_every_verb_of_staff_is_refused_to_ada(ada, grace):

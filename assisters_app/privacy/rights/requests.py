@@ -54,6 +54,7 @@ CCPA_EXTENDED = timedelta(days=90)
 CCPA_CONFIRM_BUSINESS_DAYS = 10
 SATURDAY = 5
 OFTEN = Limit("privacy-request", 10, timedelta(days=1))
+BEGUN = timedelta(hours=1)  # an erasure begins at its deadline at the latest, and is carried out within the hour
 LONGEST = 2000  # characters of what a person writes
 
 
@@ -415,8 +416,9 @@ async def withdraw_deletion(tx: Tx, account_id: UUID) -> None:
 async def requests_in_time(tx: Tx) -> str:
     """Look for open requests past a date that the law sets, as `RequestRow.overdue` counts it."""
     asked = and_(col(PrivacyRequest.identity_asked_at).is_not(None), col(PrivacyRequest.identity_answered_at).is_(None))
-    gdpr_at = case((asked, col(PrivacyRequest.identity_asked_at)), else_=now())
-    late = or_(col(PrivacyRequest.gdpr_due_at) < gdpr_at, col(PrivacyRequest.ccpa_due_at) < now())
+    at = case((col(PrivacyRequest.kind) == "deletion", now() - BEGUN), else_=now())
+    gdpr_at = case((asked, col(PrivacyRequest.identity_asked_at)), else_=at)
+    late = or_(col(PrivacyRequest.gdpr_due_at) < gdpr_at, col(PrivacyRequest.ccpa_due_at) < at)
     is_open = col(PrivacyRequest.state) == "open"
     if count := (await tx.exec(select(func.count()).where(is_open, late))).one():
         raise promises.Broken(f"{count} requests are past the date by which they had to be answered.")
@@ -528,7 +530,8 @@ def _row(request: PrivacyRequest, email: str, names: dict[UUID, str] | None = No
         gdpr_due=due.gdpr_due,
         ccpa_due=due.ccpa_due,
         due=due.earliest,
-        overdue=request.state == "open" and now() > due.earliest,
+        overdue=request.state == "open"
+        and now() > due.earliest + (BEGUN if request.kind == "deletion" else timedelta()),
         paused=_asked_who(request),
         identity_asked_at=request.identity_asked_at,
         identity_answered_at=request.identity_answered_at,

@@ -221,6 +221,14 @@ def _next() -> rx.Component:
                 button("Ask who it is", kind="secondary", on_click=AskedState.ask("identity")),
             ),
             rx.cond(one.paused, button("Identity confirmed", kind="secondary", on_click=AskedState.identified)),
+            rx.cond(
+                one.does == "link",
+                rx.el.p(
+                    "The link goes to the account's own mailbox. By it its person does this themselves, without signing "
+                    "in; you do not see what it gives.",
+                    class_name="basis-full max-w-prose text-[0.8125rem] text-muted",
+                ),
+            ),
             class_name="flex flex-wrap gap-2",
         ),
         notice(
