@@ -339,7 +339,7 @@ async def test_what_is_written_together_is_signed_once_and_each_of_it_verifies_a
 
 
 async def test_a_path_proves_no_other_receipt_no_other_place_and_no_other_batch(ada):
-    one, two, *_ = await singles(ada, await ingest(*(chat(ada, input_tokens=100 + n) for n in range(5))))
+    one, two, _, _, five = await singles(ada, await ingest(*(chat(ada, input_tokens=100 + n) for n in range(5))))
     [other] = await singles(ada, await ingest(chat(ada)))
     batch = one["batch"]
     for wrong in (
@@ -350,6 +350,7 @@ async def test_a_path_proves_no_other_receipt_no_other_place_and_no_other_batch(
         {**one, "batch": {**batch, "path": [batch["path"][0].upper(), *batch["path"][1:]]}},
         {**one, "batch": {**batch, "path": [7]}},
         {**one, "batch": {**batch, "first": 2}},
+        {**five, "batch": {**five["batch"], "first": 4}},  # the same path leads there in a smaller tree, too
         {**one, "batch": {**batch, "last": 6}},
         {**one, "batch": {**batch, "last": 10**30}},
         {**one, "batch": {**batch, "more": 1}},
@@ -373,6 +374,9 @@ async def test_a_batch_without_its_signature_is_refused_though_its_day_names_it(
         for nothing in (b'""', b"null", b"0", b"false"):
             told = re.sub(rb'"signature":"[^"]+"', b'"signature":' + nothing, lines[at])
             assert "was altered" in complaint(b"".join([*lines[:at], told, *lines[at + 1 :]]))
+    for nothing in (b"null", b"0", b"false", b"[]"):
+        told = lines[2].replace(b'"signature":""', b'"signature":' + nothing)
+        assert "holds more than facts and their signature" in complaint(b"".join([*lines[:2], told, *lines[3:]]))
 
 
 # A month that is wrong
