@@ -34,7 +34,7 @@ Right = Literal[
     "policy",
     "audits",
     "trail",
-    "prices",
+    "models",
     "roles",
     "content",
 ]
@@ -76,7 +76,7 @@ DUTIES = (
     Duty("policy", "Publish the policy, announce a transfer", "30 days ahead.", ("admin",)),
     Duty("audits", "Enter audits and attestations", "They are public.", ("admin",)),
     Duty("trail", "Read the trail of the whole house", "Each reading is in the trail itself.", ("admin",)),
-    Duty("prices", "Publish prices", "Of models, never into the past.", ("admin",)),
+    Duty("models", "Edit models, publish prices", "Never into the past; each version stays.", ("admin",)),
     Duty("roles", "Give and take roles", "Never one's own; every other admin is told.", ("admin",)),
     Duty("content", "Read what is said in calls", "It is sealed, and opened for its own account alone.", ()),
 )

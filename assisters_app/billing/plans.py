@@ -69,10 +69,21 @@ FIRST_PRICES = (
     ),
 )
 
+USUAL = {  # for how many of a unit its price is told, and what so many are called
+    "second": (60, "minute"),
+    "character": (1_000_000, "million characters"),
+    "document": (1_000, "thousand documents"),
+}
+
 TOP_UPS = (1_000, 2_500, 5_000, 10_000, 25_000)  # cents, as offered
 LEAST_TOP_UP = 1_000  # cents
 SALES_FROM = 50_000  # cents: from here on one talks to sales
 BONUSES = ((25_000, 15), (10_000, 10), (5_000, 5))  # cents from which, percent
+
+
+def told_per(unit: str) -> tuple[int, str]:
+    """Return for how many of a unit people are used to hearing its price, and what so many are called."""
+    return USUAL.get(unit, (1, unit))
 
 
 def earned(paid_cents: int) -> Plan:

@@ -2,6 +2,7 @@
 
 cost(price, input_tokens, cached_tokens, output_tokens, units) -> int   pure; the gateway calls it for every request
 prices(tx, at=None) -> dict[str, PriceVersion]                          what each model costs at a moment
+coming(tx) -> dict[str, PriceVersion]                                   what each model will cost next, if announced
 publish(tx, who, list_price, valid_from) -> PriceVersion                a new version; announces ("price", model)
 ensure_first_prices(tx)                                                 at each start; changes nothing that exists
 """
@@ -37,7 +38,7 @@ class Staff(Protocol):
 
     @property
     def role(self) -> str:
-        """One that has the right `prices`, or it is refused."""
+        """One that has the right `models`, or it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,17 @@ async def prices(tx: Tx, at: datetime | None = None) -> dict[str, PriceVersion]:
     return {row.model: _version(row) for row in await tx.exec(in_force)}
 
 
+async def coming(tx: Tx) -> dict[str, PriceVersion]:
+    """Return the version of each model's price that is next to come in force, where one is announced."""
+    ahead = (
+        select(Price)
+        .where(col(Price.valid_from) > now())
+        .ext(distinct_on(col(Price.model)))
+        .order_by(col(Price.model), col(Price.valid_from), col(Price.version).desc())
+    )
+    return {row.model: _version(row) for row in await tx.exec(ahead)}
+
+
 async def versions(tx: Tx) -> dict[tuple[str, int], PriceVersion]:
     """Return every price version there ever was, by model and version: what old lines are derived from."""
     return {(row.model, row.version): _version(row) for row in await tx.exec(select(Price))}
@@ -83,7 +95,7 @@ async def publish(tx: Tx, who: Staff, price: ListPrice, valid_from: datetime | N
     Raises NotFound when `who` may not, Refused when the date has passed, when a token would not cost whole nano-USD, or
     when the unit has a price and no name.
     """
-    require(who, "prices")
+    require(who, "models")
     begins = valid_from or now()
     if valid_from and valid_from < now():
         raise Refused("A price cannot begin in the past.", code="price_in_the_past", field="valid_from")

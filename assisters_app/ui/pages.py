@@ -147,6 +147,7 @@ PAGES: tuple[Page, ...] = (
             ),
             ("news", "News", "news", "news", CARE, "megaphone", "marketing newsletter mail unsubscribe"),
             ("usage", "Usage review", "usage", "usage", CARE, "chart-line", "all accounts movers charts"),
+            ("models", "Models and prices", "models", "models", CARE, "boxes", "price upstream catalog offer retire"),
             ("requests", "Privacy requests", "requests", "requests", DUTY, "inbox", "queue gdpr ccpa deadlines"),
             ("requests/[request_number]", "Privacy request", "request", "requests", "", "", ""),
             ("holds", "Legal holds", "holds", "holds", DUTY, "scale", "court order keep preserve litigation"),
