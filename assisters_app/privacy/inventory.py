@@ -64,6 +64,7 @@ class TableEntry:
     personal: bool
     retention_id: str
     retention: str  # "30 days"
+    ends: bool  # rows go by age alone
     promise: str  # the policy's sentence, such as "4.2", or "not stated in the policy"
     on_erase: str  # "delete" or "keep"
     ground: str | None
@@ -166,6 +167,7 @@ def _table_entry(table: Table) -> TableEntry:
         personal=bool(rows.account or rows.organization),
         retention_id=rows.retention.id,
         retention=rows.retention.sentence,
+        ends=rows.retention.ends,
         promise=rows.retention.promise,
         on_erase=str(rows.on_erase),
         ground=rows.ground,

@@ -198,6 +198,14 @@ PAGES: tuple[Page, ...] = (
     Page(
         "/privacy/record", "Record of processing", "processing", "public", "Legal", words="article 30 gdpr activities"
     ),
+    Page(
+        "/privacy/procedure",
+        "How requests are handled",
+        "procedure",
+        "public",
+        "Legal",
+        words="deadlines clocks states erasure refusal appeal",
+    ),
     Page("/cookies", "Cookies", "cookies", "public", "Legal", words="storage gpc signal"),
     Page("/processors", "Processors", "processors", "public", "Legal", words="sub-processors companies"),
     Page(

@@ -9,12 +9,13 @@ from typing import Self
 
 import reflex as rx
 
-from assisters_app.base.marks import UNSTATED
 from assisters_app.privacy import promises, proving
+from assisters_app.privacy.inventory import TableEntry
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.policies import policy, versions
 from assisters_app.privacy.policies.policy import Part, Policy, Section
-from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, notice, rows, skeleton, table, time
+from assisters_app.ui import meaning
+from assisters_app.ui.parts import anchor, badge, card, heading, link, notice, rows, skeleton, time
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
 from assisters_app.ui.words import day
@@ -73,7 +74,7 @@ class PolicyState(AppState):
     untrue: list[str] = []
     checked: int = 0
     looked_at: str = ""
-    gauges: list[GaugeView] = []
+    gauges: dict[str, GaugeView] = {}
 
     @rx.event
     @access("public")
@@ -83,13 +84,13 @@ class PolicyState(AppState):
             async with for_anyone(self) as tx:
                 editions = await versions.editions(tx)
                 standing = await proving.standing(tx)
-                gauges = [GaugeView.of(gauge) for gauge in await retention.gauges(tx)]
+                gauges = {gauge.table: GaugeView.of(gauge) for gauge in await retention.gauges(tx)}
         except Exception:
             self.phase = "failed"
             raise
         self._show_versions(editions)
         self._show(standing)
-        self.gauges = sorted(gauges, key=lambda gauge: (gauge.promise == UNSTATED, gauge.promise, gauge.title))
+        self.gauges = gauges
         self.phase = "ready"
 
     def _show_versions(self, editions: tuple[versions.Edition, ...]) -> None:
@@ -259,6 +260,9 @@ def _part(part: Part) -> rx.Component:
                 ),
                 _proofs(part.id),
             ),
+            rx.el.p(said, class_name="pb-1.5 text-[0.8125rem] text-muted text-pretty")
+            if (said := meaning.in_short(part.id))
+            else rx.fragment(),
             class_name="min-w-0 flex-1 " + bar,
         ),
         _number(part.id),
@@ -305,6 +309,8 @@ def _proofs(sentence: str) -> rx.Component:
     checks = [check for check in promises.checks() if sentence in check.sentences]
     why = promises.statements().get(sentence, "Nothing checks it yet.")
     return rx.el.div(
+        meaning.in_full(sentence),
+        _kept(meaning.under(sentence)),
         *[_check(check) for check in checks],
         rx.fragment() if checks else rx.el.p(why),
         _tests(proving.tests().get(sentence, ())),
@@ -363,35 +369,56 @@ def _beside(number: int) -> list[rx.Component]:
     if number == 3:  # noqa: PLR2004 (the policy's own number: who receives data)
         return [rx.el.p(link("Each of them: what for, which data, where, under which safeguard", to="/processors"))]
     if number == 4:  # noqa: PLR2004 (what is kept, and how long)
-        return [_gauges()]
+        return [_unstated()]
     return []
 
 
-def _gauges() -> rx.Component:
-    return card(
-        table(
-            PolicyState.gauges,
-            lambda gauge: (
-                rx.el.div(
-                    gauge.title, rx.el.code(gauge.table, class_name="block text-xs text-faint"), class_name="min-w-44"
-                ),
-                rx.el.span(
-                    gauge.limit,
-                    rx.el.span(gauge.promise, class_name="block text-xs text-faint"),
-                    class_name="block min-w-40",
-                ),
-                time(gauge.oldest, "date", "none"),
-                rx.cond(gauge.kept, badge("kept", tone="good"), badge("not currently true", tone="bad")),
-            ),
-            label="How old the oldest row of each kind is",
-            columns=("What", "Kept for", "Oldest", ""),
-            phase=PolicyState.phase,
-            retry=PolicyState.load,
-            key=lambda gauge: gauge.table,
-            empty=empty("Nothing is stored", "No table has a row yet."),
+def _kept(entries: tuple[TableEntry, ...]) -> rx.Component:
+    """Return what is kept by one rule, and how old the oldest of each is."""
+    if not entries:
+        return rx.fragment()
+    return rx.el.div(
+        rx.el.p("What it means exactly, and how old the oldest is now:", class_name="text-ink"),
+        rx.el.ul(*[_gauge(entry) for entry in entries], class_name="mt-1 divide-y divide-line"),
+    )
+
+
+def _gauge(entry: TableEntry) -> rx.Component:
+    """Return one line: a kind of thing, its oldest as the last sweep left it, and whether that is within its limit."""
+    gauge = PolicyState.gauges[entry.name]
+    late = rx.cond(
+        gauge.kept,
+        rx.fragment(
+            rx.icon("check", size=14, aria_hidden="true", class_name="shrink-0 text-good"),
+            rx.el.span("within its limit", class_name="sr-only"),
         ),
-        title="Is this true right now?",
-        lead="The oldest row of each table that has a limit, as the last hourly sweep left it. When sweeping stops, this turns "
-        "red by itself.",
+        badge("not currently true", tone="bad"),
+    )
+    known = rx.el.span(
+        time(gauge.oldest, "date", "none now"), late, class_name="inline-flex items-center gap-1.5 tabular-nums"
+    )
+    return rx.el.li(
+        link(entry.title, to=f"/privacy/inventory#{entry.name}"),
+        rx.cond(PolicyState.phase == "ready", known) if entry.ends else rx.fragment(),
+        class_name="flex flex-wrap justify-between gap-x-4 py-1.5",
+    )
+
+
+def _unstated() -> rx.Component:
+    """Return the rules that the policy does not state: ours, and shown as such."""
+    return card(
+        rx.el.div(
+            *[
+                rx.el.div(
+                    rx.el.h3(rule, class_name="font-medium"),
+                    rx.el.ul(*[_gauge(entry) for entry in entries], class_name="mt-0.5 divide-y divide-line"),
+                )
+                for rule, entries in meaning.unstated().items()
+            ],
+            class_name="space-y-5 text-[0.8125rem]",
+        ),
+        title="Not stated in the policy",
+        lead="What else is kept, and how long: our own rules. Beside each stands its oldest, as the last hourly sweep left it; "
+        "when sweeping stops, this turns red by itself.",
         class_name="mt-4",
     )

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import reflex as rx
 
-from assisters_app.privacy.policies import versions
+from assisters_app.privacy.policies import policy, versions
 from assisters_app.privacy.policies.policy import Change
 from assisters_app.ui.parts import badge, card, failed, heading, rows, skeleton
 from assisters_app.ui.session import AppState, access, for_anyone
@@ -16,19 +16,26 @@ TONES = {"in force": "good", "announced": "warn", "superseded": "plain", "draft"
 
 
 @dataclass(frozen=True, slots=True)
+class PieceView:
+    """Some words of a changed sentence. `kind` is same, gone or new."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeView:
     """One sentence that a version changes. `kind` is changed, new, or gone."""
 
     id: str
     kind: str
-    before: str
-    after: str
+    pieces: list[PieceView]
 
     @classmethod
     def of(cls, change: Change) -> Self:
         """Return what everyone sees of a change."""
         kind = "new" if not change.before else "gone" if not change.after else "changed"
-        return cls(change.id, kind, change.before, change.after)
+        return cls(change.id, kind, [PieceView(one.kind, one.text) for one in policy.pieces(change)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ def page() -> rx.Component:
 
 
 def changed(change: Any) -> rx.Component:
-    """Return one changed sentence: its number, what it said, and what it says now."""
+    """Return one changed sentence: its number, and word by word what it said and says now."""
     return rx.el.div(
         rx.el.p(
             change.id,
@@ -117,15 +124,29 @@ def changed(change: Any) -> rx.Component:
             ),
             class_name="text-xs text-faint tabular-nums",
         ),
-        rx.cond(
-            change.before != "",
-            rx.el.p(rx.el.del_(change.before), class_name="rounded bg-bad-soft px-2 py-1 text-ink"),
-        ),
-        rx.cond(
-            change.after != "",
-            rx.el.p(rx.el.ins(change.after, class_name="no-underline"), class_name="rounded bg-good-soft px-2 py-1"),
-        ),
+        rx.el.p(rx.foreach(change.pieces, _piece), class_name="leading-7"),
         class_name="space-y-1",
+    )
+
+
+def _piece(piece: Any) -> rx.Component:
+    """Return some words: what is gone is crossed out, what is new underlined, so that no colour has to say it."""
+    return rx.match(
+        piece.kind,
+        (
+            "gone",
+            rx.el.del_(
+                piece.text, class_name="rounded-sm bg-bad-soft px-0.5 line-through decoration-bad whitespace-pre-wrap"
+            ),
+        ),
+        (
+            "new",
+            rx.el.ins(
+                piece.text,
+                class_name="rounded-sm bg-good-soft px-0.5 underline decoration-good underline-offset-4 whitespace-pre-wrap",
+            ),
+        ),
+        rx.el.span(piece.text, class_name="whitespace-pre-wrap"),
     )
 
 

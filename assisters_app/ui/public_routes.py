@@ -22,7 +22,7 @@ from assisters_app.privacy import activities, inventory, processors, proving
 from assisters_app.privacy.choices import cookies, gpc
 from assisters_app.privacy.erasing import receipts
 from assisters_app.privacy.policies import policy, versions
-from assisters_app.privacy.rights import export
+from assisters_app.privacy.rights import export, procedure
 from assisters_app.ui.limits import READING, place
 
 JSON = "application/json"
@@ -104,6 +104,7 @@ ROUTES: list[BaseRoute] = [
     Route("/download/record", moved("/privacy/record"), methods=["GET"]),
     Route("/download/record.json", published(activities.as_json), methods=["GET"]),
     Route("/download/inventory.json", published(inventory.as_json), methods=["GET"]),
+    Route("/download/procedure.json", published(procedure.as_json), methods=["GET"]),
     Route("/download/cookies.json", published(cookies.as_json), methods=["GET"]),
     Route("/download/storage.json", published(cookies.listed), methods=["GET"]),
     Route("/download/processors.json", published(processors.as_json), methods=["GET"]),

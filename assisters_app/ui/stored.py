@@ -242,7 +242,8 @@ def _leads_to_nobody() -> rx.Component:
                         rx.el.code(entry.name, class_name="text-xs text-faint break-all"),
                     ),
                     rx.el.p(entry.retention, class_name="text-[0.8125rem] text-muted"),
-                    class_name="py-2.5 border-t border-line first:border-0",
+                    id=entry.name,
+                    class_name=_JUMP + " py-2.5 border-t border-line first:border-0 target:bg-accent-soft",
                 )
                 for entry in _others()
             ],

@@ -102,3 +102,23 @@ def test_only_what_is_strictly_necessary_is_stored_on_a_device_so_there_is_no_ba
 def test_global_privacy_control_is_an_exact_1(sent, on):
     assert gpc.signalled(sent) is on
     assert gpc.well_known()["gpc"] is True
+
+
+@pytest.mark.promise("9.1")
+def test_a_change_is_told_word_by_word_and_reads_as_either_version():
+    change = policy.Change("4.2", "We keep API request logs for 30 days.", "We keep all API request logs for 20 days.")
+    told = policy.pieces(change)
+    assert [piece.text for piece in told if piece.kind == "gone"] == ["30"]
+    assert [piece.text.strip() for piece in told if piece.kind == "new"] == ["all", "20"]
+    assert "".join(piece.text for piece in told if piece.kind != "new") == change.before
+    assert "".join(piece.text for piece in told if piece.kind != "gone") == change.after
+
+
+def test_sentences_with_little_in_common_are_told_whole_and_so_is_what_is_new_or_gone():
+    before, after = "We share nothing.", "Your wallet holds what you paid in advance."
+    assert policy.pieces(policy.Change("1", before, after)) == (
+        policy.Piece("gone", before),
+        policy.Piece("new", after),
+    )
+    assert policy.pieces(policy.Change("1", "", after)) == (policy.Piece("new", after),)
+    assert policy.pieces(policy.Change("1", before, "")) == (policy.Piece("gone", before),)

@@ -142,6 +142,11 @@ async def _steps_now(erasure: Erasure) -> dict[str, Reach]:
     return {name: reach for name, reach in _steps().items() if not (kept and name in TAKES_AWAY)}
 
 
+def reached() -> tuple[str, ...]:
+    """Return what every purge reaches outside the tables, in order."""
+    return tuple(_steps())
+
+
 def _steps() -> dict[str, Reach]:
     """Return what is reached outside the tables, in order: what could still arrive is written down first."""
     return {

@@ -3,6 +3,7 @@
     CURRENT: Policy                 .version, .effective_at, .sections[…].parts[…]; .text, .sha256
     VERSIONS                        every version there is, the oldest first; which are published is in `versions.py`
     changes(before, after)          what one version changes in another, sentence by sentence
+    pieces(change)                  the same within a sentence, word by word
     differences()                   sentences that say how the marks contradict sections 1 to 4 of the policy
 
 A version is a file beside this one, never edited once published: the database keeps its hash, and so does
@@ -11,6 +12,7 @@ until it comes into force. A file begins with `effective DATE`; a version that i
 `material …` or `minor …` and, in a sentence for everyone, what changes.
 """
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ Kind = Literal["sentence", "item", "heading", "address"]
 KINDS: dict[str, Kind] = {"": "sentence", "- ": "item", "## ": "heading", "> ": "address"}  # as a line begins
 COLLECTED_LINES = {"1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"}
 FIRST = "The first version."
+ALIKE = 0.5  # how much of two sentences is the same, from which on they are compared word by word
 NOT_IN_TABLES = {"1.8"}  # error reports go to logs and Sentry, redacted
 
 
@@ -56,6 +59,14 @@ class Change:
     id: str
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some words of a sentence that a version changes: they stay, they are gone, or they are new."""
+
+    kind: Literal["same", "gone", "new"]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,26 @@ def changes(before: Policy, after: Policy) -> tuple[Change, ...]:
     old, new = before.sentences, after.sentences
     ids = [*new, *(gone for gone in old if gone not in new)]
     return tuple(Change(one, old.get(one, ""), new.get(one, "")) for one in ids if old.get(one) != new.get(one))
+
+
+def pieces(change: Change) -> tuple[Piece, ...]:
+    """Return what a change does to a sentence, word by word: read without what is gone it is the new wording.
+
+    Sentences that have little in common are told whole, the old one and the new one: crossed words would confuse.
+    """
+    old, new = (re.findall(r"\s+|[^\s]+", said) for said in (change.before, change.after))
+    found = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    if not (change.before and change.after) or found.ratio() < ALIKE:
+        whole: tuple[Piece, ...] = (Piece("gone", change.before), Piece("new", change.after))
+        return tuple(piece for piece in whole if piece.text)
+    told: list[Piece] = []
+    for kind, old_from, old_to, new_from, new_to in found.get_opcodes():
+        if kind == "equal":
+            told.append(Piece("same", "".join(new[new_from:new_to])))
+            continue
+        told += [Piece("gone", "".join(old[old_from:old_to]))] if old_to > old_from else []
+        told += [Piece("new", "".join(new[new_from:new_to]))] if new_to > new_from else []
+    return tuple(told)
 
 
 def _part(line: str) -> Part:

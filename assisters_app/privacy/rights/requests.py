@@ -49,6 +49,8 @@ Asked = Literal["correction", "restriction", "objection", "appeal", "question"]
 Channel = Literal["dashboard", "email"]
 Answer = Literal["done", "refused"]
 
+GDPR_ANSWER_MONTHS = 1
+GDPR_EXTENDED_MONTHS = 3
 CCPA_ANSWER = timedelta(days=45)
 CCPA_EXTENDED = timedelta(days=90)
 CCPA_CONFIRM_BUSINESS_DAYS = 10
@@ -113,7 +115,7 @@ def deadlines(received_at: datetime) -> Deadlines:
     """Return when a request received then must be confirmed and answered."""
     return Deadlines(
         _business_days_later(received_at, CCPA_CONFIRM_BUSINESS_DAYS),
-        months_later(received_at, 1),
+        months_later(received_at, GDPR_ANSWER_MONTHS),
         received_at + CCPA_ANSWER,
     )
 
@@ -320,8 +322,8 @@ async def extend(tx: Tx, staff: Person, request_handle: str, reason: str) -> Non
     if now() > _clocks(request).earliest:
         raise Refused("It is too late to extend: that is told before the first date.", code="late", status=409)
     request.extended_at, request.extension_reason = now(), " ".join(reason.split())[:500]
-    request.gdpr_due_at = months_later(request.received_at, 3) + (
-        request.gdpr_due_at - months_later(request.received_at, 1)
+    request.gdpr_due_at = months_later(request.received_at, GDPR_EXTENDED_MONTHS) + (
+        request.gdpr_due_at - months_later(request.received_at, GDPR_ANSWER_MONTHS)
     )
     request.ccpa_due_at = request.received_at + CCPA_EXTENDED
     tx.add(request)

@@ -8,7 +8,7 @@ import reflex as rx
 from assisters_app.base.errors import NotFound
 from assisters_app.privacy.policies import telling
 from assisters_app.ui.parts import card, empty, failed, heading, link, link_button, number, skeleton
-from assisters_app.ui.policy_history import ChangeView, changed
+from assisters_app.ui.policy_history import ChangeView, PieceView, changed
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.ui.words import day
@@ -28,8 +28,7 @@ class AffectedView:
 
     id: str
     kind: str
-    before: str
-    after: str
+    pieces: list[PieceView]
     theirs: list[CountView]
 
     @classmethod
@@ -37,7 +36,7 @@ class AffectedView:
         """Return what the person sees of a change."""
         view = ChangeView.of(affected.change)
         theirs = [CountView(title, count) for title, count in affected.theirs]
-        return cls(view.id, view.kind, view.before, view.after, theirs)
+        return cls(view.id, view.kind, view.pieces, theirs)
 
 
 class PolicyChangesState(AppState):

@@ -210,6 +210,7 @@ def _requests() -> rx.Component:
         ),
         title="Asked so far",
         lead=f"Here or by mail to {CONTACT}. Kept for 24 months as proof that they were met.",
+        action=link_button("How they are handled", to="/privacy/procedure", size="small"),
     )
 
 

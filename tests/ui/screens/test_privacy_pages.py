@@ -15,6 +15,7 @@ from assisters_app.ui import (
     binder,
     cookies,
     limits,
+    meaning,
     processing,
     processors,
     public_routes,
@@ -24,6 +25,7 @@ from assisters_app.ui import (
     stored,
 )
 from assisters_app.ui import policy as policy_page
+from assisters_app.ui import procedure as procedure_page
 from assisters_app.ui.binder import PLACE
 from assisters_app.ui.cookies import CookiesState
 from assisters_app.ui.pages import by_route
@@ -45,7 +47,7 @@ async def test_anyone_sees_whether_the_retention_promises_are_kept(house, tab):
         old = now() - timedelta(days=31)
         tx.add(Sweep(rule="request-logs", table_name="usage_event", removed=0, oldest_left_at=old))
     shown = (await tab().send(PolicyState.load)).of(PolicyState)
-    gauges = {gauge.table: gauge for gauge in shown["gauges"]}
+    gauges = shown["gauges"]
     assert shown["phase"] == "ready"
     assert (gauges["usage_event"].promise, gauges["usage_event"].kept) == ("4.2", False)
     assert gauges["consent"].kept
@@ -161,10 +163,48 @@ async def test_anyone_reads_the_record_of_processing_activities(house):
         assert processor in drawn
 
 
+@pytest.mark.promise("1.1", "4.1")
+async def test_beneath_each_sentence_of_sections_1_and_4_stands_what_it_means_exactly(house):
+    drawn = str(policy_page.page())
+    told = {line for line in inventory.collected() if meaning.in_short(line)}
+    assert told == policy.COLLECTED_LINES - policy.NOT_IN_TABLES
+    for line, columns in inventory.collected().items():
+        assert meaning.in_short(line) in drawn
+        for column in columns:
+            assert f'"/privacy/inventory#{column.partition(".")[0]}"' in str(meaning.in_full(line))
+    for number in range(1, 6):
+        assert meaning.under(f"4.{number}")
+        assert meaning.in_short(f"4.{number}") in drawn
+    stated = {entry.name for number in range(1, 6) for entry in meaning.under(f"4.{number}")}
+    others = {entry.name for entries in meaning.unstated().values() for entry in entries}
+    assert stated | others == {entry.name for entry in inventory.inventory()}
+    assert not stated & others
+    for entry in inventory.inventory():
+        assert f'"/privacy/inventory#{entry.name}"' in drawn, entry.name
+        assert entry.retention in drawn
+
+
+async def test_anyone_reads_the_procedure_as_the_software_has_it(house):
+    async with client() as http:
+        told = (await http.get("/download/procedure.json")).json()
+    drawn = str(procedure_page.page())
+    for course in ("request", "erasure"):
+        for one in (*told[course]["states"], *told[course]["steps"]):
+            assert one["title"] in drawn
+            assert one["says"] in drawn
+    for clock in told["clocks"]:
+        assert clock["length"] in drawn
+    for name in (*told["erased"], *(one["table"] for one in told["kept"])):
+        assert f'"/privacy/inventory#{name}"' in drawn
+    assert told["reached_outside_the_tables"][:2] == ["calls", "stripe"]
+
+
 async def test_every_place_that_the_finder_leads_to_is_on_the_page(house):
     drawn = str(stored.page())
     for place in stored._places():
         assert f'id:"{place["id"]}"' in drawn, place["title"]
+    for entry in inventory.inventory():  # other pages link to them
+        assert f'id:"{entry.name}"' in drawn, entry.name
 
 
 @pytest.mark.parametrize("name", ["inventory", "record"])
