@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     key = add("issue-key", _issue_key, "Issue an API key for an account and print it, once.")
     key.add_argument("email", metavar="EMAIL")
     key.add_argument("--name", default="from the command line", help="what the key is called on the keys page")
-    purpose = "Check a downloaded receipt: a month's, one request's, or an erasure's. No network, no database."
+    purpose = "Check a downloaded receipt: of a month, a request, an erasure, a consent. No network, no database."
     receipt = add("verify-receipt", _verify_receipt, purpose)
     receipt.add_argument("file", metavar="FILE", type=Path)
     receipt.add_argument(
@@ -393,6 +393,7 @@ def _issue_key(chosen: argparse.Namespace) -> int:
 def _verify_receipt(chosen: argparse.Namespace) -> int:
     from assisters_app.billing import proofs
     from assisters_app.privacy.erasing import receipts
+    from assisters_app.privacy.registers.signing import NotSigned
 
     try:
         content = chosen.file.read_bytes()
@@ -402,7 +403,7 @@ def _verify_receipt(chosen: argparse.Namespace) -> int:
         facts, key = _checked(json.loads(content), chosen.public_key)
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise Refused(f"{chosen.file} is not a receipt that can be read: {problem}.", code="bad_receipt") from None
-    except (proofs.NotGenuine, receipts.NotGenuine) as problem:
+    except (proofs.NotGenuine, receipts.NotGenuine, NotSigned) as problem:
         raise Refused(str(problem), code="not_genuine") from None
     print(json.dumps(facts, indent=2, ensure_ascii=False))
     print(f"Genuine: nothing in it was changed since it was signed with the key {key}")
@@ -410,10 +411,13 @@ def _verify_receipt(chosen: argparse.Namespace) -> int:
 
 
 def _checked(file: dict[str, Any], trusted: list[str]) -> tuple[dict[str, Any], str]:
-    """Return what a single receipt says, a request's or an erasure's, and the key that it verifies with."""
+    """Return what a single receipt says, of a request, an erasure or consents, and the key that it verifies with."""
     from assisters_app.billing import proofs
+    from assisters_app.privacy.choices import consent_receipts
     from assisters_app.privacy.erasing import receipts
 
+    if consent_receipts.is_file(file):
+        return consent_receipts.verify(file, trusted)
     if "facts" in file:
         return proofs.check_one(file, trusted), file["public_key"]
     key = file["public_key"] if file["public_key"] in trusted or not trusted else trusted[0]

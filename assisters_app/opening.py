@@ -8,7 +8,7 @@ from assisters_app.gateway import catalog
 from assisters_app.privacy import proving
 from assisters_app.privacy.erasing import receipts as erasures
 from assisters_app.privacy.policies import versions
-from assisters_app.privacy.registers import audits
+from assisters_app.privacy.registers import audits, signing
 from assisters_app.usage import ddl
 
 
@@ -28,5 +28,6 @@ async def _open() -> None:
             await audits.at_opening(tx)
             await proving.at_opening(tx)
             await erasures.ensure_key(tx)
+            await signing.ensure_keys(tx)
     finally:
         await db.dispose()

@@ -119,7 +119,7 @@ async def download_consents(request: Request, who: Person) -> Response:  # noqa:
     """Hand out the receipts of all that the person ever chose."""
     async with transaction() as tx:
         said = await consent_receipts.receipts(tx, who)
-    return _attached("consent-receipts.json", said)
+    return _attached("consent-receipts.json", consent_receipts.signed(said))
 
 
 @guarded
@@ -127,7 +127,7 @@ async def download_consent(request: Request, who: Person) -> Response:
     """Hand out the receipt of one choice."""
     async with transaction() as tx:
         said = await consent_receipts.receipt(tx, who, request.path_params["record"])
-    return _attached("consent-receipt.json", said)
+    return _attached("consent-receipt.json", consent_receipts.signed(said))
 
 
 def _attached(name: str, said: dict[str, Any]) -> Response:

@@ -82,6 +82,14 @@ async def promises_now(request: Request) -> Response:  # noqa: ARG001 (as above)
 
 
 @open_to_all
+async def export_keys(request: Request) -> Response:  # noqa: ARG001 (as above)
+    """Name the key that exports are signed with, and those that signed earlier ones."""
+    async with transaction() as tx:
+        said = await export.published_keys(tx)
+    return Response(orjson.dumps(said), media_type=JSON, headers=A_WHILE)
+
+
+@open_to_all
 async def download_receipt(request: Request) -> Response:
     """Hand out a receipt with all that is needed to verify it elsewhere; raises NotFound."""
     async with transaction() as tx:
@@ -110,6 +118,6 @@ ROUTES: list[BaseRoute] = [
     Route("/download/processors.json", published(processors.as_json), methods=["GET"]),
     Route("/download/policy.json", policy_in_force, methods=["GET"]),
     Route("/download/promises.json", promises_now, methods=["GET"]),
-    Route("/.well-known/export-key.json", published(export.published_key), methods=["GET"]),
+    Route("/.well-known/export-key.json", export_keys, methods=["GET"]),
     Route("/.well-known/gpc.json", published(gpc.well_known), methods=["GET"]),
 ]

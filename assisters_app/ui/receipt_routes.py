@@ -12,6 +12,7 @@ from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.base.db import transaction
 from assisters_app.billing import months, receipts
 from assisters_app.privacy.erasing import receipts as erasures
+from assisters_app.privacy.registers import signing
 from assisters_app.ui.privacy_routes import PRIVATE, guarded
 from assisters_app.ui.public_routes import open_to_all
 from assisters_app.usage import events
@@ -51,11 +52,13 @@ async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]
 async def published_keys(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
     """Name every key that receipts were ever signed with."""
     async with transaction() as tx:
-        ours, signing = await receipts.keys(tx), await erasures.keys(tx)
+        ours, theirs = await receipts.keys(tx), await erasures.keys(tx)
+        consents = await signing.keys(tx, "consent-receipts")
     told = {
         "algorithm": "Ed25519",
         "requests": [{"id": key.id, "public_key": key.public_key, "since": key.since.isoformat()} for key in ours],
-        "erasures": [{"public_key": key.public_key, "since": key.since.isoformat()} for key in signing],
+        "erasures": [{"public_key": key.public_key, "since": key.since.isoformat()} for key in theirs],
+        "consents": [{"public_key": key.public_key, "since": key.since.isoformat()} for key in consents],
     }
     return JSONResponse(told, headers={"cache-control": "public, max-age=300", "access-control-allow-origin": "*"})
 

@@ -14,6 +14,7 @@ from assisters_app.base import contact
 from assisters_app.base.clock import now
 from assisters_app.base.settings import settings
 from assisters_app.privacy.registers import ingredients
+from assisters_app.ui.public_routes import open_to_all
 
 WHOM_TO_TELL = "/.well-known/security.txt"
 MADE_OF = "/.well-known/sbom"
@@ -35,6 +36,7 @@ async def whom_to_tell(request: Request) -> Response:  # noqa: ARG001 (it answer
     return PlainTextResponse("".join(f"{line}\n" for line in lines), headers=BRIEFLY)
 
 
+@open_to_all
 async def made_of(request: Request) -> Response:  # noqa: ARG001 (it answers everyone alike)
     """Hand out the bill of materials."""
     said = orjson.dumps(ingredients.bill(), option=orjson.OPT_INDENT_2)

@@ -131,7 +131,7 @@ OTHER_PEPPER = "YW5vdGhlciBob3VzZSdzIHBlcHBlciwgMzIgYnl0ZXM="
 
 async def test_another_houses_export_is_read_in_only_when_its_key_is_named(ada, tmp_path, elsewhere):
     path = await exported(ada, tmp_path / "ada.zip")
-    key = export.published_key()["public_key"]
+    key = export.public_key()
     await elsewhere(OTHER_PEPPER)
     with pytest.raises(Refused, match=r"which is not ours.*--public-key"):
         await read_in(path)
@@ -205,6 +205,6 @@ async def test_what_is_no_export_is_refused_in_one_sentence(house, tmp_path):
 async def test_the_manifest_and_its_signature_open_with_the_published_key_alone(ada, tmp_path):
     with zipfile.ZipFile(await exported(ada, tmp_path / "ada.zip")) as archive:
         manifest, signature = archive.read("manifest.json"), archive.read("signature.json")
-    export.check_signature(manifest, signature, [export.published_key()["public_key"]])
+    export.check_signature(manifest, signature, [export.public_key()])
     with pytest.raises(Refused, match="changed"):
         export.check_signature(manifest + b" ", signature)

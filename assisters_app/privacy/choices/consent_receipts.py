@@ -2,13 +2,15 @@
 
     receipts(tx, who) -> dict                     every choice of a person
     receipt(tx, who, record_id) -> dict           one of them; raises NotFound
+    signed(receipt) -> dict                       the same with our signature, as a file that can be kept
+    verify(file, trusted) -> (dict, key)          what it says; raises NotSigned; no database, no settings, no network
 
 A receipt wraps consent records; a record has the parts that the specification names (header 6.3.2, processing of
 personal data 6.3.4, the data itself 6.3.5, parties 6.3.6, events 6.3.7) under its field names. States of events are
 terms of the W3C Data Privacy Vocabulary 2, whose guide for 27560 says how they belong together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -20,12 +22,16 @@ from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
 from assisters_app.base.marks import REGISTER
 from assisters_app.base.settings import settings
+from assisters_app.billing import proofs
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.choices.consents import PURPOSES, SALE, Purpose, Record
 from assisters_app.privacy.processors import PROCESSORS, Processor
+from assisters_app.privacy.registers import signing
+from assisters_app.privacy.registers.signing import NotSigned
 
 RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt-record"
 RECORD_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#record"
+PURPOSE: signing.What = "consent-receipts"
 CONTROLLER = "assisters"
 HOLDER = "supabase"  # the processor whose database holds the records
 SETTINGS_PAGE = "/dashboard/privacy/consents"
@@ -52,6 +58,32 @@ async def receipt(tx: Tx, who: Person, record_id: UUID) -> dict[str, Any]:
     if record is None:
         raise NotFound("choice")
     return _receipt(who, [_record(who, record, found)], str(record_id))
+
+
+def signed(receipt: dict[str, Any]) -> dict[str, Any]:
+    """Return a receipt with our signature (Ed25519) over its canonical form (RFC 8785): its layout may change."""
+    proof = {
+        "type": "Ed25519",
+        "canonical_form": "RFC 8785",
+        "public_key": signing.public_key(PURPOSE),
+        "signature": signing.sign(PURPOSE, proofs.canonical(receipt)),
+    }
+    return {**receipt, "proof": proof}
+
+
+def is_file(file: dict[str, Any]) -> bool:
+    """Say whether this is a receipt of consents, of ours or anybody's."""
+    return file.get("schema_version") == RECEIPT_SCHEMA
+
+
+def verify(file: dict[str, Any], trusted: Collection[str] = ()) -> tuple[dict[str, Any], str]:
+    """Return what a signed receipt says, and the key it was signed with: one of the `trusted`, should any be named."""
+    proof, said = file["proof"], {name: value for name, value in file.items() if name != "proof"}
+    key = str(proof["public_key"])
+    if trusted and key not in trusted:
+        raise NotSigned(f"This receipt is signed with the key {key}, which is not one that you trust.")
+    signing.verify(proofs.canonical(said), str(proof["signature"]), key)
+    return said, key
 
 
 def _receipt(who: Person, records: Sequence[dict[str, Any]], of: str) -> dict[str, Any]:

@@ -183,3 +183,14 @@ class IncidentNotice(SQLModel, table=True):
     released: bool = plain(default=False, sa_column_kwargs={"server_default": "false"})
     created_at: datetime = plain(default_factory=now)
     sent_at: datetime | None = plain(default=None)
+
+
+class SigningKey(SQLModel, table=True):
+    """A key that we ever signed exports or receipts of consents with: they verify after the pepper was changed, too."""
+
+    __tablename__ = "signing_key"
+    __table_args__ = ({"info": {"rows": Rows("Keys that exports and receipts of consents verify with", PRODUCT)}},)
+
+    purpose: str = plain(primary_key=True, max_length=32)
+    public_key: str = plain(primary_key=True, max_length=44)  # Ed25519, base64
+    created_at: datetime = plain(default_factory=now)

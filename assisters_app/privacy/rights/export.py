@@ -40,6 +40,7 @@ from assisters_app.base.settings import settings
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
 from assisters_app.privacy.policies import versions
+from assisters_app.privacy.registers import signing
 from assisters_app.privacy.rights import forms, requests, totals, writing
 from assisters_app.privacy.rights.archive import Archive, Written, append
 from assisters_app.privacy.rights.forms import Form
@@ -243,9 +244,20 @@ def public_key() -> str:
     return _text(crypto.public_key_bytes(crypto.signing_key("exports").public_key()))
 
 
-def published_key() -> dict[str, str]:
-    """Return what `/.well-known/export-key.json` answers."""
-    return {"algorithm": "Ed25519", "format": FORMAT, "public_key": public_key()}
+async def published_keys(tx: Tx) -> dict[str, Any]:
+    """Return what `/.well-known/export-key.json` answers: the key of today, and those that signed before it."""
+    ours = public_key()
+    earlier = [
+        {"public_key": key.public_key, "since": key.since.isoformat()}
+        for key in await signing.keys(tx, "exports")
+        if key.public_key != ours
+    ]
+    return {"algorithm": "Ed25519", "format": FORMAT, "public_key": ours, "earlier": earlier}
+
+
+async def trusted_keys(tx: Tx) -> tuple[str, ...]:
+    """Return every key that an export of ours may be signed with."""
+    return (public_key(), *(key.public_key for key in await signing.keys(tx, "exports")))
 
 
 def check_signature(manifest: bytes, signature: bytes, trusted: Sequence[str] = ()) -> None:
