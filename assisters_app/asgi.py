@@ -21,6 +21,7 @@ REFLEX = {
     "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "1",
     "REFLEX_TELEMETRY_ENABLED": "false",
     "REFLEX_CHECK_LATEST_VERSION": "0",
+    "REFLEX_IGNORE_REDIS_CONFIG_ERROR": "true",  # a hosted Redis lets nobody configure it (Upstash has no CONFIG)
 }
 
 

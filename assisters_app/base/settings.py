@@ -54,6 +54,7 @@ class Settings:
     place: Literal["host", "function"]  # a function has no disk that outlives it, sleeps between requests, and ends
     port: int
     public_url: str  # scheme://host[:port], no trailing slash
+    api_url: str | None  # where programs reach the API besides: a function, say; the promise of TLS 1.3 holds there too
     database_url: str  # postgresql://…; see `base.db` for the driver
     database_pooler: Literal["none", "session", "transaction"]  # what stands between us and the database
     redis_url: str  # redis:// or rediss://
@@ -141,6 +142,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         place=_place(env),
         port=port,
         public_url=public_url,
+        api_url=_optional_url(env, "API_URL", ("https",)),
         database_url=_required_url(env, "DATABASE_URL", ("postgresql", "postgres")),
         database_pooler=_pooler(env),
         redis_url=_required_url(env, "REDIS_URL", ("redis", "rediss")),

@@ -138,6 +138,17 @@ async def test_a_connection_that_leaves_without_encryption_shows(setting, monkey
 
 
 @pytest.mark.promise("5.1")
+async def test_an_api_that_is_served_elsewhere_over_tls_1_2_turns_the_sentence_red(setting, tmp_path):
+    pages, api, certificate = free_port(), free_port(), tls.certify(tmp_path)
+    setting(PUBLIC_URL=f"https://127.0.0.1:{pages}", API_URL=f"https://localhost:{api}")
+    with (
+        tls.in_front_of(free_port(), pages, certificate),
+        tls.in_front_of(free_port(), api, certificate, oldest=ssl.TLSVersion.TLSv1_2),
+    ):
+        assert await broken(edges.our_address_speaks_tls_1_3_only) == "localhost accepts TLS 1.2."
+
+
+@pytest.mark.promise("5.1")
 async def test_an_address_that_still_speaks_tls_1_2_shows(setting, tmp_path):
     assert "development" in await finding(edges.our_address_speaks_tls_1_3_only)
     port, certificate = free_port(), tls.certify(tmp_path)

@@ -61,17 +61,19 @@ async def sentry_receives_no_column(tx: Tx) -> str:  # noqa: ARG001 (it reads ma
     return "none is"
 
 
-@promises.check("5.1", says="Our address refuses TLS 1.2 and answers over TLS 1.3.")
+@promises.check("5.1", says="Each address of ours refuses TLS 1.2 and answers over TLS 1.3.")
 async def our_address_speaks_tls_1_3_only(tx: Tx) -> str:  # noqa: ARG001 (it shakes hands)
-    """Shake hands twice, as a visitor would."""
-    address = urlsplit(settings().public_url)
-    if address.scheme != "https":
+    """Shake hands twice with each, as a visitor would: with the pages', and with the API's where it has its own."""
+    addresses = [urlsplit(one) for one in (settings().public_url, settings().api_url) if one]
+    if addresses[0].scheme != "https":
         return "This copy is for development: it is reached on its own machine alone, and nothing crosses a network."
-    host, port = str(address.hostname), address.port or HTTPS
-    if await shakes_hands(host, port, ssl.TLSVersion.TLSv1_2):
-        raise Broken("Our address accepts TLS 1.2.")
-    if not await shakes_hands(host, port, ssl.TLSVersion.TLSv1_3):
-        raise Broken("Our address does not answer over TLS 1.3.")
+    for address in addresses:
+        host, port = str(address.hostname), address.port or HTTPS
+        whose = "Our address" if len(addresses) == 1 else host
+        if await shakes_hands(host, port, ssl.TLSVersion.TLSv1_2):
+            raise Broken(f"{whose} accepts TLS 1.2.")
+        if not await shakes_hands(host, port, ssl.TLSVersion.TLSv1_3):
+            raise Broken(f"{whose} does not answer over TLS 1.3.")
     return "1.2 is refused, 1.3 is answered"
 
 
