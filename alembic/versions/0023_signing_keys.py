@@ -6,7 +6,7 @@ import sqlmodel
 from alembic import op
 
 revision = "0023"
-down_revision = "0024"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
