@@ -122,7 +122,7 @@ async def test_a_version_says_which_sentences_it_changes(house, draft):
 @pytest.mark.promise("9.2")
 async def test_a_material_version_is_published_by_staff_30_days_ahead_or_not_at_all(grace, draft):
     ada, _ = await people()
-    for who, on, code in ((ada, SOON, "forbidden"), (grace, SOON - timedelta(days=1), "too_soon")):
+    for who, on, code in ((ada, SOON, "not_found"), (grace, SOON - timedelta(days=1), "too_soon")):
         with pytest.raises(Refused) as refused:
             await publish(who, on)
         assert refused.value.code == code
@@ -271,7 +271,7 @@ async def test_nothing_passes_to_another_company_before_everybody_was_told_and_t
     with frozen(NOW):
         async with transaction() as tx:
             for who, name, on, code in (
-                (ada, "Acme", SOON, "forbidden"),
+                (ada, "Acme", SOON, "not_found"),
                 (acting, " ", SOON, "no_name"),
                 (acting, "Acme", SOON - timedelta(days=1), "too_soon"),
             ):

@@ -62,7 +62,7 @@ async def at_opening(tx: Tx) -> None:
 async def publish(tx: Tx, staff: Person, version: str, effective_on: date) -> None:
     """Publish a draft, to come into force as `effective_on` begins (UTC); a material one is told to everybody.
 
-    Raises NotFound when there is no such draft, Refused with code forbidden, reauthenticate, or too_soon.
+    Raises NotFound for who may not and when there is no such draft, Refused: reauthenticate, too_soon.
     """
     require(staff, "policy")
     require_recent(staff)

@@ -33,6 +33,7 @@ from assisters_app.ui.staff.disclosures import DemandsState
 from assisters_app.ui.staff.holds import HoldsState
 from assisters_app.ui.staff.incidents import IncidentsState
 from assisters_app.ui.staff.mailboxes import MailboxesState
+from assisters_app.ui.staff.models import ModelsState
 from assisters_app.ui.staff.news import NewsState
 from assisters_app.ui.staff.policy import PolicyDeskState
 from assisters_app.ui.staff.request import AskedState
@@ -47,6 +48,14 @@ EVERY = {sub for state in State.get_substates() for sub in (state, *state.get_su
 STATES = sorted(
     (state for state in EVERY if state.__module__.startswith("assisters_app.ui.staff.")), key=lambda one: one.__name__
 )
+MODEL = {
+    "id": "x-1",
+    "family": "chat",
+    "title": "X",
+    "upstream_model": "x",
+    "context_tokens": "64000",
+    "max_output_tokens": "8000",
+}
 HANDLERS = (
     (ReviewState.load, {"zone": "UTC"}),
     (ReviewState.again, {}),
@@ -129,6 +138,13 @@ HANDLERS = (
     (MailboxesState.begin, {"sent": {"email": BOB, "new_email": "b@example.com", "proof-key": True}}),
     (MailboxesState.approve, {}),
     (MailboxesState.stop, {}),
+    (ModelsState.load, {}),
+    (ModelsState.ask, {"dialog": "add", "handle": ""}),
+    (ModelsState.add, {"sent": MODEL}),
+    (ModelsState.change, {"sent": MODEL}),
+    (ModelsState.publish, {"sent": {"input": "0.15", "begins": ""}}),
+    (ModelsState.retire, {"sent": {}}),
+    (ModelsState.offer_again, {"model": "assisters-chat-v1"}),
     (RolesState.load, {}),
     (RolesState.ask, {"dialog": "give", "whose": BOB}),
     (RolesState.give, {"sent": {"email": BOB, "role": "admin"}}),
@@ -143,6 +159,8 @@ ONLY_A_DIALOG = {  # they open or close one in one's own tab, and read nothing
     NewsState.send,
     RolesState.ask,
     MailboxesState.ask,
+    ModelsState.ask,
+    ModelsState.change,  # of none: nothing was read, and nothing was chosen
     AuditsState.ask,
     AccountsState.load_more,
     AuditState.load_more,
