@@ -28,7 +28,7 @@ from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.rights import holders, is_staff, require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, MailboxRecovery
-from assisters_app.base import contact, mail, trail
+from assisters_app.base import contact, lasting, mail, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
@@ -205,6 +205,7 @@ async def _move(tx: Tx, row: MailboxRecovery, account: Account) -> Moved:
     tx.add(account)
     await links.void(tx, account.id, *links.LASTING)
     await sessions.end_all(tx, account.id, actor_id=None)
+    await lasting.changed(tx, "account", account_id=account.id)
     await corrections.write(tx, account.id, "e-mail address", moved.old, moved.new)
     await corrections.told(tx, account.id, "supabase")  # by `identity()`, just now
     _close(tx, row, "moved")

@@ -1,6 +1,7 @@
 """A restored backup undoes nothing that was decided since: keys, opt-outs, holds, and who may come in how."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,6 +41,7 @@ from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.promises import Broken
 from assisters_app.privacy.registers import holds
 from assisters_app.privacy.registers.holds import NewHold
+from assisters_app.run import ROOT
 
 HERE = Client("192.0.2.7", "Firefox")
 ORDER = "Superior Court of Kent County, 26-1234, order of 3 November 2026"
@@ -398,3 +400,14 @@ async def test_a_large_table_is_gone_through_in_several_looks_and_whom_one_found
     looks = [await do(reopening.back) for _ in range(8)]
     assert looks[0] == 0  # a look is no longer than two ids
     assert looks[-4:] == [1, 1, 1, 1]
+
+
+def test_every_module_that_decides_who_comes_in_how_or_ends_a_key_notes_that_it_did():
+    decides = re.compile(
+        r"\b(account\.(email|role|password_hash|suspended_at)|key\.(digest|revoked_at|previous_until))\b[^=\n]*= "
+    )
+    domain = [*(ROOT / "assisters_app" / "accounts").rglob("*.py"), *(ROOT / "assisters_app" / "keys").rglob("*.py")]
+    deciding = {file.name for file in domain if decides.search(file.read_text())}
+    silent = {file.name for file in domain if file.name in deciding and "lasting.changed(" not in file.read_text()}
+    assert {"keys.py", "leaks.py", "local.py", "moving.py", "people.py", "recovering.py", "roles.py"} <= deciding
+    assert silent == set()
