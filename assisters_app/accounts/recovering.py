@@ -6,11 +6,13 @@
     stop(tx, staff, handle)                    any admin; stop_by_link(tx, token): the old mailbox; keep(tx, person):
                                                who is signed in. A new password by a link to the old mailbox stops it
     listed(tx, staff), mine(tx, person)        what is under way, and (for staff) what ended
+    lapse_all(tx)                              after a backup was put back: who stopped it since is not known
     due(tx) -> Moved | None                    the next whose seven days are over: done, and told to the old mailbox
 
 Nothing changes before the seven days are over, and nobody alone can change it: not an admin, not who has one of the
-mailboxes. The procedure for people, and what counts as a proof, is in docs/staff.md. No papers are asked for: only what
-is needed to remove the doubt (GDPR Art. 12(6)).
+mailboxes. So neither of the two admins may have been made one by another within seven days. The procedure for people,
+and what counts as a proof, is in docs/staff.md. No papers are asked for: only what is needed to remove the doubt (GDPR
+Art. 12(6)).
 """
 
 from collections.abc import Collection
@@ -18,22 +20,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, delete, or_, select
 
-from assisters_app.accounts import corrections, emails, links, sessions, signing_up
+from assisters_app.accounts import corrections, emails, links, roles, sessions, signing_up
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.moving import Moved
 from assisters_app.accounts.people import masked
 from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.rights import holders, is_staff, require
 from assisters_app.accounts.sessions import Person
-from assisters_app.accounts.tables import Account, MailboxRecovery
+from assisters_app.accounts.tables import Account, ExternalIdentity, MailboxRecovery
 from assisters_app.base import contact, lasting, mail, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.base.ids import handle as new_handle
 from assisters_app.base.settings import settings
+from assisters_app.base.tables import TrailEntry
 
 WAIT = timedelta(days=7)  # from the second admin's yes; as long for that yes to come
 SHOWN = 50
@@ -117,12 +120,17 @@ async def confirm(tx: Tx, token: str) -> None:
 
 
 async def approve(tx: Tx, staff: Person, recovery: str) -> None:
-    """Say yes as the second admin. Raises NotFound; Refused: reauthenticate, same_admin, unconfirmed, approved."""
+    """Say yes as the second admin.
+
+    Raises NotFound; Refused: reauthenticate, same_admin, new_admin, unconfirmed, approved.
+    """
     require(staff, "recovery")
     require_recent(staff)
     row = await _named(tx, recovery)
     if row.asked_by == staff.account_id:
         raise Refused("You asked for it: another admin has to look, too.", code="same_admin")
+    if await _new_admin(tx, row.asked_by, staff.account_id):
+        raise Refused("One of you two has been an admin for less than seven days.", code="new_admin")
     if row.confirmed_at is None:
         raise Refused("The new address has not been confirmed yet.", code="unconfirmed")
     if row.approved_at is not None:
@@ -160,6 +168,12 @@ async def end(tx: Tx, account_id: UUID, actor_id: UUID | None) -> None:
         await _stop(tx, row, actor_id)
 
 
+async def lapse_all(tx: Tx) -> None:
+    """End all that is under way, in a database that was put back: it may have been stopped since."""
+    for row in await tx.exec(select(MailboxRecovery).where(col(MailboxRecovery.ended_at).is_(None)).with_for_update()):
+        await _stop(tx, row, None, outcome="lapsed")
+
+
 async def mine(tx: Tx, person: Person) -> Recovery | None:
     """Return what is under way for the account of `person`; who of us does it stays unnamed."""
     row = await _open_of(tx, person.account_id)
@@ -181,7 +195,8 @@ async def listed(tx: Tx, staff: Person) -> tuple[Recovery, ...]:
 async def due(tx: Tx) -> Moved | None:
     """Carry out the next whose time has come, and return whose address changed; None when there is none left.
 
-    One that nobody approved in time lapses. An account that was suspended or closed meanwhile keeps its address.
+    One that nobody approved in time lapses. An account that was suspended or closed meanwhile, or that became one of
+    staff's, keeps its address.
     """
     waiting = or_(col(MailboxRecovery.due_at) <= now(), col(MailboxRecovery.created_at) <= now() - WAIT)
     ripe = select(MailboxRecovery).where(col(MailboxRecovery.ended_at).is_(None), waiting)
@@ -190,7 +205,7 @@ async def due(tx: Tx) -> Moved | None:
             continue
         account = await tx.get_one(Account, row.account_id, with_for_update=True)
         taken = await signing_up.find(tx, row.new_email) is not None
-        if row.due_at is None or taken or account.suspended_at is not None:
+        if row.due_at is None or taken or account.suspended_at is not None or is_staff(account.role):
             await _stop(tx, row, None, outcome="lapsed")
             continue
         return await _move(tx, row, account)
@@ -202,6 +217,7 @@ async def _move(tx: Tx, row: MailboxRecovery, account: Account) -> Moved:
     await identity().change_email(tx, account, row.new_email)
     account.email = row.new_email
     await identity().remove(tx, account)  # whoever has the old mailbox may know the password, too
+    await tx.exec(delete(ExternalIdentity).where(col(ExternalIdentity.account_id) == account.id))  # and opens these
     tx.add(account)
     await links.void(tx, account.id, *links.LASTING)
     await sessions.end_all(tx, account.id, actor_id=None)
@@ -214,6 +230,17 @@ async def _move(tx: Tx, row: MailboxRecovery, account: Account) -> Moved:
     welcome = _done_to_new(await links.link(tx, account.id, "reset", lasting=WAIT))
     await mail.send(tx, moved.new, welcome, account_id=account.id)
     return moved
+
+
+async def _new_admin(tx: Tx, *admins: UUID | None) -> bool:
+    """Return whether another admin made one of these an admin lately; the command line is whoever runs the house."""
+    lately = select(TrailEntry.id).where(
+        TrailEntry.action == roles.GIVEN,
+        col(TrailEntry.account_id).in_(admins),
+        col(TrailEntry.actor_id).is_not(None),
+        col(TrailEntry.created_at) > now() - WAIT,
+    )
+    return (await tx.exec(lately.limit(1))).first() is not None
 
 
 async def _stop(tx: Tx, row: MailboxRecovery, actor_id: UUID | None, outcome: str = "stopped") -> None:
@@ -332,8 +359,8 @@ def _done_to_new(address: str) -> mail.Message:
     return mail.Message(
         "This is the address of your account now",
         (
-            "Every sign-in has ended, and the old password no longer counts. Your API keys go on working.",
-            "Choose a new password with the link. It works once, for seven days.",
+            "Every sign-in has ended. The old password no longer counts, and no other sign-in (GitHub, Google …) does.",
+            "Your API keys go on working. Choose a new password with the link: it works once, for seven days.",
         ),
         action=("Choose a password", address),
     )

@@ -8,8 +8,9 @@ from cast import ADA, GRACE, MALLORY, PASSWORD
 from places import HERE
 from sqlmodel import select
 
-from assisters_app.accounts import people, recovering, resetting, sessions, signing_in, signing_up
-from assisters_app.accounts.tables import Account, MailboxRecovery
+from assisters_app.accounts import oauth, people, recovering, resetting, roles, sessions, signing_in, signing_up
+from assisters_app.accounts.oauth_providers import Claimed
+from assisters_app.accounts.tables import Account, ExternalIdentity, MailboxRecovery
 from assisters_app.base import clock
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
@@ -96,6 +97,59 @@ async def test_the_old_mailbox_and_every_other_admin_hear_of_it_at_once_and_the_
     await act(recovering.stop_by_link, await mailbag.token(ADA))
     await at_the_end(clock.now() + timedelta(days=30))
     assert await address_of(ada) == ADA
+
+
+async def test_who_linked_a_provider_while_they_had_the_old_mailbox_does_not_come_in_by_it_afterwards(
+    joins, staff, mailbag
+):
+    _, ada = await joins(ADA)
+    thief = Claimed("https://idp.example", "thief", None, "")
+    async with transaction() as tx:
+        tx.add(ExternalIdentity(account_id=ada.account_id, issuer=thief.issuer, subject=thief.subject))
+    await approved(staff, mailbag)
+    proof = oauth.Proof("idp", thief, "sign-in", "", "/dashboard")
+    assert (await act(oauth.finish, proof, HERE)).cookie is not None
+    await at_the_end(clock.now() + recovering.WAIT + timedelta(minutes=1))
+    with pytest.raises(Refused) as refused:
+        await act(oauth.finish, proof, HERE)
+    assert refused.value.code == "no_email"  # a stranger, like everybody who comes for the first time
+
+
+@pytest.mark.parametrize("first", ["grace", "mallory"])
+async def test_an_admin_gone_bad_does_not_make_the_second_admin_they_need(joins, staff, mailbag, first):
+    await joins(ADA)
+    cookie, _ = await joins(MALLORY)
+    await act(roles.give, staff["grace"], MALLORY, "admin")
+    two = [staff["grace"], await sessions.resolve(cookie)]
+    one, other = two if first == "grace" else reversed(two)
+    handle = (await act(recovering.ask, one, ADA, NEW, TWO)).handle
+    await act(recovering.confirm, await mailbag.token(NEW))
+    with pytest.raises(Refused) as refused:
+        await act(recovering.approve, other, handle)
+    assert refused.value.code == "new_admin"
+    third = staff["iris"]
+    if first == "mallory":  # whoever was made an admin just now is not one of the two at all
+        with pytest.raises(Refused, match="less than seven days"):
+            await act(recovering.approve, third, handle)
+        later = clock.now() + recovering.WAIT + timedelta(minutes=1)
+        await at_the_end(later)
+        with frozen(later):
+            fresh = [replace(one, reauthenticated_at=later) for one in two]
+            again = (await act(recovering.ask, fresh[1], ADA, NEW, TWO)).handle
+            await act(recovering.confirm, await mailbag.token(NEW))
+            await act(recovering.approve, fresh[0], again)
+    else:
+        await act(recovering.approve, third, handle)
+
+
+async def test_who_becomes_staff_meanwhile_keeps_their_mailbox(joins, staff, mailbag):
+    _, ada = await joins(ADA)
+    await approved(staff, mailbag)
+    await act(roles.give, staff["grace"], ADA, "admin")
+    await at_the_end(clock.now() + recovering.WAIT + timedelta(minutes=1))
+    assert await address_of(ada) == ADA
+    async with transaction() as tx:
+        assert (await tx.exec(select(MailboxRecovery.outcome))).one() == "lapsed"
 
 
 @pytest.mark.parametrize("how", ["signed in", "new password", "admin"])

@@ -10,13 +10,14 @@ from customers import customer, key_of
 from sqlalchemy import text
 from sqlmodel import select
 
-from assisters_app.accounts import moving, people, resetting, roles
+from assisters_app.accounts import links, moving, people, recovering, resetting, roles
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
-from assisters_app.accounts.tables import Account, ExternalIdentity
+from assisters_app.accounts.tables import Account, ExternalIdentity, MailboxRecovery
 from assisters_app.base import db, jobs, lasting, trail, valkey
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
+from assisters_app.base.errors import Refused
 from assisters_app.base.tables import LastingChange, TrailEntry
 from assisters_app.billing import rating
 from assisters_app.gateway import admission, catalog
@@ -41,6 +42,7 @@ from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.promises import Broken
 from assisters_app.privacy.registers import holds
 from assisters_app.privacy.registers.holds import NewHold
+from assisters_app.privacy.rights import correction
 from assisters_app.run import ROOT
 
 HERE = Client("192.0.2.7", "Firefox")
@@ -232,6 +234,28 @@ async def test_an_address_that_ada_left_since_the_backup_does_not_lead_to_her_ac
         await moving._move(tx, account, "ada.new@example.com")
     await restore()
     assert sorted(one.email for one in await all_of(Account)) == sorted(["ada.new@example.com", BOB, GRACE])
+
+
+async def test_a_new_mailbox_that_ada_stopped_since_the_backup_does_not_come_and_links_from_before_are_dead(
+    ada, grace, yesterday
+):
+    await do(recovering.ask, grace, ADA, "mallory@new.example", ("key", "invoice"))
+    async with transaction() as tx:
+        row = (await tx.exec(select(MailboxRecovery))).one()
+        row.confirmed_at = row.approved_at = now()
+        row.due_at = now() + recovering.WAIT
+        tx.add(row)
+    token = (await do(links.link, ada.account_id, "deletion")).partition("token=")[2]
+    restore = await yesterday()
+    await do(recovering.keep, ada)
+    await do(links.void, ada.account_id, "deletion")
+    await restore()
+    with pytest.raises(Refused, match="no longer valid"):
+        await do(links.look, token, "deletion")
+    with frozen(now() + recovering.WAIT + timedelta(minutes=1)):
+        await correction.replace_mailboxes()
+    assert ADA in {one.email for one in await all_of(Account)}
+    assert [one.outcome for one in await all_of(MailboxRecovery)] == ["lapsed"]
 
 
 async def test_a_backup_that_is_newer_than_a_line_is_not_taken_back_to_it(ada, grace, yesterday):

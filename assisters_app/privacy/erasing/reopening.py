@@ -6,10 +6,11 @@
 
 In a database that was restored, whoever was erased since is erased again, with the receipt that they have; a closing
 asked for since is asked for again, with its own dates; one taken back since is taken back again, so that nobody is
-erased who had changed their mind; and everybody signs in anew, and is asked anew for consent, for what had ended or
-was withdrawn since would be in force again. Keys, holds, opt-outs and ways to sign in are as they were last decided
-(`unforgotten`), and what is said with a key is kept for nobody before they ask for it again. A piece of somebody that
-came back without their account (one table restored by hand) is found by its owner and goes as well.
+erased who had changed their mind; and everybody signs in anew, and is asked anew for consent, for what had ended or was
+withdrawn since would be in force again; links in mails from before end, and so do replacements of lost mailboxes. Keys,
+holds, opt-outs and ways to sign in are as they were last decided (`unforgotten`), and what is said with a key is kept
+for nobody before they ask for it again. A piece of somebody that came back without their account (one table restored by
+hand) is found by its owner and goes as well.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, delete, text
 from sqlmodel import col, select
 
-from assisters_app.accounts.tables import Account, Organization, Session
+from assisters_app.accounts import recovering
+from assisters_app.accounts.tables import Account, MailToken, Organization, Session
 from assisters_app.base import jobs, trail
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx, transaction
@@ -162,6 +164,7 @@ async def _replayed(entries: tuple[Entry, ...]) -> Reopened:
         await tx.sql(NOBODY_WORKS)
         put_back = await _put_receipts_back(tx, known.values())
         await tx.sql(delete(Session))
+        await tx.sql(delete(MailToken))  # links that were used, or ended with a new password, would open again
         unknown = await stamp.unknown_to(tx, entries)
         again = await unforgotten.replay(tx, unforgotten.told(unknown))  # a hold first, then what it keeps from going
         mark = ledger.marker()
@@ -176,6 +179,8 @@ async def _replayed(entries: tuple[Entry, ...]) -> Reopened:
         elif told.account in accounts:
             closed += await _close_again(told, accounts[told.account])
     pieces = await _erase_pieces([told for told in known.values() if told.final])
+    async with transaction() as tx:
+        await recovering.lapse_all(tx)
     return Reopened(True, put_back, taken_back, closed, erased, pieces, again)
 
 

@@ -237,8 +237,8 @@ def _approve() -> rx.Component:
         "approve",
         "Approve " + MailboxesState.handle + "?",
         rx.el.p(
-            "You have looked at the proofs yourself. In seven days every sign-in of the account ends, its password is void, and "
-            "the new mailbox gets the link for another one. Its API keys go on."
+            "You have looked at the proofs yourself. In seven days every sign-in of the account ends, its password and other "
+            "ways to sign in are void, and the new mailbox gets the link for a new password. Its API keys go on."
         ),
         on_submit=MailboxesState.approve,
         act="Approve",
