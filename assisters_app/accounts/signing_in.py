@@ -36,7 +36,7 @@ async def sign_in(tx: Tx, email: str, password: str, client: Client) -> Secret:
     await attempt(BY_PLACE, client.place)
     await attempt(BY_ADDRESS, email)
     account = await signing_up.find(tx, email)
-    if not await identity().matches(tx, account, password) or account is None:
+    if not await identity().matches(tx, account, password) or account is None or await _overtaken(tx, account):
         raise Refused("That e-mail address and password do not go together.", code="bad_credentials", status=401)
     await forgive(TOGETHER, email, client.place)
     require_open(account)
@@ -58,6 +58,17 @@ def require_open(account: Account) -> None:
             code="unverified",
             status=403,
         )
+
+
+async def _overtaken(tx: Tx, account: Account) -> bool:
+    """Return whether another password or address came to count while this one was being compared, which takes a while.
+
+    What ends every session looks for those that are there: one that is opened just after would outlive it. From here on
+    it waits for us.
+    """
+    compared = (account.email, account.password_hash)
+    await tx.refresh(account, with_for_update={"read": True})
+    return compared != (account.email, account.password_hash)
 
 
 def _typed(email: str) -> str:

@@ -5,7 +5,8 @@ add(tx, staff, terms), change(tx, staff, terms)
 retire(tx, staff, id), offer_again(tx, staff, id)
 price(tx, staff, id, amounts, begins)       a new version of a price; never an edit of one
 
-Each act is in the trail and heard by every process at once (`known`). A model is never deleted: old lines name it.
+Each act takes a recent proof of who it is (Refused: reauthenticate), is in the trail, and is heard by every process at
+once (`known`). A model is never deleted: old lines name it.
 """
 
 import re
@@ -18,6 +19,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlmodel import col, select
 
+from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.base import money, trail, valkey
@@ -88,6 +90,7 @@ async def add(tx: Tx, staff: Person, terms: Terms) -> None:
     Raises Refused: model_name, model_exists, unknown_upstream, tokens_missing.
     """
     require(staff, "models")
+    require_recent(staff)
     _check(terms)
     if not _ID.fullmatch(terms.id):
         raise Refused(
@@ -151,6 +154,7 @@ def upstreams() -> tuple[str, ...]:
 
 async def _named(tx: Tx, staff: Person, model_id: str) -> Model:
     require(staff, "models")
+    require_recent(staff)
     row = await tx.get(Model, model_id, with_for_update=True)
     if row is None:
         raise NotFound("model")

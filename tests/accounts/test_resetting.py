@@ -7,7 +7,7 @@ from cast import ADA, BOB, PASSWORD
 from places import ELSEWHERE, HERE
 from sqlalchemy import text
 
-from assisters_app.accounts import links, reauthentication, resetting, sessions, signing_in, signing_up
+from assisters_app.accounts import links, passwords, reauthentication, resetting, sessions, signing_in, signing_up
 from assisters_app.base import clock, jobs
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
@@ -168,3 +168,18 @@ async def test_proving_again_who_one_is_cannot_be_guessed(joins):
     with pytest.raises(Refused) as refused:
         await guess(PASSWORD)
     assert refused.value.code == "too_many"
+
+
+async def test_who_tries_the_old_password_in_the_moment_of_its_end_is_not_left_signed_in(joins, mailbag, monkeypatch):
+    await joins(ADA)
+    await ask()
+    token, compare = await mailbag.token(ADA), passwords.verified
+
+    async def overtaken(stored, password):
+        right = await compare(stored, password)
+        await reset(token)
+        return right
+
+    monkeypatch.setattr(passwords, "verified", overtaken)
+    with pytest.raises(Refused, match="do not go together"):
+        await sign_in(PASSWORD)

@@ -175,3 +175,17 @@ async def test_only_admins_see_and_edit_models(grace, role):
         ):
             with pytest.raises(NotFound):
                 await act
+
+
+async def test_a_browser_left_open_at_graces_desk_publishes_no_price(grace):
+    old = replace(grace, reauthenticated_at=clock.now() - timedelta(minutes=11))
+    async with transaction() as tx:
+        for act in (
+            offering.add(tx, old, offering.Terms(**NEW)),
+            offering.change(tx, old, offering.Terms(**{**NEW, "id": CHAT})),
+            offering.retire(tx, old, CHAT),
+            offering.price(tx, old, CHAT, {"input": "0", "cached": "0", "output": "0"}, None),
+        ):
+            with pytest.raises(Refused) as refused:
+                await act
+            assert refused.value.code == "reauthenticate"
