@@ -229,7 +229,7 @@ async def _grant(tx: Tx, placed: TopUp, paid: stripe.Payment) -> tuple[str, UUID
         (paid.received_cents, paid.currency, paid.customer),
         (placed.amount_cents, placed.currency, customer),
     )
-    if organization is None and placed.state != "open":
+    if organization is None and placed.state in {"paid", "refunded"}:
         return ENDED, placed.organization_id  # paid while its owner was here; the notice comes once more, or late
     if organization is None or came != ordered or placed.payment_intent_id is not None:
         return _strange("payment", paid.id), placed.organization_id

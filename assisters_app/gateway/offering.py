@@ -40,6 +40,7 @@ COUNTED = ("chat", "embeddings", "moderations", "rerank")  # families of which a
 MOST = money.from_dollars("100000")  # what a price is told for costs no more than that
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")  # the only commas that are left out: "0,10" is not ten
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 _Tokens = Annotated[int, Field(ge=0, le=100_000_000)]
 
@@ -190,7 +191,9 @@ def _list_price(row: Model, amounts: Mapping[str, str]) -> ListPrice:
 
 def _nano(amounts: Mapping[str, str], name: str) -> int:
     """Return nano-USD of an amount as typed, such as "0.10" or "$1,000"."""
-    typed = amounts.get(name, "").strip().removeprefix("$").replace(",", "")
+    typed = amounts.get(name, "").strip().removeprefix("$")
+    if _GROUPED.fullmatch(typed):
+        typed = typed.replace(",", "")
     try:
         nano = money.from_dollars(typed)
     except (ArithmeticError, ValueError):

@@ -25,7 +25,7 @@ import orjson
 import redis
 
 from assisters_app.base.clock import now
-from assisters_app.base.crypto import key_of_both, keyed_hash, seal_under, unseal_under
+from assisters_app.base.crypto import key_of_both, keyed_hashes, seal_under, unseal_under
 from assisters_app.base.errors import Refused
 from assisters_app.base.valkey import valkey
 from assisters_app.gateway.admission import HOLD, PATIENCE, Unavailable
@@ -59,7 +59,8 @@ class Attempt:
     """One request under a key. `name` is where its answer is kept, `fingerprint` tells it from another request.
 
     Both secrets of a key that was rotated lead to the same name, so that nothing is done twice; `whose` tells them
-    apart, for what the one has had kept opens with that one only.
+    apart, for what the one has had kept opens with that one only. `before` is what the name was under each pepper that
+    was replaced: what stands there was done too, and opens no more.
     """
 
     organization_id: UUID
@@ -68,6 +69,7 @@ class Attempt:
     handle: str
     seal_key: bytes
     whose: str
+    before: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,16 @@ class Kept:
 def attempt(grant: Grant, secret: str, key: str, request: bytes, handle: str) -> Attempt:
     """Return the attempt that `secret` makes at `request` (its address, kind and body) under `key`."""
     hash_key = key_of_both(secret, f"{PURPOSE}-hash")
-    hidden = keyed_hash(f"{PURPOSE}-name", f"{grant.key_id}|{key}")
+    hidden = keyed_hashes(f"{PURPOSE}-name", f"{grant.key_id}|{key}")
+    name, *before = (f"{TAG}:replay:{grant.organization_id}:{one}" for one in hidden)
     return Attempt(
         organization_id=grant.organization_id,
-        name=f"{TAG}:replay:{grant.organization_id}:{hidden}",
+        name=name,
         fingerprint=hmac.new(hash_key, request, hashlib.sha256).hexdigest(),
         handle=handle,
         seal_key=key_of_both(secret, PURPOSE),
         whose=hmac.new(hash_key, b"whose", hashlib.sha256).hexdigest()[:32],
+        before=tuple(before),
     )
 
 
@@ -99,7 +103,7 @@ async def begin(attempt: Attempt) -> Kept | None:
     claim = _line("running", attempt)
     try:
         async with asyncio.timeout(PATIENCE):
-            found = await valkey().set(attempt.name, claim, nx=True, get=True, ex=LIFE)
+            found = await _from_before(attempt) or await valkey().set(attempt.name, claim, nx=True, get=True, ex=LIFE)
     except (redis.RedisError, OSError) as problem:
         raise Unavailable from problem
     if found is None:
@@ -127,6 +131,12 @@ async def begin(attempt: Attempt) -> Kept | None:
         code="idempotency_answer_lost",
         status=409,
     )
+
+
+async def _from_before(attempt: Attempt) -> str | None:
+    """Return what stands under the name that a replaced pepper gave this attempt, if anything does."""
+    there = await valkey().mget(attempt.before) if attempt.before else []
+    return next(filter(None, there), None)
 
 
 async def keep(attempt: Attempt, kept: Kept) -> None:

@@ -14,7 +14,7 @@ from customers import customer, key_of
 
 from assisters_app.api import idempotency
 from assisters_app.api.exchange import Exchange
-from assisters_app.base import clock
+from assisters_app.base import clock, settings
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.base.money import from_dollars
@@ -125,6 +125,19 @@ async def test_who_repeats_with_the_new_secret_of_a_rotated_key_is_not_charged_a
     assert (await send({**ASK, "seed": 1}, secret=new)).status_code == 409
     assert await costs(records) == [("completed", 3_100)]
     assert (await send(secret=new, under="another")).status_code == 200
+
+
+async def test_who_repeats_after_the_pepper_was_replaced_is_not_charged_again(upstream, send, records, monkeypatch):
+    first = await send()
+    monkeypatch.setenv("ASSISTERS_PEPPER_BEFORE", base64.b64encode(settings.settings().pepper).decode())
+    monkeypatch.setenv("ASSISTERS_PEPPER", base64.b64encode(b"another pepper for tests, 32 bytes").decode())
+    settings.settings.cache_clear()
+    again = await send()
+    assert (again.status_code, code(again)) == (409, "idempotency_answer_lost")
+    assert first.headers["x-request-id"] in again.json()["error"]["message"]
+    assert (await costs(records), len(upstream.asked)) == ([("completed", 3_100)], 1)
+    fresh = await send(under="another")
+    assert (fresh.status_code, (await send(under="another")).content) == (200, fresh.content)
 
 
 async def test_while_the_first_runs_a_second_waits_and_then_gets_its_answer(upstream, send, key, client_for, records):

@@ -78,6 +78,9 @@ async def test_a_price_to_come_is_announced_and_todays_stays_until_then(grace):
         ({"input": "NaN", "cached": "0", "output": "0"}, "price_unreadable"),
         ({"input": "Infinity", "cached": "0", "output": "0"}, "price_unreadable"),
         ({"input": "1e30", "cached": "0", "output": "0"}, "price_unreadable"),
+        ({"input": "0,10", "cached": "0", "output": "0"}, "price_unreadable"),  # as half the world writes ten cents
+        ({"input": "1,50", "cached": "0", "output": "0"}, "price_unreadable"),
+        ({"input": "1.000,50", "cached": "0", "output": "0"}, "price_unreadable"),
         ({"input": "0.10"}, "price_unreadable"),
         ({"input": "0.0001", "cached": "0", "output": "0"}, "price_too_fine"),
     ],

@@ -11,6 +11,7 @@ from stripe import WebhookSignature
 from assisters_app.base import jobs
 from assisters_app.base.db import transaction
 from assisters_app.billing import inbox, rating, topups
+from assisters_app.billing.stripe import Payment
 from assisters_app.billing.tables import LedgerTransaction, StripeEvent, TopUp
 from assisters_app.privacy.erasing import erasure, receipts
 
@@ -59,3 +60,19 @@ async def test_notices_that_come_after_an_erasure_name_nothing_at_stripe_and_ala
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
     async with transaction() as tx:
         assert await receipts.shown(tx, closing.receipt)
+
+
+async def test_money_that_comes_for_a_closed_order_of_somebody_erased_is_looked_at_by_a_person(house, stripe, caplog):
+    ada = await customer(ADA)
+    async with transaction() as tx:
+        await rating.ensure_first_prices(tx)
+        left = await topups.order(tx, ada, 2_000)
+    async with transaction() as tx:
+        await erasure.erase_now(tx, ada)
+    await jobs.run_waiting()
+    await brought(stripe)
+    assert [one.state for one in await rows(TopUp)] == ["failed"]
+    async with transaction() as tx:
+        came = Payment("pi_late", True, 2_000, "usd", "cus_gone", left.handle)
+        assert (await topups.payment_succeeded(tx, came))[0] == "does not match"
+    assert "pi_late" in caplog.text
