@@ -401,7 +401,7 @@ def _verify_receipt(chosen: argparse.Namespace) -> int:
             _say_month(proofs.check_month(content, chosen.public_key))
             return 0
         facts, key = _checked(json.loads(content), chosen.public_key)
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:  # whatever a stranger's file may hold
         raise Refused(f"{chosen.file} is not a receipt that can be read: {problem}.", code="bad_receipt") from None
     except (proofs.NotGenuine, receipts.NotGenuine, NotSigned) as problem:
         raise Refused(str(problem), code="not_genuine") from None

@@ -24,6 +24,7 @@ from assisters_app.openapi.schemas import SCHEMAS
 ROOT = Path(__file__).resolve().parents[2]
 OF_THE_PLAYGROUND = {"invalid_ticket"}  # its page holds a ticket instead of a key, and nobody else has one
 ONLY_IN_RECORDS = {"client_disconnected", "interrupted"}  # why a call ended, where nobody was left to be told
+OF_STAFF = {"offering.py"}  # refuses on a page of staff, never in the API
 NOT_ASKED = "negative_data_rejection,positive_data_acceptance,missing_required_header"
 STARLETTES = {"http_error"}  # of routes that know no other status than those of `unknown_url` and `method_not_allowed`
 
@@ -46,7 +47,8 @@ def sources():
     """Return the modules in whose words the API refuses."""
     folders = [ROOT / "assisters_app" / name for name in ("api", "gateway")]
     billing = [ROOT / "assisters_app/billing" / name for name in ("topups.py", "stripe.py")]
-    return [*billing, *(path for folder in folders for path in folder.rglob("*.py"))]
+    found = [*billing, *(path for folder in folders for path in folder.rglob("*.py"))]
+    return [path for path in found if path.name not in OF_STAFF]
 
 
 def refusals(tree):

@@ -18,6 +18,7 @@ ALL = (
     "closed_accounts_are_erased_in_time",
     "nobody_erased_is_back",
     "backups_are_young",
+    "decisions_outlive_a_backup",
     "receipts_hang_together",
     "erasure_reaches_everything",
 )
