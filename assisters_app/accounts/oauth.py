@@ -226,7 +226,7 @@ async def _link(tx: Tx, proof: Proof, person: Person, owner: Account | None, cli
         "A new way to sign in",
         (
             f"Your Assisters account can now be opened with {title}.",
-            f"If it was not you, choose a new password at once and write to {contact.EMAIL}.",
+            f"If it was not you, remove it in your settings, choose a new password, and write to {contact.EMAIL}.",
         ),
     )
     await mail.send(tx, person.email, message, account_id=person.account_id)

@@ -214,9 +214,8 @@ async def due(tx: Tx) -> Moved | None:
 
 async def _move(tx: Tx, row: MailboxRecovery, account: Account) -> Moved:
     moved = Moved(account.id, account.email, row.new_email)
-    await identity().change_email(tx, account, row.new_email)
-    account.email = row.new_email
     await identity().remove(tx, account)  # whoever has the old mailbox may know the password, too
+    account.email = row.new_email
     await tx.exec(delete(ExternalIdentity).where(col(ExternalIdentity.account_id) == account.id))  # and opens these
     tx.add(account)
     await links.void(tx, account.id, *links.LASTING)

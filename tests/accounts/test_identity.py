@@ -6,11 +6,11 @@ from cast import ADA, BOB, PASSWORD
 from places import HERE
 from sqlmodel import select
 
-from assisters_app.accounts import passwords, resetting, sessions, signing_in, signing_up, verifying
+from assisters_app.accounts import passwords, recovering, resetting, sessions, signing_in, signing_up, verifying
 from assisters_app.accounts.identity import identity, local
 from assisters_app.accounts.identity import supabase_auth as remote
-from assisters_app.accounts.tables import Account, ExternalIdentity
-from assisters_app.base import jobs, settings
+from assisters_app.accounts.tables import Account, ExternalIdentity, MailboxRecovery
+from assisters_app.base import clock, jobs, settings
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.doubles.supabase_auth import User, served
@@ -197,6 +197,21 @@ async def test_its_owner_takes_over_the_user_that_supabase_has_for_a_proven_addr
         await remote.set_password(tx, await of(tx, ada), PASSWORD)
     assert await matches(remote, ada, PASSWORD)
     assert list(supabase.users) == [left_over.id]
+
+
+async def test_a_user_that_supabase_has_for_the_new_address_does_not_keep_ada_from_another_mailbox(supabase):
+    ada = await enrolled(remote)
+    left_over = User(BOB, confirmed_at=None)
+    supabase.users[left_over.id] = left_over
+    long_ago = clock.now() - 2 * recovering.WAIT
+    async with transaction() as tx:
+        asked = MailboxRecovery(handle="rec_1", account_id=ada.id, new_email=BOB, proofs="key invoice")
+        asked.created_at = asked.confirmed_at = asked.approved_at = asked.due_at = long_ago
+        tx.add(asked)
+    async with transaction() as tx:
+        assert await recovering.due(tx)
+    assert [one.email for one in supabase.users.values()] == [BOB]
+    assert not await matches(remote, ada, PASSWORD)
 
 
 async def test_a_user_that_was_removed_at_supabase_is_made_again_by_a_reset(supabase):
