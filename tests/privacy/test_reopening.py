@@ -155,7 +155,7 @@ async def test_killed_in_the_middle_it_stays_shut_and_the_next_start_finishes_it
     await restore()
     real = purge.carry_out
 
-    async def dies(erasure_id):
+    async def dies(erasure_id, *, reopening):
         monkeypatch.setattr(purge, "carry_out", real)
         raise ConnectionError("The worker was killed.")
 

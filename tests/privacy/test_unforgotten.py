@@ -34,6 +34,7 @@ from assisters_app.privacy.erasing import (
     pulse,
     purge,
     remains,
+    remembering,
     reopening,
     stamp,
     unforgotten,
@@ -350,6 +351,96 @@ async def test_a_disk_that_is_put_back_under_the_running_service_is_noticed_by_t
     assert not (await reopening.reopen()).restored
 
 
+async def test_work_between_a_disk_that_was_put_back_and_the_next_beat_does_not_make_it_forget_a_key(ada):
+    await reopening.reopen()
+    _, handle, revoked = await key_of(ada)
+    before = await as_it_is()
+    await do(keys.revoke, ada, handle)
+    await unforgotten.make_lasting()
+    await remembering.write_down()
+    async with transaction() as tx:
+        await tx.sql(text("UPDATE api_key SET revoked_at = NULL WHERE handle = :handle"), {"handle": handle})
+    await put_back(before)
+    lines = len(ledger.read())
+    await do(people_change, ada)
+    await unforgotten.make_lasting()  # both are work that was about to begin
+    await remembering.write_down()
+    assert len(ledger.read()) == lines
+    async with transaction() as tx:
+        assert not await stamp.is_open(tx)
+    assert (await reopening.reopen()).again.keys == 1
+    assert await let_in(revoked) == [False]
+
+
+async def people_change(tx, ada):
+    await lasting.changed(tx, "account", account_id=ada.account_id)
+
+
+async def test_an_erasure_that_ada_took_back_or_that_a_hold_keeps_waits_until_a_disk_that_was_put_back_was_told(house):
+    with frozen(START) as move:
+        ada = await customer(ADA)
+        await reopening.reopen()
+        closing = await do(erasure.close, ada)
+        await remembering.write_down()
+        before = await as_it_is()
+        await do(erasure.undo, ada)
+        await remembering.write_down()
+        async with transaction() as tx:
+            await tx.sql(text("UPDATE erasure SET withdrawn_at = NULL"))
+        await put_back(before)
+        move(closing.carry_out_at + timedelta(days=1))
+        asked = await the_erasure(closing)
+        await purge.carry_out(str(asked.id))
+        async with transaction() as tx:
+            assert not await stamp.is_open(tx)
+        await purge.carry_out(str(asked.id), reopening=True)  # not even so: the ledger has that she changed her mind
+        assert [one.email for one in await all_of(Account)] == [ADA]
+        assert (await reopening.reopen()).taken_back == 1
+        await purge.carry_out_due()
+        await jobs.run_waiting()
+        assert [one.email for one in await all_of(Account)] == [ADA]
+
+
+async def test_two_workers_that_beat_at_the_same_moment_do_not_shut_the_doors(ada, monkeypatch):
+    await reopening.reopen()
+    read, others = stamp.read, []
+
+    async def while_another_beats(tx, **named):
+        found = await read(tx, **named)
+        if not others:
+            others.append("beats")
+            assert await pulse.beat()
+        return found
+
+    monkeypatch.setattr(stamp, "read", while_another_beats)
+    async with transaction() as tx:
+        assert not await pulse.gone_back(tx)
+    assert others
+
+
+async def test_of_two_workers_that_tell_at_once_none_writes_an_older_state_over_a_newer(ada, monkeypatch):
+    await reopening.reopen()
+    key_id, handle, _ = await key_of(ada)
+    await do(lasting.changed, "key", str(key_id))
+    state, others = unforgotten.STATES["key"], []
+    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+
+    async def while_ada_revokes_it(tx, change):
+        found = await state(tx, change)
+        if not others:
+            others.append(None)
+            await do(keys.revoke, ada, handle)
+            others[0] = asyncio.create_task(unforgotten.make_lasting())
+            while not others[0].done() and not (await do(db.Tx.sql, waits)).scalar_one():
+                pass  # asking lets the other go on
+        return found
+
+    monkeypatch.setitem(unforgotten.STATES, "key", while_ada_revokes_it)
+    await unforgotten.make_lasting()
+    await others[0]
+    assert [entry.facts["revoked_at"] for entry in ledger.read() if entry.what == "key"][-1] is not None
+
+
 async def test_a_disk_from_before_a_line_of_the_ledger_is_noticed_at_the_start(ada):
     await reopening.reopen()
     _, handle, _ = await key_of(ada)
@@ -365,7 +456,7 @@ async def test_a_worker_killed_between_a_line_and_its_stamp_signs_nobody_out(ada
     _, handle, _ = await key_of(ada)
     await do(keys.revoke, ada, handle)
 
-    async def dies(*_):
+    async def dies(*_, **__):
         raise ConnectionError("The worker was killed.")
 
     with monkeypatch.context() as patch:

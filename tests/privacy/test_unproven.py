@@ -14,10 +14,12 @@ from assisters_app.accounts.tables import Account
 from assisters_app.base import jobs
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
+from assisters_app.base.tables import OutgoingMail
 from assisters_app.privacy import promises
 from assisters_app.privacy.erasing import unproven
 from assisters_app.privacy.erasing.tables import Erasure, ErasureReceipt
 from assisters_app.privacy.registers import holds
+from assisters_app.privacy.rights import requests
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -81,6 +83,27 @@ async def test_a_hold_keeps_it_and_whoever_is_invited_by_staff_has_as_long(house
         assert "1 addresses wait" in await found()
         async with transaction() as tx:
             await holds.release(tx, await _fresh(grace), hold.handle, "It is over")
+        await unproven.forget_unproven()
+        assert await accounts() == {grace.email}
+
+
+async def test_who_wrote_to_us_from_that_address_is_answered_before_it_is_forgotten(house, grace):
+    with frozen(START) as move:
+        async with transaction() as tx:  # Ada asks by mail; then somebody signs up with her address, and with Bob's
+            asked = await requests.enter(tx, grace, "access", ADA, START)
+        await typed(ADA)
+        await typed(BOB)
+        async with transaction() as tx:
+            bobs = await requests.enter(tx, grace, "correction", BOB, START)
+        move(START + 33 * DAY)
+        await unproven.forget_unproven()
+        assert await accounts() == {ADA, BOB, grace.email}
+        assert "2 addresses wait" in await found()
+        async with transaction() as tx:
+            for one in (asked, bobs):
+                await requests.answer(tx, grace, one.handle, "done", "We hold nothing but this letter")
+            told = {letter.to_email for letter in await tx.exec(select(OutgoingMail))}
+        assert {ADA, BOB} <= told
         await unproven.forget_unproven()
         assert await accounts() == {grace.email}
 

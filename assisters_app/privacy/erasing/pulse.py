@@ -45,9 +45,13 @@ async def beat() -> bool:
 
 
 async def gone_back(tx: Tx) -> bool:
-    """Return whether the database has forgotten something that it had committed."""
+    """Return whether the database has forgotten something that it had committed.
+
+    Outside is looked at first: what another worker writes there meanwhile was committed before it was.
+    """
+    ledger_name, number = await asyncio.to_thread(_read)
     found = await stamp.read(tx)
-    return found is not None and found.beat < await asyncio.to_thread(_outside, found.ledger)
+    return found is not None and found.ledger == ledger_name and found.beat < number
 
 
 async def catch_up(tx: Tx) -> None:
@@ -76,11 +80,16 @@ def written() -> bool:
 
 def _outside(ledger_name: str) -> int:
     """Return the number outside, 0 where there is none for this ledger."""
+    name, number = _read()
+    return number if name == ledger_name else 0
+
+
+def _read() -> tuple[str, int]:
     try:
         name, _, number = _path().read_text().partition(" ")
     except FileNotFoundError:
-        return 0
-    return int(number) if name == ledger_name and number.strip().isdigit() else 0
+        return "", 0
+    return name, int(number) if number.strip().isdigit() else 0
 
 
 def _write(ledger_name: str, number: int) -> None:

@@ -50,7 +50,7 @@ from assisters_app.base.settings import settings
 from assisters_app.keys import keys
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import EMAIL, Subject, subject_of, theirs
-from assisters_app.privacy.erasing import errands, receipts, remains, remembering
+from assisters_app.privacy.erasing import errands, pulse, receipts, remains, remembering, stamp
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.registers import holds
 from assisters_app.privacy.registers.holds import Holds
@@ -90,8 +90,13 @@ def also(name: str, reach: Reach) -> None:
 
 
 @jobs.job("privacy.carry-out")
-async def carry_out(erasure_id: str) -> None:
-    """Carry an erasure out when its time has come. Each step can be repeated; what is done already is done again."""
+async def carry_out(erasure_id: str, *, reopening: bool = False) -> None:
+    """Carry an erasure out when its time has come. Each step can be repeated; what is done already is done again.
+
+    In a restored database nothing goes before it was told of the holds and changes of mind since: `reopening` does.
+    """
+    if not reopening and not await _is_open():
+        return  # `carry_out_due` comes back to it
     erasure = await _begin(UUID(erasure_id))
     if erasure is None:
         return
@@ -114,6 +119,8 @@ async def _begin(erasure_id: UUID) -> Erasure | None:
         erasure = await tx.get(Erasure, erasure_id, with_for_update=True)
         if erasure is None or erasure.withdrawn_at or erasure.carried_out_at or erasure.carry_out_at > now():
             return None
+        if await remembering.was_taken_back(tx, erasure):
+            return None
         if not erasure.progress["at_once"]:
             await stop(tx, erasure.account_id, at_once=True)  # whatever was made during the grace
             erasure.progress = {**erasure.progress, "at_once": True}
@@ -128,6 +135,12 @@ async def _begin(erasure_id: UUID) -> Erasure | None:
             tx.add(erasure)
         await remembering.about_to_destroy(tx, erasure, subject)
         return erasure
+
+
+async def _is_open() -> bool:
+    await pulse.beat()  # a disk that was put back shows it
+    async with transaction() as tx:
+        return await stamp.is_open(tx)
 
 
 async def _read_subject(account_id: UUID) -> Subject:

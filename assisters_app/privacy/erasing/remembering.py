@@ -2,6 +2,7 @@
 
     note(tx)                                 writes down whatever the database knows and the ledger does not
     about_to_destroy(tx, erasure, subject)   before the first row goes
+    was_taken_back(tx, erasure) -> bool      whether nothing may go, whatever the database says
 
 The worker writes, so that one directory holds it all, however many serve the pages. What one has asked for is written
 down by a job of the same transaction, and again each hour: a line that is there already is not written twice.
@@ -38,6 +39,7 @@ async def note(tx: Tx) -> None:
 
     Nothing that it knows is ever taken back: in a database that somebody has just restored, less is known than there.
     """
+    await pulse.beat()  # first: a database that has gone back is shut, and learns of no line before it was told of it
     is_open = await stamp.is_open(tx)
     known = ledger.told(await stamp.known(tx))
     not_done = select(Erasure).where(col(Erasure.carried_out_at).is_(None)).order_by(col(Erasure.requested_at))
@@ -72,6 +74,12 @@ async def about_to_destroy(tx: Tx, erasure: Erasure, subject: Subject) -> None:
         await _stamp(tx, is_open=is_open)
 
 
+async def was_taken_back(tx: Tx, erasure: Erasure) -> bool:
+    """Return whether the ledger has it that the person changed their mind, which a backup may have forgotten."""
+    told = ledger.told(await stamp.known(tx)).get(str(erasure.progress["receipt"]))
+    return told is not None and told.withdrawn
+
+
 async def _note_asked(erasure: Erasure, told: Told | None) -> None:
     handle, at_once = str(erasure.progress["receipt"]), bool(erasure.progress["at_once"])
     if erasure.withdrawn_at:
@@ -97,7 +105,7 @@ async def _stamp(tx: Tx, *, is_open: bool) -> None:
     """Have the database know the ledger's new end; one that has yet to be held against the ledger does not learn it."""
     entries = await asyncio.to_thread(ledger.read)
     if is_open and entries:
-        await stamp.write(tx, entries)
+        await stamp.write(tx, entries, while_open=True)
 
 
 async def _append(what: str, **facts: Any) -> None:  # noqa: ANN401 (what goes into JSON)

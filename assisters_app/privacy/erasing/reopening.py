@@ -222,7 +222,7 @@ async def _erase_again(told: Told, account_id: UUID) -> int:
         erasure.carry_out_at, erasure.withdrawn_at = now(), None
         tx.add(erasure)
         await purge.stop(tx, account_id, at_once=True)
-    await purge.carry_out(str(erasure.id))
+    await purge.carry_out(str(erasure.id), reopening=True)
     return 1
 
 

@@ -17,7 +17,7 @@ of the whole disk has the same fingerprint: the worker sees within seconds that 
 
 import asyncio
 
-from sqlalchemy import or_, text
+from sqlalchemy import and_, or_, text
 from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlmodel import col, select, update
 
@@ -92,8 +92,11 @@ async def doubt(tx: Tx) -> None:
     await tx.exec(update(HouseStamp).values(fingerprint=""))
 
 
-async def write(tx: Tx, entries: tuple[Entry, ...]) -> None:
-    """Note that this database has been held against the ledger up to its last line; who is late takes nothing back."""
+async def write(tx: Tx, entries: tuple[Entry, ...], *, while_open: bool = False) -> None:
+    """Note that this database has been held against the ledger up to its last line; who is late takes nothing back.
+
+    With `while_open` doors that were shut meanwhile stay shut, and what it has yet to be told stays unknown to it.
+    """
     last = entries[-1]
     values = {
         "ledger": ledger.identity(entries),
@@ -104,7 +107,8 @@ async def write(tx: Tx, entries: tuple[Entry, ...]) -> None:
     }
     stamped = insert_or_leave(HouseStamp).values(id=1, beat=0, **values)
     newer = or_(col(HouseStamp.ledger) != values["ledger"], col(HouseStamp.number) <= last.number)
-    await tx.sql(stamped.on_conflict_do_update(index_elements=["id"], set_=values, where=newer))
+    may = and_(newer, col(HouseStamp.fingerprint) == values["fingerprint"]) if while_open else newer
+    await tx.sql(stamped.on_conflict_do_update(index_elements=["id"], set_=values, where=may))
 
 
 async def fingerprint(tx: Tx) -> str:

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlmodel import col, select
 
@@ -35,6 +35,7 @@ from assisters_app.privacy.erasing.ledger import Entry
 from assisters_app.privacy.registers.tables import LegalHold
 
 AT_ONCE = 1000  # changes told in one transaction, and rows read at a time when a database is brought up to date
+ONE_TELLS = 7_236_022  # an advisory lock: of two workers that tell, the one that read earlier must not write later
 KINDS = ("account", "key", "suppression", "hold")
 HOLD_TIMES = ("review_by", "secret_until", "told_at", "created_at", "released_at")
 HOLD_WORDS = ("ground", "secrecy", "release_reason")
@@ -74,6 +75,8 @@ async def tell(tx: Tx) -> int:
 
     In a database that was restored and not yet brought up to the ledger nothing is written: it knows less.
     """
+    await pulse.beat()  # as before every line of the ledger: a database that has gone back is shut, and tells nothing
+    await tx.sql(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_TELLS})
     if not await stamp.is_open(tx):
         return 0
     await stamp.known(tx)  # raises where the ledger is not ours
@@ -82,9 +85,8 @@ async def tell(tx: Tx) -> int:
     things = {(one.kind, one.name, one.account_id): one for one in changes}
     lines = [(one.kind, state) for one in things.values() if (state := await STATES[one.kind](tx, one)) is not None]
     if lines:
-        await pulse.beat()  # as before every line of the ledger
         await asyncio.to_thread(ledger.append_all, lines)
-        await stamp.write(tx, await asyncio.to_thread(ledger.read))
+        await stamp.write(tx, await asyncio.to_thread(ledger.read), while_open=True)
     for one in changes:
         await tx.delete(one)
     return len(changes)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
-from sqlmodel import col, func, select
+from sqlmodel import col, func, or_, select
 
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account
@@ -21,6 +21,7 @@ from assisters_app.privacy.belonging import subject_of
 from assisters_app.privacy.erasing import purge, remains
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.registers import holds
+from assisters_app.privacy.rights.tables import PrivacyRequest
 
 KEPT = timedelta(
     days=30
@@ -44,7 +45,7 @@ async def forget_unproven() -> None:
 async def _forget(account_id: UUID) -> None:
     """Erase one account, unless somebody has proved its address by now; nobody can while this goes on."""
     async with transaction() as tx:
-        still = select(Account).where(Account.id == account_id, col(Account.verified_at).is_(None)).with_for_update()
+        still = select(Account).where(Account.id == account_id, *await _unproven(tx, KEPT)).with_for_update()
         account = (await tx.exec(still)).first()
         if account is None:
             return
@@ -67,7 +68,10 @@ async def unproven_accounts_go(tx: Tx) -> str:
 
 
 async def _unproven(tx: Tx, older: timedelta) -> tuple[ColumnElement[bool], ...]:
-    """Return which accounts go: but for what a legal hold keeps, and what is being erased anyway."""
+    """Return which accounts go: but for what a legal hold keeps, and what is being erased anyway.
+
+    Whoever wrote to us from that address, and may not be who typed it here, is answered first.
+    """
     table = Account.__table__  # type: ignore[attr-defined]
     held = await holds.in_force(tx)
     under_way = select(Erasure.id).where(
@@ -75,9 +79,14 @@ async def _unproven(tx: Tx, older: timedelta) -> tuple[ColumnElement[bool], ...]
         col(Erasure.carried_out_at).is_(None),
         col(Erasure.withdrawn_at).is_(None),
     )
+    asked = select(PrivacyRequest.id).where(
+        col(PrivacyRequest.state) == "open",
+        or_(col(PrivacyRequest.account_id) == col(Account.id), col(PrivacyRequest.email) == col(Account.email)),
+    )
     return (
         col(Account.verified_at).is_(None),
         col(Account.created_at) < now() - older,
         ~held.keep(table, rows_of(table)),
         ~under_way.correlate(Account).exists(),
+        ~asked.correlate(Account).exists(),
     )
