@@ -372,6 +372,25 @@ async def test_a_reader_who_is_given_up_by_the_server_leaves_nothing_running(ada
     assert [action for action, _ in await ended(ada)] == ["export:broken-off"]
 
 
+async def test_a_reader_who_leaves_while_a_part_is_packed_leaves_no_statement_running(ada, monkeypatch):
+    await many_rows(ada, 60_000)
+    packed, reached = export._packed, asyncio.Event()
+
+    async def waits(packing, to):
+        await packed(packing, to)
+        if to.progress.rows > 500:
+            reached.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(export, "_packed", waits)
+    stream = await begun(ada)
+    await anext(stream)
+    await asyncio.wait_for(reached.wait(), 60)
+    await asyncio.wait_for(stream.aclose(), 20)
+    assert connections_in_use() == 0
+    assert [action for action, _ in await ended(ada)] == ["export:broken-off"]
+
+
 async def nothing_runs():
     return not export._endings
 

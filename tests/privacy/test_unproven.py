@@ -69,6 +69,28 @@ async def test_an_address_that_nobody_proved_is_gone_after_thirty_days_and_one_t
     assert ADA not in dump
 
 
+async def test_an_account_that_cannot_be_erased_holds_up_none_after_it_and_is_told_of(house, monkeypatch):
+    with frozen(START) as move:
+        for email in (ADA, BOB, "late@example.com"):
+            await typed(email)
+        async with transaction() as tx:
+            first = (await tx.exec(select(Account.id).order_by(Account.id).limit(1))).one()
+        forget = unproven._forget
+
+        async def fails_for_the_first(account_id):
+            if account_id == first:
+                raise OSError("Supabase does not answer.")
+            await forget(account_id)
+
+        monkeypatch.setattr(unproven, "_forget", fails_for_the_first)
+        monkeypatch.setattr(unproven, "AT_ONCE", 1)
+        move(START + 31 * DAY)
+        with pytest.raises(ExceptionGroup, match="still there"):
+            await unproven.forget_unproven()
+    async with transaction() as tx:
+        assert [account.id for account in await tx.exec(select(Account))] == [first]
+
+
 async def test_a_hold_keeps_it_and_whoever_is_invited_by_staff_has_as_long(house, grace):
     with frozen(START) as move:
         await typed(ADA)

@@ -27,19 +27,27 @@ KEPT = timedelta(
     days=30
 )  # from signing up; the link that proves the address lasts two days, and can be asked for again
 LATE = timedelta(days=2)  # the job runs each night
-AT_ONCE = 500  # accounts in one night's first round
+AT_ONCE = 500  # accounts that are looked up at a time
 
 
 @jobs.job("privacy.forget-unproven", every="27 4 * * *")
 async def forget_unproven() -> None:
-    """Erase every account that is 30 days old and that nobody ever came into."""
-    while True:
+    """Erase every account that is 30 days old and that nobody ever came into; one that fails holds up none after it.
+
+    Raises an ExceptionGroup of what went wrong, once it has been through them all.
+    """
+    found, problems = [UUID(int=0)], list[Exception]()
+    while found:
         async with transaction() as tx:
-            found = (await tx.exec(select(Account.id).where(*await _unproven(tx, KEPT)).limit(AT_ONCE))).all()
+            rest = select(Account.id).where(*await _unproven(tx, KEPT), Account.id > found[-1])
+            found = list((await tx.exec(rest.order_by(col(Account.id)).limit(AT_ONCE))).all())
         for account_id in found:
-            await _forget(account_id)
-        if len(found) < AT_ONCE:
-            return
+            try:
+                await _forget(account_id)
+            except Exception as problem:  # noqa: BLE001 (raised below, after the others had their turn)
+                problems.append(problem)
+    if problems:
+        raise ExceptionGroup("Some accounts whose address nobody proved are still there.", problems)
 
 
 async def _forget(account_id: UUID) -> None:

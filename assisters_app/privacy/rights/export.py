@@ -17,6 +17,7 @@ theirs: no connection is held by a slow reader, and nothing is left when the dow
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, Any
@@ -163,7 +164,9 @@ async def _write_rows(tx: Tx, table: Table, question: Select[Any], to: _Sink) ->
         with to.archive.file(f"data/{table.name}.{form}", rows=0) as (entry, written):
             if form is Form.CSV:
                 append(entry, written, forms.csv_head(forms.names(table)))
-            await _pack(writing.written(tx, table, question, form), entry, written, to)
+            # Closed here and not by the collector: PostgreSQL goes on writing, and the connection cannot be given back.
+            async with aclosing(writing.written(tx, table, question, form)) as parts:
+                await _pack(parts, entry, written, to)
 
 
 async def _pack(parts: AsyncIterator[writing.Part], entry: IO[bytes], written: Written, to: _Sink) -> None:

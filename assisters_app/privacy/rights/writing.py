@@ -5,7 +5,7 @@ writing that. Only tables with a column that this process alone can read, an add
 row by row. Whichever of the two writes them, both forms hold the same rows with the same values.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,14 +29,14 @@ OPTIONS = {  # of COPY
 Part = tuple[bytes, int]  # whole lines, and how many rows they hold
 
 
-def written(tx: Tx, table: Table, question: Select[Any], form: Form) -> AsyncIterator[Part]:
+def written(tx: Tx, table: Table, question: Select[Any], form: Form) -> AsyncGenerator[Part, None]:
     """Yield the rows that `question` asks `table` for, in its order, without a head."""
     if any(isinstance(column.type, Sealed) for column in table.c):
         return _written_here(tx, table, question, form)
     return _copied(tx, _lines_of(question) if form is Form.LINES else _cells_of(question, table), form)
 
 
-async def _written_here(tx: Tx, table: Table, question: Select[Any], form: Form) -> AsyncIterator[Part]:
+async def _written_here(tx: Tx, table: Table, question: Select[Any], form: Form) -> AsyncGenerator[Part, None]:
     result = await tx.stream(question.execution_options(yield_per=ROWS_AT_ONCE))
     async for batch in result.mappings().partitions():
         yield _form(table, batch, form), len(batch)
@@ -46,7 +46,7 @@ def _form(table: Table, batch: Sequence[Row], form: Form) -> bytes:
     return forms.as_lines(batch) if form is Form.LINES else forms.as_csv(batch, forms.names(table))
 
 
-async def _copied(tx: Tx, question: Select[Any], form: Form) -> AsyncIterator[Part]:
+async def _copied(tx: Tx, question: Select[Any], form: Form) -> AsyncGenerator[Part, None]:
     """Yield what COPY writes: each message that comes is one row, however many lines its text has."""
     connection = await tx.connection()
     asked = question.compile(dialect=connection.dialect).construct_expanded_state()
