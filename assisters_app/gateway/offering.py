@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlmodel import col, select
@@ -34,7 +34,6 @@ from assisters_app.gateway.catalog import UNITS
 from assisters_app.gateway.tables import Model
 
 Family = Literal["chat", "embeddings", "moderations", "rerank", "transcriptions", "speech", "images"]
-FAMILIES: tuple[Family, ...] = get_args(Family)
 COUNTED = ("chat", "embeddings", "moderations", "rerank")  # families of which a request has a largest number of tokens
 
 MOST = money.from_dollars("100000")  # what a price is told for costs no more than that

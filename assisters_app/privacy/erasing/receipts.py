@@ -31,6 +31,7 @@ from assisters_app.base import crypto
 from assisters_app.base.clock import now
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound
+from assisters_app.billing import proofs
 from assisters_app.privacy.erasing.tables import ErasureKey, ErasureReceipt
 from assisters_app.privacy.policies import versions
 
@@ -78,7 +79,7 @@ async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureRe
     last = (await tx.exec(select(ErasureReceipt).order_by(col(ErasureReceipt.number).desc()).limit(1))).first()
     number, at = last.number + 1 if last else 1, now()
     current = await versions.in_force(tx)
-    body = _canonical(
+    body = proofs.canonical(
         {
             "kind": KIND,
             "receipt": receipt_handle,
@@ -88,7 +89,7 @@ async def issue(tx: Tx, receipt_handle: str, facts: dict[str, Any]) -> ErasureRe
             "policy": {"version": current.version, "sha256": current.sha256},
             **facts,
         }
-    )
+    ).decode()
     signature = base64.b64encode(crypto.signing_key().sign(body.encode())).decode()
     receipt = ErasureReceipt(
         number=number, handle=receipt_handle, body=body, signature=signature, public_key=public_key(), created_at=at
@@ -230,7 +231,3 @@ def public_key() -> str:
 
 def _receipt(row: ErasureReceipt) -> Receipt:
     return Receipt(row.handle, row.number, row.body, row.signature, row.public_key or public_key(), row.created_at)
-
-
-def _canonical(facts: dict[str, Any]) -> str:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

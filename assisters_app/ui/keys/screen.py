@@ -9,7 +9,7 @@ from assisters_app.keys.terms import SCOPES
 from assisters_app.openapi.operations import OPERATIONS, Operation
 from assisters_app.ui.keys import dialogs
 from assisters_app.ui.keys.state import KeysState
-from assisters_app.ui.parts import badge, button, card, empty, heading, number, rows, table, time
+from assisters_app.ui.parts import badge, button, card, empty, heading, new_button, number, rows, table, time
 from assisters_app.ui.shell import shell
 
 load = KeysState.load
@@ -49,7 +49,7 @@ def page() -> rx.Component:
 
 
 def _new_button() -> rx.Component:
-    return button(rx.icon("plus", size=16, aria_hidden="true"), "New key", on_click=KeysState.ask("new", ""))
+    return new_button("New key", on_click=KeysState.ask("new", ""))
 
 
 def _cells(row: Any) -> tuple[Any, ...]:

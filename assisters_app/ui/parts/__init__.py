@@ -1,6 +1,6 @@
 """The parts that screens are built of. Charts stand apart (`parts.charts`), because they bring a library with them."""
 
-from assisters_app.ui.parts.buttons import anchor, button, copy_button, download_button, link, link_button
+from assisters_app.ui.parts.buttons import anchor, button, copy_button, download_button, link, link_button, new_button
 from assisters_app.ui.parts.cards import badge, card, heading, notice, rows, skeleton, stat, stats
 from assisters_app.ui.parts.dialogs import confirm, dialog_actions, modal
 from assisters_app.ui.parts.fields import (
@@ -40,6 +40,7 @@ __all__ = [
     "link",
     "link_button",
     "modal",
+    "new_button",
     "new_password",
     "notice",
     "number",

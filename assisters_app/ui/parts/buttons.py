@@ -30,6 +30,11 @@ def button(*children: Any, kind: Kind = "primary", size: str = "normal", **props
     )
 
 
+def new_button(label: str, **props: Any) -> rx.Component:
+    """Return the button with a plus that begins something new: at the head of a page, or in a list without rows."""
+    return button(rx.icon("plus", size=16, aria_hidden="true"), label, **props)
+
+
 def link_button(
     *children: Any, to: str | rx.Var[str], kind: Kind = "secondary", size: str = "normal", **props: Any
 ) -> rx.Component:

@@ -6,7 +6,20 @@ from typing import Any, Literal, Self
 import reflex as rx
 
 from assisters_app.privacy.registers import audits
-from assisters_app.ui.parts import area, badge, button, card, empty, field, heading, link_button, select, table, time
+from assisters_app.ui.parts import (
+    area,
+    badge,
+    button,
+    card,
+    empty,
+    field,
+    heading,
+    link_button,
+    new_button,
+    select,
+    table,
+    time,
+)
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.ui.staff.desk import Desk, dialog
@@ -107,9 +120,7 @@ def page() -> rx.Component:
         heading(
             "Audits",
             link_button("What everyone sees", to="/security"),
-            button(
-                rx.icon("plus", size=16, aria_hidden="true"), "Enter a result", on_click=AuditsState.ask("enter", "")
-            ),
+            new_button("Enter a result", on_click=AuditsState.ask("enter", "")),
             lead="What the software cannot see by itself, people look at once a year. Nothing counts as done that nobody entered.",
         ),
         card(

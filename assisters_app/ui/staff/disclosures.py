@@ -17,6 +17,7 @@ from assisters_app.ui.parts import (
     field,
     heading,
     link_button,
+    new_button,
     select,
     table,
     time,
@@ -145,9 +146,7 @@ def page() -> rx.Component:
         heading(
             "Demands of authorities",
             link_button("What everyone sees", to="/disclosures"),
-            button(
-                rx.icon("plus", size=16, aria_hidden="true"), "Enter a demand", on_click=DemandsState.ask("enter", "")
-            ),
+            new_button("Enter a demand", on_click=DemandsState.ask("enter", "")),
             lead="Each is entered before it is answered. Those it names are told at once, unless an order forbids it.",
         ),
         card(

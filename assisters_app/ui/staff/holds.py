@@ -18,6 +18,7 @@ from assisters_app.ui.parts import (
     empty,
     field,
     heading,
+    new_button,
     table,
     time,
 )
@@ -153,7 +154,7 @@ def page() -> rx.Component:
     return shell(
         heading(
             "Legal holds",
-            button(rx.icon("plus", size=16, aria_hidden="true"), "Place a hold", on_click=HoldsState.ask("place", "")),
+            new_button("Place a hold", on_click=HoldsState.ask("place", "")),
             lead="What a hold names is neither erased nor swept; all else goes on. The person is told, unless an order forbids it.",
         ),
         card(

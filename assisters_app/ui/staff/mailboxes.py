@@ -15,6 +15,7 @@ from assisters_app.ui.parts import (
     field,
     heading,
     link,
+    new_button,
     table,
     time,
 )
@@ -127,8 +128,7 @@ def page() -> rx.Component:
     return shell(
         heading(
             "Lost mailboxes",
-            button(
-                rx.icon("plus", size=16, aria_hidden="true"),
+            new_button(
                 "Replace a mailbox",
                 on_click=MailboxesState.ask("ask", ""),
             ),

@@ -21,6 +21,7 @@ from assisters_app.ui.parts import (
     empty,
     field,
     heading,
+    new_button,
     select,
     table,
     time,
@@ -210,7 +211,7 @@ def page() -> rx.Component:
     return shell(
         heading(
             "Models and prices",
-            button(rx.icon("plus", size=16, aria_hidden="true"), "Add a model", on_click=state.ask("add", "")),
+            new_button("Add a model", on_click=state.ask("add", "")),
             lead="What callers can name, who answers, and what it costs. A new price is a new version; what was used before is billed at the old one.",
         ),
         card(

@@ -21,6 +21,7 @@ from assisters_app.ui.parts import (
     heading,
     link,
     modal,
+    new_button,
     select,
     table,
     time,
@@ -184,8 +185,7 @@ def page() -> rx.Component:
     return shell(
         heading(
             "Privacy requests",
-            button(
-                rx.icon("plus", size=16, aria_hidden="true"),
+            new_button(
                 "Enter a request by mail",
                 on_click=QueueState.ask(True),
             ),

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import reflex as rx
 
 from assisters_app.accounts import rights, roles
-from assisters_app.ui.parts import badge, button, card, empty, field, heading, select, table, time
+from assisters_app.ui.parts import badge, button, card, empty, field, heading, new_button, select, table, time
 from assisters_app.ui.parts.roles import role_table
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
@@ -93,9 +93,7 @@ def page() -> rx.Component:
     return shell(
         heading(
             "Staff and roles",
-            _for_admins(
-                button(rx.icon("plus", size=16, aria_hidden="true"), "Give a role", on_click=RolesState.ask("give", ""))
-            ),
+            _for_admins(new_button("Give a role", on_click=RolesState.ask("give", ""))),
             lead="Whoever looks after people here, and what each of them may do. Nobody changes their own role.",
         ),
         card(
