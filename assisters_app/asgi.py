@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from assisters_app.base import log, memory
 from assisters_app.base.settings import SettingsError, settings
 from assisters_app.doors import Application, Doors, Message, Receive, Scope, Send
+from assisters_app.hearing_out import HeardOut
 
 # How Reflex is told that pages are compiled already and that it serves them. The last two are internal to the pinned
 # version; tests/browser holds us to them.
@@ -52,7 +53,7 @@ def create() -> Application:
             await served(scope, receive, send)
 
     memory.settle()
-    return Doors(product)
+    return HeardOut(Doors(product))
 
 
 def api_alone() -> Application:
@@ -61,7 +62,7 @@ def api_alone() -> Application:
     from assisters_app.api.app import app
 
     memory.settle()
-    return Doors(app)
+    return HeardOut(Doors(app))
 
 
 async def live(parts: tuple[Application, ...], scope: Scope, receive: Receive, send: Send) -> None:

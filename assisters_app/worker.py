@@ -78,6 +78,7 @@ async def work() -> None:
     """
     marks.check()
     memory.settle()
+    jobs.keep_schedule()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):

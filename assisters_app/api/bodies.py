@@ -8,8 +8,7 @@ Both raise Refused (408, 413) for a body that is too slow or too large, and Gone
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
@@ -19,8 +18,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 ARRIVES_WITHIN = 120.0  # seconds for a body; who sends a byte now and then would hold its place for ever
-HEARD_OUT = 32 * 2**20  # bytes that are read and thrown away of a body that is too large
-HEARD_OUT_FOR = 5.0  # seconds
 ARRIVES_QUICKLY = 30.0  # on a function: together with the longest call it is less than what a function has
 
 
@@ -39,7 +36,7 @@ class Body:
     async def piece(self) -> bytes:
         """Return what comes next; afterwards `more` says whether there is anything left."""
         if self._announced_too_much:
-            await self._refuse()
+            raise too_large(self._most)
         try:
             async with asyncio.timeout_at(self._until):
                 message = await self._receive()
@@ -51,19 +48,8 @@ class Body:
         self.more = message.get("more_body", False)
         self._size += len(piece)
         if self._size > self._most:
-            await self._refuse()
+            raise too_large(self._most)
         return piece
-
-    async def _refuse(self) -> NoReturn:
-        """Let who sends too much finish, within bounds: hung up on while sending, they would never read our answer."""
-        heard = 0
-        with suppress(TimeoutError):
-            async with asyncio.timeout(HEARD_OUT_FOR):
-                while self.more and heard < HEARD_OUT:
-                    message = await self._receive()
-                    self.more = message.get("more_body", False)
-                    heard += len(message.get("body", b""))
-        raise too_large(self._most)
 
 
 async def whole(receive: Receive, most: int, announced: str = "", within: float | None = None) -> bytes:

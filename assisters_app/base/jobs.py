@@ -72,12 +72,16 @@ def app() -> procrastinate.App:
     queue = procrastinate.App(connector=connector)
     for job in _jobs.values():
         retry = procrastinate.RetryStrategy(max_attempts=job.retries, exponential_wait=2)
-        task = queue.task(name=job.name, retry=retry, pass_context=False)(
-            _on_schedule(job.work) if job.every else job.work
-        )
-        if job.every:
-            queue.periodic(cron=job.every)(task)
+        queue.task(name=job.name, retry=retry, pass_context=False)(_on_schedule(job.work) if job.every else job.work)
     return queue
+
+
+def keep_schedule() -> None:
+    """Have the worker of this process also begin, by the clock, what repeats by itself; to be called once."""
+    queue = app()
+    for job in _jobs.values():
+        if job.every:
+            queue.periodic(cron=job.every)(queue.tasks[job.name])
 
 
 def _on_schedule(work: Work) -> Work:
@@ -98,7 +102,10 @@ async def restart_stalled() -> None:
 
 
 async def run_waiting() -> None:
-    """Run every job that is due now, then return: what tests call instead of waiting for the worker."""
+    """Run every job that was enqueued and is due, then return: what tests call instead of waiting for the worker.
+
+    What repeats by the clock is not begun: a test would find other work done at seven minutes past the hour.
+    """
     queue = app()
     async with queue.open_async():
         await queue.run_worker_async(

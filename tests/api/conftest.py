@@ -18,6 +18,7 @@ from assisters_app.base.db import transaction
 from assisters_app.base.money import from_dollars
 from assisters_app.billing import rating, wallet
 from assisters_app.gateway import catalog, ingest
+from assisters_app.hearing_out import HeardOut
 from assisters_app.usage.tables import UsageEvent
 
 
@@ -45,7 +46,7 @@ async def api(stocked):
     """Serve the API; return its address. Ask for `upstream` before it where one is wanted."""
     app = Api()
     port = free_port()
-    server = Server(app, "127.0.0.1", port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(HeardOut(app), "127.0.0.1", port, interface=Interfaces.ASGI, log_enabled=False)
     serving = asyncio.ensure_future(server.serve())
     await listening(port)
     yield f"http://127.0.0.1:{port}"

@@ -74,3 +74,10 @@ async def test_work_named_once_waits_only_once(post):
         await jobs.enqueue(tx, "mail.deliver", once="again", mail_id=str(waiting.id))
     await jobs.run_waiting()
     assert len(post.caught) == 1
+
+
+async def test_only_the_worker_begins_what_repeats_by_the_clock(house):
+    assert not jobs.app().periodic_registry.periodic_tasks
+    jobs.keep_schedule()
+    lines = {task.task.name: task.cron for task in jobs.app().periodic_registry.periodic_tasks.values()}
+    assert lines["jobs.restart-stalled"] == "* * * * *"

@@ -425,8 +425,12 @@ async def test_a_database_that_was_never_seen_opens_nothing_and_one_that_is_away
     assert (await asked(door, "/v1/models")).status_code == 200
 
 
-def test_both_ways_to_serve_stand_behind_the_doors(house):
-    assert isinstance(asgi.api_alone(), doors.Doors)
+async def test_the_api_by_itself_stands_behind_the_doors_too(house, monkeypatch):
+    async def shut():
+        return False
+
+    monkeypatch.setattr(doors, "unlocked", shut)
+    assert (await asked(asgi.api_alone(), "/v1/models")).json()["error"]["code"] == "reopening"
 
 
 async def test_a_job_that_was_in_hand_when_the_backup_was_made_does_not_keep_ada_in_it(ada, backup):

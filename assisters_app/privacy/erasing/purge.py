@@ -58,6 +58,7 @@ from assisters_app.privacy.rights import requests
 
 AT_ONCE = 10_000  # rows deleted in one transaction
 LAST = ("organization", "account")  # everything is found through these two: they go in the last transaction
+MAIL = "outgoing_mail"
 NOTHING = {"before": 0, "removed": 0}
 BY_ITSELF = ("erasure", "legal_hold", "privacy_request")  # what finishes a waiting erasure is found by these
 TRAIL, THINGS = "trail_entry", ("key", "organization", "conversation", "request", "receipt")
@@ -105,8 +106,9 @@ async def carry_out(erasure_id: str, *, reopening: bool = False) -> None:
     for name, reach in wanted.items():
         if name not in erasure.progress.get("elsewhere", {}):
             await _note(erasure.id, name, await reach(subject))
+    stays = (*LAST, MAIL) if "held" in erasure.progress else LAST  # the letter that tells them of the hold
     for table, rows in reversed(inventory.personal_tables()):
-        if rows.on_erase is OnErase.DELETE and table.name not in LAST:
+        if rows.on_erase is OnErase.DELETE and table.name not in stays:
             await _empty(erasure.id, table, rows, subject)
     await remains.forget_in_valkey(subject)  # once more: what had been cached while the tables were emptied
     await _finish(erasure.id, subject)
