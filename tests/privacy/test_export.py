@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import csv
+import gc
 import hashlib
 import io
 import json
@@ -333,6 +334,44 @@ async def test_what_goes_wrong_while_reading_breaks_the_download_instead_of_endi
     monkeypatch.setattr(totals, "of", breaks)
     with pytest.raises(RuntimeError, match="went away"):
         [part async for part in await begun(ada)]
+
+
+@pytest.fixture
+async def unheard():
+    """Return what an event loop reports of errors that nobody asked for."""
+    gc.collect()  # what another test left is not told here
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    yield told
+    asyncio.get_running_loop().set_exception_handler(None)
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_an_export_that_breaks_is_one_line_in_the_log_and_no_error_that_nobody_heard(
+    ada, monkeypatch, caplog, unheard, full
+):
+    async def breaks(*_):
+        raise RuntimeError("the database went away from Ada")
+        yield
+
+    def does_not_fit(*_):
+        raise OSError("the disk is full")
+
+    async def one_part_then_breaks(*_):
+        yield b"Ada", 1
+        await asyncio.sleep(0)  # the part is being packed now
+        raise RuntimeError("the database went away from Ada")
+
+    if full:
+        monkeypatch.setattr(export, "append", does_not_fit)
+    monkeypatch.setattr(writing, "written", one_part_then_breaks if full else breaks)
+    with pytest.raises(RuntimeError, match="went away"):
+        [part async for part in await begun(ada)]
+    gc.collect()
+    assert unheard == []
+    assert [line.getMessage() for line in caplog.records if line.name == export.__name__] == [
+        "An export broke off: RuntimeError."
+    ]
 
 
 async def ended(person):

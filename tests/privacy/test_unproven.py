@@ -109,6 +109,46 @@ async def test_a_hold_keeps_it_and_whoever_is_invited_by_staff_has_as_long(house
         assert await accounts() == {grace.email}
 
 
+async def test_a_hold_on_a_part_of_it_makes_it_wait_and_keeps_the_promise(house, grace, monkeypatch):
+    monkeypatch.setattr(unproven, "AT_ONCE", 1)
+    with frozen(START) as move:
+        for email in (ADA, BOB):
+            await typed(email)
+        async with transaction() as tx:
+            new = holds.NewHold(email=ADA, tables=("mail_token",), ground="Order 8", review_by=START + 90 * DAY)
+            hold = await holds.place(tx, await _fresh(grace), new)
+        move(START + 33 * DAY)
+        with pytest.raises(promises.Broken, match="1 accounts should have been erased"):
+            await found()  # Bob's, which nothing holds
+        await unproven.forget_unproven()
+        assert await accounts() == {ADA, grace.email}
+        told = "1 addresses wait to be proved; none for longer than 30 days; 1 wait for a legal hold on a part of them."
+        assert await found() == told
+        async with transaction() as tx:
+            await holds.release(tx, await _fresh(grace), hold.handle, "It is over")
+        assert await found() == told  # until the next night
+        await unproven.forget_unproven()
+        assert await accounts() == {grace.email}
+
+
+async def test_nobody_is_late_before_the_night_after_a_hold_or_an_answer(house, grace):
+    with frozen(START) as move:
+        await typed(ADA)
+        async with transaction() as tx:
+            asked = await requests.enter(tx, grace, "access", BOB, START)
+            new = holds.NewHold(email=ADA, ground="Order 9", review_by=START + 90 * DAY)
+            hold = await holds.place(tx, await _fresh(grace), new)
+        await typed(BOB)
+        move(START + 40 * DAY)
+        async with transaction() as tx:
+            await holds.release(tx, await _fresh(grace), hold.handle, "It is over")
+            await requests.answer(tx, grace, asked.handle, "done", "We hold nothing but this letter")
+        assert "2 addresses wait to be proved" in await found()
+        move(START + 42 * DAY + timedelta(minutes=1))
+        with pytest.raises(promises.Broken, match="2 accounts should have been erased"):
+            await found()
+
+
 async def test_who_wrote_to_us_from_that_address_is_answered_before_it_is_forgotten(house, grace):
     with frozen(START) as move:
         async with transaction() as tx:  # Ada asks by mail; then somebody signs up with her address, and with Bob's

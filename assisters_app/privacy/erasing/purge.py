@@ -260,7 +260,7 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         account = await tx.get_one(Account, subject.account_id, with_for_update=True)
         address = account.email
         held = await holds.before_destroying(tx)
-        if waiting := await _held_rows(tx, subject, address, held):
+        if waiting := await held_rows(tx, subject, address, held):
             await _wait(tx, erasure, subject, held, waiting)
             return
         await requests.end_with_account(tx, subject.account_id, receipt_handle)
@@ -297,7 +297,7 @@ async def erase_found(tx: Tx, subject: Subject, account: Account | None) -> bool
     """Erase what the tables hold of somebody, in `tx`; False, and nothing, where a hold keeps a part of it."""
     address = account.email if account else ""
     held = await holds.before_destroying(tx)
-    if await _held_rows(tx, subject, address, held):
+    if await held_rows(tx, subject, address, held):
         return False
     await _strip_kept(tx, subject, uuid4(), held)
     await remains.forget_jobs(tx, subject)
@@ -312,10 +312,12 @@ async def erase_found(tx: Tx, subject: Subject, account: Account | None) -> bool
     return True
 
 
-async def _held_rows(tx: Tx, subject: Subject, address: str, held: Holds) -> dict[str, int]:
+async def held_rows(tx: Tx, subject: Subject, address: str, held: Holds) -> dict[str, int]:
     """Return, for each table, how many rows the erasure would delete or change, were they not held."""
     counts = {}
-    for table, rows in inventory.personal_tables() if held.each else ():
+    for table, rows in inventory.personal_tables():
+        if not held.on_table(table.name):
+            continue
         touched = _touched(table, rows, subject, address)
         question = select(func.count()).select_from(table).where(touched, held.keep(table, rows))
         counts[table.name] = int((await tx.sql(question)).scalar_one())

@@ -4,6 +4,7 @@ The policy states no time for this. Nobody can sign in to such an account, so no
 somebody else's address must not have made us keep it. There is no receipt: it would be mail that nobody asked for.
 """
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -51,7 +52,10 @@ async def forget_unproven() -> None:
 
 
 async def _forget(account_id: UUID) -> None:
-    """Erase one account, unless somebody has proved its address by now; nobody can while this goes on."""
+    """Erase one account, unless somebody has proved its address by now; nobody can while this goes on.
+
+    Of which a legal hold keeps a part waits as it is, for the night after the hold's release.
+    """
     async with transaction() as tx:
         still = select(Account).where(Account.id == account_id, *await _unproven(tx, KEPT)).with_for_update()
         account = (await tx.exec(still)).first()
@@ -68,27 +72,45 @@ async def _forget(account_id: UUID) -> None:
 
 @promises.check("4.1", "1.1", says="An account whose address nobody ever proved is erased after 30 days.")
 async def unproven_accounts_go(tx: Tx) -> str:
-    """Look for accounts that nobody ever came into and that are still there."""
+    """Look for accounts that nobody ever came into and that are still there, but for what waits or has just waited."""
     waiting = select(func.count()).select_from(Account).where(col(Account.verified_at).is_(None))
-    if late := (await tx.exec(select(func.count()).where(*await _unproven(tx, KEPT + LATE)))).one():
+    held, late, kept = await holds.in_force(tx, since=now() - LATE), 0, 0
+    async for account in _each(tx, *await _unproven(tx, KEPT + LATE, free_for=LATE)):
+        if await purge.held_rows(tx, await subject_of(tx, account.id), account.email, held):
+            kept += 1
+        else:
+            late += 1
+    if late:
         raise promises.Broken(f"{late} accounts should have been erased: nobody ever proved their address.")
-    return f"{(await tx.exec(waiting)).one()} addresses wait to be proved; none for longer than 30 days."
+    told = f"; {kept} wait for a legal hold on a part of them" * bool(kept)
+    return f"{(await tx.exec(waiting)).one()} addresses wait to be proved; none for longer than 30 days{told}."
 
 
-async def _unproven(tx: Tx, older: timedelta) -> tuple[ColumnElement[bool], ...]:
+async def _each(tx: Tx, *which: ColumnElement[bool]) -> AsyncIterator[Account]:
+    """Yield the accounts for which all of this holds, by their ids."""
+    after = UUID(int=0)
+    some = select(Account).where(*which).order_by(col(Account.id)).limit(AT_ONCE)
+    while found := (await tx.exec(some.where(col(Account.id) > after))).all():
+        for account in found:
+            yield account
+        after = found[-1].id
+
+
+async def _unproven(tx: Tx, older: timedelta, *, free_for: timedelta = timedelta(0)) -> tuple[ColumnElement[bool], ...]:
     """Return which accounts go: but for what a legal hold keeps, and what is being erased anyway.
 
-    Whoever wrote to us from that address, and may not be who typed it here, is answered first.
+    Whoever wrote to us from that address, and may not be who typed it here, is answered first. What has been kept
+    within `free_for` is left out too: its night to go has not come yet.
     """
-    table = Account.__table__  # type: ignore[attr-defined]
-    held = await holds.in_force(tx)
+    table, since = Account.__table__, now() - free_for  # type: ignore[attr-defined]
+    held = await holds.in_force(tx, since=since)
     under_way = select(Erasure.id).where(
         col(Erasure.account_id) == col(Account.id),
         col(Erasure.carried_out_at).is_(None),
-        col(Erasure.withdrawn_at).is_(None),
+        or_(col(Erasure.withdrawn_at).is_(None), col(Erasure.withdrawn_at) > since),
     )
     asked = select(PrivacyRequest.id).where(
-        col(PrivacyRequest.state) == "open",
+        or_(col(PrivacyRequest.state) == "open", col(PrivacyRequest.answered_at) > since),
         or_(col(PrivacyRequest.account_id) == col(Account.id), col(PrivacyRequest.email) == col(Account.email)),
     )
     return (

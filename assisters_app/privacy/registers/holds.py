@@ -148,9 +148,11 @@ async def before_destroying(tx: Tx) -> Holds:
     return await in_force(tx)
 
 
-async def in_force(tx: Tx) -> Holds:
-    """Return the holds in force."""
-    found = (await tx.exec(select(LegalHold).where(col(LegalHold.released_at).is_(None)))).all()
+async def in_force(tx: Tx, *, since: datetime | None = None) -> Holds:
+    """Return the holds in force; with `since`, also those that were released after it."""
+    released = col(LegalHold.released_at)
+    held = or_(released.is_(None), released > since) if since else released.is_(None)
+    found = (await tx.exec(select(LegalHold).where(held))).all()
     people = [hold.account_id for hold in found if hold.account_id]
     if not people:
         return Holds(tuple(_hold(hold) for hold in found))

@@ -16,6 +16,7 @@ theirs: no connection is held by a slow reader, and nothing is left when the dow
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ MEDIA_TYPE = "application/zip"
 FORMAT = "assisters-export/2"
 AT_A_TIME = 3  # exports of one process that read the database at the same time, so that others find a connection
 OFTEN = Limit("export", 10, timedelta(days=1))
+
+logger = logging.getLogger(__name__)
 
 README = f"""Your data at Assisters
 
@@ -181,6 +184,7 @@ async def _pack(parts: AsyncIterator[writing.Part], entry: IO[bytes], written: W
     finally:
         if packing is not None:
             await asyncio.wait([packing])  # the file is open until the last part is in it
+            _heard(packing)
 
 
 async def _packed(packing: asyncio.Task[None] | None, to: _Sink) -> None:
@@ -212,6 +216,8 @@ async def _end(export: Export, progress: Progress, file: Overtaking, writing: as
     while not writing.done():  # more than once: a driver in the midst of connecting may swallow a cancellation
         writing.cancel()
         await asyncio.wait([writing], timeout=1)
+    if problem := _heard(writing):
+        logger.warning("An export broke off: %s.", type(problem).__name__)  # the reader may have left, and hear nothing
     file.close()
     if progress.state != "done":
         progress.state = "broken"
@@ -227,6 +233,11 @@ async def _end(export: Export, progress: Progress, file: Overtaking, writing: as
             rows=progress.rows // len(Form),
             bytes=progress.sent,
         )
+
+
+def _heard(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what ended a task that is done; what nobody asks for is taken for an error that nobody handled."""
+    return None if task.cancelled() else task.exception()
 
 
 def question(table: Table, rows: Rows, subject: Subject) -> Select[Any]:
