@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
+from assisters_app.ui.moments import day_picked
 from assisters_app.usage import periods
 from assisters_app.usage.periods import Period, Step
 from assisters_app.usage.reports import Filter
@@ -22,6 +23,7 @@ RANGES = (
     ("dates", "From … to …"),
 )
 DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
+NO_DAYS = "Choose a first and a last day."
 SHORT, LONG = timedelta(days=3), timedelta(days=120)  # up to which a chart has a bar an hour, a bar a day
 
 
@@ -54,7 +56,7 @@ def _period(sent: Mapping[str, str], zone: ZoneInfo) -> Period:
     elif wanted == "13m":
         first = _twelve_months_before(today)
     elif wanted == "dates":
-        first, today = _day(sent.get("first", ""), "first"), _day(sent.get("last", ""), "last")
+        first, today = (day_picked(sent, name, NO_DAYS) for name in ("first", "last"))
     else:
         raise Refused("Choose a range from the list.", code="bad_range", field="range")
     period = periods.between(first, today, zone)
@@ -69,13 +71,6 @@ def _step(length: timedelta) -> Step:
     if length <= SHORT:
         return "hour"
     return "day" if length <= LONG else "month"
-
-
-def _day(text: str, field: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Refused("Choose a first and a last day.", code="bad_day", field=field) from None
 
 
 def _key(text: str) -> UUID:

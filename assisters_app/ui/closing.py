@@ -8,6 +8,7 @@ import reflex as rx
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.erasing.purge import Line
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     button,
     card,
@@ -44,7 +45,7 @@ class LineView:
     @classmethod
     def of(cls, line: Line) -> Self:
         """Return what the person sees of a line of the plan."""
-        until = line.until.isoformat() if line.until else ""
+        until = iso(line.until)
         return cls(line.table, line.title, line.goes, line.stays, line.ground or "", until)
 
 

@@ -15,10 +15,10 @@ from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.policies import policy, versions
 from assisters_app.privacy.policies.policy import Part, Policy, Section
 from assisters_app.ui import meaning
+from assisters_app.ui.moments import day, iso
 from assisters_app.ui.parts import anchor, badge, card, heading, link, notice, rows, skeleton, time
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
-from assisters_app.ui.words import day
 
 PAGES = {  # sentences that speak of a page of ours
     "7.3": "/cookies",
@@ -42,7 +42,7 @@ class GaugeView:
     @classmethod
     def of(cls, gauge: retention.Gauge) -> Self:
         """Return what everyone sees of a gauge."""
-        oldest = gauge.begun_at.isoformat() if gauge.begun_at else ""
+        oldest = iso(gauge.begun_at)
         return cls(gauge.table, gauge.title, gauge.promise, gauge.limit, oldest, gauge.kept)
 
 
@@ -58,7 +58,7 @@ class FoundView:
     @classmethod
     def of(cls, result: proving.Result) -> Self:
         """Return what everyone sees of a check."""
-        since, looked_at = (at.isoformat() if at else "" for at in (result.since, result.looked_at))
+        since, looked_at = (iso(at) for at in (result.since, result.looked_at))
         return cls(result.state, result.found, since, looked_at)
 
 
@@ -137,7 +137,7 @@ def _version(one: Policy) -> rx.Component:
             _verdict(),
             _coming(),
             rows(
-                ("In force since", f"{one.effective_at.day} {one.effective_at:%B %Y}"),
+                ("In force since", day(one.effective_at)),
                 (
                     "Version",
                     rx.fragment(one.version, " · ", link("What changed, version by version", to="/privacy/history")),

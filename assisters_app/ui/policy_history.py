@@ -7,10 +7,10 @@ import reflex as rx
 
 from assisters_app.privacy.policies import policy, versions
 from assisters_app.privacy.policies.policy import Change
+from assisters_app.ui.moments import day
 from assisters_app.ui.parts import badge, card, failed, heading, rows, skeleton
 from assisters_app.ui.session import AppState, access, for_anyone
 from assisters_app.ui.shell import public
-from assisters_app.ui.words import day
 
 TONES = {"in force": "good", "announced": "warn", "superseded": "plain", "draft": "plain"}
 

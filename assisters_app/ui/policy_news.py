@@ -5,9 +5,9 @@ from typing import Any
 import reflex as rx
 
 from assisters_app.privacy.policies import telling
+from assisters_app.ui.moments import day
 from assisters_app.ui.parts import button, link, with_zone
 from assisters_app.ui.session import AppState, access, signed_in
-from assisters_app.ui.words import day
 
 
 class PolicyNewsState(AppState):

@@ -8,11 +8,11 @@ from assisters_app.privacy.erasing import purge
 from assisters_app.privacy.inventory import TableEntry
 from assisters_app.privacy.rights import procedure
 from assisters_app.privacy.rights.procedure import Course, State, Step
+from assisters_app.ui.moments import day
 from assisters_app.ui.parts import badge, card, heading, link, rows
 from assisters_app.ui.privacy.requests import NAMES
 from assisters_app.ui.receipt import STEPS
 from assisters_app.ui.shell import public
-from assisters_app.ui.words import day
 
 TONES = {"the person": "accent", "our staff": "warn", "our software": "plain"}
 BY = {"the person": "you", "our staff": "our staff", "our software": "our software"}

@@ -4,6 +4,7 @@ import reflex as rx
 
 from assisters_app.privacy import processors
 from assisters_app.privacy.processors import Processor
+from assisters_app.ui.moments import day
 from assisters_app.ui.parts import anchor, badge, card, heading, link, rows
 from assisters_app.ui.privacy.kinds import kind_in_words
 from assisters_app.ui.shell import public
@@ -36,7 +37,7 @@ def _processor(processor: Processor) -> rx.Component:
             ("Where", processor.country),
             ("Safeguard", processor.safeguard),
             ("Hosts", rx.el.code(", ".join(processor.hosts), class_name="text-xs")),
-            ("Since", f"{processor.since.day} {processor.since:%B %Y}"),
+            ("Since", day(processor.since)),
             ("Its terms", _terms(processor.terms)),
         ),
         title=processor.name,

@@ -14,6 +14,7 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound
 from assisters_app.privacy.erasing import erasure, errands, receipts
 from assisters_app.ui.limits import READING
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     anchor,
     badge,
@@ -83,7 +84,7 @@ class LaterView:
     @classmethod
     def of(cls, state: errands.State) -> Self:
         """Return how far one errand is."""
-        finished = state.finished_at.isoformat() if state.finished_at else ""
+        finished = iso(state.finished_at)
         return cls(state.processor.capitalize(), _sentence(state.outcome), state.promised_for.isoformat(), finished)
 
 

@@ -7,6 +7,7 @@ import reflex as rx
 
 from assisters_app.base import contact
 from assisters_app.privacy.registers import audits
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import anchor, badge, card, empty, heading, link, rows, table, time
 from assisters_app.ui.parts.roles import role_table
 from assisters_app.ui.security_routes import MADE_OF, WHOM_TO_TELL
@@ -28,7 +29,7 @@ class AuditView:
     @classmethod
     def of(cls, line: audits.Line) -> Self:
         """Return what everyone sees of it."""
-        last = line.last.isoformat() if line.last else ""
+        last = iso(line.last)
         return cls(line.kind.title, line.kind.by, last, line.due.isoformat(), line.state, line.says)
 
 

@@ -23,6 +23,7 @@ from assisters_app.base.errors import NotFound, Refused
 from assisters_app.billing import customers
 from assisters_app.privacy.processors import PROCESSORS
 from assisters_app.ui.devices import device
+from assisters_app.ui.moments import day, iso
 from assisters_app.ui.parts import (
     badge,
     button,
@@ -106,7 +107,7 @@ class Recovery:
     @classmethod
     def of(cls, one: recovering.Recovery | None) -> Self:
         """Write it for whose account it is."""
-        return cls(one.new, one.due_at.isoformat() if one.due_at else "") if one else cls()
+        return cls(one.new, iso(one.due_at)) if one else cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,7 +544,7 @@ def _when(how: str) -> str:
     """Say when a processor was told, from what is noted of it."""
     if how in ("", corrections.NOTHING_THERE):
         return how or "being told"
-    return f"told on {datetime.fromisoformat(how):%d %B %Y}"
+    return f"told on {day(datetime.fromisoformat(how))}"
 
 
 def _proven(me: Person) -> bool:

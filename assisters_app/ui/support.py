@@ -7,6 +7,7 @@ import reflex as rx
 
 from assisters_app.base.errors import Refused
 from assisters_app.support import messages
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -59,8 +60,8 @@ class TalkView:
             handle=talk.handle,
             subject=talk.subject,
             at=talk.at.isoformat(),
-            waiting=talk.waiting_since.isoformat() if talk.waiting_since else "",
-            closed=talk.closed_at.isoformat() if talk.closed_at else "",
+            waiting=iso(talk.waiting_since),
+            closed=iso(talk.closed_at),
             email=talk.email,
             lines=[LineView.of(line) for line in talk.lines],
         )

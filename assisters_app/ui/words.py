@@ -1,7 +1,5 @@
 """Words that more than one screen uses."""
 
-from datetime import datetime
-
 from assisters_app.base import contact
 
 NAME = "Assisters"
@@ -26,8 +24,3 @@ answer = client.chat.completions.create(
     messages=[{{"role": "user", "content": "Say hello."}}],
 )
 print(answer.choices[0].message.content)"""
-
-
-def day(at: datetime | None) -> str:
-    """Return the day of a moment in UTC in words, "1 January 2027"; "" for none. For days that are the same for all."""
-    return f"{at:%-d %B %Y}" if at else ""

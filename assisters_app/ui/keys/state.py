@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from assisters_app.keys.terms import SPANS, Span, Window
 from assisters_app.ui.amounts import Amount
 from assisters_app.ui.keys import asked
 from assisters_app.ui.keys.asked import Filled
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts.lines import line
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.usage import periods, reports, spending
@@ -81,11 +82,11 @@ class KeyRow:
             limits=_limits(key),
             budgets=_budgets(key, spent),
             created=key.created_at.isoformat(),
-            last_used=_iso(key.last_used_at),
-            ends=_iso(key.expires_at),
-            ended=_iso(key.revoked_at or key.expires_at),
+            last_used=iso(key.last_used_at),
+            ends=iso(key.expires_at),
+            ended=iso(key.revoked_at or key.expires_at),
             why_ended="found in public" if key.leaked_at else "revoked" if key.revoked_at else "expired",
-            old_secret_until=_iso(key.old_secret_until),
+            old_secret_until=iso(key.old_secret_until),
             requests=used.total.requests if used else 0,
             line=line([point.sums.requests for point in used.points]) if used else "",
         )
@@ -230,7 +231,3 @@ def _budgets(key: KeyView, spent: Sequence[int]) -> list[BudgetRow]:
     return [
         BudgetRow.of(span, so_far, budgets[span]) for span, so_far in zip(SPANS, spent, strict=True) if span in budgets
     ]
-
-
-def _iso(at: datetime | None) -> str:
-    return at.isoformat() if at else ""

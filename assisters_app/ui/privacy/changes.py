@@ -7,11 +7,11 @@ import reflex as rx
 
 from assisters_app.base.errors import NotFound
 from assisters_app.privacy.policies import telling
+from assisters_app.ui.moments import day
 from assisters_app.ui.parts import card, empty, failed, heading, link, link_button, number, skeleton
 from assisters_app.ui.policy_history import ChangeView, PieceView, changed
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
-from assisters_app.ui.words import day
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.privacy.choices import consents
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     anchor,
     badge,
@@ -53,8 +54,8 @@ class ChoiceView:
             title=choice.purpose.title,
             text=choice.purpose.text,
             given=choice.given,
-            since=choice.since.isoformat() if choice.since else "",
-            until=choice.until.isoformat() if choice.until else "",
+            since=iso(choice.since),
+            until=iso(choice.until),
             renewable=choice.renewable,
         )
 
@@ -86,7 +87,7 @@ class RecordView:
             policy_version=record.policy_version,
             source=SOURCES.get(record.source, record.source),
             at=record.at.isoformat(),
-            ended=record.ended_at.isoformat() if record.ended_at else "",
+            ended=iso(record.ended_at),
         )
 
 

@@ -7,6 +7,7 @@ import reflex as rx
 
 from assisters_app.gateway.content import contents
 from assisters_app.keys import keys
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     badge,
     button,
@@ -39,7 +40,7 @@ class KeyLine:
     def of(cls, key: keys.KeyView) -> Self:
         """Return what is shown of a key."""
         since = key.content_kept_since
-        return cls(key.handle, key.name, key.prefix, since.isoformat() if since else "")
+        return cls(key.handle, key.name, key.prefix, iso(since))
 
 
 class ContentState(AppState):

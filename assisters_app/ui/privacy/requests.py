@@ -8,6 +8,7 @@ import reflex as rx
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.registers import disclosures, holds
 from assisters_app.privacy.rights import requests
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -70,7 +71,7 @@ class OwnRequest:
             extended=request.extended_at is not None,
             why=request.extension_reason,
             doubted=request.paused,
-            answered=request.answered_at.isoformat() if request.answered_at else "",
+            answered=iso(request.answered_at),
             outcome=request.outcome,
         )
 

@@ -9,6 +9,7 @@ from assisters_app.accounts import reauthentication
 from assisters_app.privacy.choices import consents
 from assisters_app.privacy.registers import trails
 from assisters_app.privacy.rights import progress, requests
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import badge, card, empty, heading, link, link_button, rows, table, time
 from assisters_app.ui.parts.browser import Pulse
 from assisters_app.ui.parts.privacy import FreshLink, PrivacySignal
@@ -59,7 +60,7 @@ class RequestView:
             tone=tones.get(request.state, "plain"),
             received=request.received_at.isoformat(),
             due=request.due.isoformat() if request.state == "open" else "",
-            answered=request.answered_at.isoformat() if request.answered_at else "",
+            answered=iso(request.answered_at),
             outcome=request.outcome,
         )
 

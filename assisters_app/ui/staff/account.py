@@ -15,6 +15,7 @@ from assisters_app.privacy.registers import trails
 from assisters_app.ui import figures
 from assisters_app.ui.asked import question
 from assisters_app.ui.drawn import chart_of, four_sums
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -68,8 +69,8 @@ class AccountView:
             role=account.role,
             time_zone=account.time_zone,
             created=account.created_at.isoformat(),
-            verified=account.verified_at.isoformat() if account.verified_at else "",
-            suspended=account.suspended_at.isoformat() if account.suspended_at else "",
+            verified=iso(account.verified_at),
+            suspended=iso(account.suspended_at),
             reason=account.suspension_reason,
             organization=account.organization_name,
             organization_handle=account.organization_handle,

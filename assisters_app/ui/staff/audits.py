@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import reflex as rx
 
 from assisters_app.privacy.registers import audits
+from assisters_app.ui.moments import day_picked, iso
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -23,7 +24,6 @@ from assisters_app.ui.parts import (
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.ui.staff.desk import Desk, dialog
-from assisters_app.ui.staff.requests import day_of
 
 Dialog = Literal["", "enter"]
 TONES = {"passed": "good", "failed": "bad", "overdue": "bad", "due": "plain"}
@@ -47,7 +47,7 @@ class KindLine:
     @classmethod
     def of(cls, line: audits.Line) -> Self:
         """Return how it stands."""
-        last = line.last.isoformat() if line.last else ""
+        last = iso(line.last)
         words, tone = WORDS[line.state], TONES[line.state]
         return cls(
             line.kind.id, line.kind.title, line.kind.by, last, line.due.isoformat(), words, tone, line.kind.by_people
@@ -101,7 +101,7 @@ class AuditsState(Desk, AppState):
                 tx,
                 me,
                 str(sent.get("kind", "")),
-                day_of(sent, "done_on", "Give the day on which it was done.").date(),
+                day_picked(sent, "done_on", "Give the day on which it was done."),
                 str(sent.get("says", "")),
                 passed=sent.get("result") == "passed",
                 evidence=str(sent.get("evidence", "")),

@@ -56,6 +56,7 @@ def dialog(
     on_submit: Any,
     on_close: Any,
     kind: str = "primary",
+    description: str = "",
 ) -> rx.Component:
     """Return the dialog `name` of a page: a form, what was refused in it, and the button `act`."""
     return modal(
@@ -68,4 +69,5 @@ def dialog(
         open=state.dialog == name,
         on_close=on_close,
         title=title,
+        description=description,
     )

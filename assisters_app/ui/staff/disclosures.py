@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.registers import disclosures
+from assisters_app.ui.moments import beginning_of_day_picked, iso
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -25,7 +26,6 @@ from assisters_app.ui.parts import (
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.ui.staff.desk import Desk, dialog
-from assisters_app.ui.staff.requests import day_of, iso
 
 Dialog = Literal["", "enter", "answer", "tell"]
 TONES = {"open": "accent", "full": "warn", "part": "warn", "none": "good"}
@@ -130,11 +130,13 @@ def _new(sent: dict[str, Any]) -> disclosures.NewDisclosure:
         return disclosures.NewDisclosure(
             authority=str(sent.get("authority", "")),
             kind=str(sent.get("kind", "")),
-            received_at=day_of(sent, "received", "Give the day on which it came."),
+            received_at=beginning_of_day_picked(sent, "received", "Give the day on which it came."),
             scope=str(sent.get("scope", "")),
             addresses=tuple(str(sent.get("addresses", "")).replace(",", " ").split()),
             not_told_why=str(sent.get("not_told_why", "")),
-            secret_until=day_of(sent, "secret_until", "Give the day on which the secrecy ends.") if secret else None,
+            secret_until=beginning_of_day_picked(sent, "secret_until", "Give the day on which the secrecy ends.")
+            if secret
+            else None,
         )
     except ValidationError:
         raise Refused("Choose a kind, and write less: 500 characters are enough.", code="bad_form") from None

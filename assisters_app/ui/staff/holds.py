@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.registers import holds
+from assisters_app.ui.moments import beginning_of_day_picked, iso
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -25,7 +26,6 @@ from assisters_app.ui.parts import (
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
 from assisters_app.ui.staff.desk import Desk, dialog
-from assisters_app.ui.staff.requests import day_of, iso
 
 Dialog = Literal["", "place", "renew", "release", "tell"]
 
@@ -139,14 +139,16 @@ def _new(sent: dict[str, Any]) -> holds.NewHold:
             ground=str(sent.get("ground", "")),
             review_by=_next_look(sent),
             secrecy=str(sent.get("secrecy", "")),
-            secret_until=day_of(sent, "secret_until", "Give the day on which the secrecy ends.") if secret else None,
+            secret_until=beginning_of_day_picked(sent, "secret_until", "Give the day on which the secrecy ends.")
+            if secret
+            else None,
         )
     except ValidationError:
         raise Refused("Write less: 500 characters are enough.", code="too_long") from None
 
 
 def _next_look(sent: dict[str, Any]) -> datetime:
-    return day_of(sent, "review_by", "Give the day by which somebody looks at it again.")
+    return beginning_of_day_picked(sent, "review_by", "Give the day by which somebody looks at it again.")
 
 
 def page() -> rx.Component:

@@ -1,14 +1,16 @@
 """Security incidents: 72 hours by the clock, the notification and the notices drafted."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 import reflex as rx
 from pydantic import ValidationError
 
+from assisters_app.accounts.sessions import Person
+from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.registers import incidents
+from assisters_app.ui.moments import iso, moment_picked
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -31,6 +33,7 @@ from assisters_app.ui.shell import shell
 from assisters_app.ui.staff.desk import Act, Desk, dialog
 
 Dialog = Literal["", "enter", "authority", "people", "close"]
+INCOMPLETE = "Fill in every field, with the time as YYYY-MM-DD HH:MM in UTC."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class IncidentView:
             state="overdue" if row.overdue else state,
             aware=row.aware_at.isoformat(),
             tell_by=row.tell_by.isoformat(),
-            told=row.told_at.isoformat() if row.told_at else "",
+            told=iso(row.told_at),
             why=row.why,
             counts_down=not settled and not row.overdue,
             notices=f"{row.sent:,} of {row.notices:,} sent",
@@ -105,17 +108,18 @@ class IncidentsState(Desk, AppState):
     @access("staff", right="incidents")
     async def enter(self, sent: dict[str, Any]) -> Any:
         """Enter an incident."""
-        addresses = [part for part in str(sent.get("addresses", "")).replace(",", " ").split() if part]
-        kinds = [name for name in KINDS if sent.get(f"kind:{name}")]
-        given = {**sent, "aware_at": _time(sent.get("aware_at")), "addresses": addresses, "categories": kinds}
-        return await self._do("entered", lambda tx, me: incidents.enter(tx, me, _parsed(given)))
+        return await self._do("entered", lambda tx, me: incidents.enter(tx, me, _new(sent)))
 
     @rx.event
     @access("staff", right="incidents")
     async def told(self, sent: dict[str, Any]) -> Any:
         """Write down that the authority was told, or why not."""
-        at, why = _time(sent.get("told_at")), str(sent.get("why", ""))
-        return await self._do("written down", lambda tx, me: incidents.told_authority(tx, me, self.handle, at, why))
+        why = str(sent.get("why", ""))
+
+        async def act(tx: Tx, me: Person) -> None:
+            await incidents.told_authority(tx, me, self.handle, moment_picked(sent, "told_at"), why)
+
+        return await self._do("written down", act)
 
     @rx.event
     @access("staff", right="incidents")
@@ -140,20 +144,18 @@ class IncidentsState(Desk, AppState):
 load = IncidentsState.load
 
 
-def _parsed(given: dict[str, Any]) -> incidents.NewIncident:
+def _new(sent: dict[str, Any]) -> incidents.NewIncident:
+    given = {
+        **sent,
+        "aware_at": moment_picked(sent, "aware_at", INCOMPLETE),
+        "categories": [name for name in KINDS if sent.get(f"kind:{name}")],
+        "everyone": bool(sent.get("everyone")),
+        "addresses": str(sent.get("addresses", "")).replace(",", " ").split(),
+    }
     try:
-        return incidents.NewIncident.model_validate({**given, "everyone": bool(given.get("everyone"))})
+        return incidents.NewIncident.model_validate(given)
     except ValidationError:
-        says = "Fill in every field, with the time as YYYY-MM-DD HH:MM in UTC."
-        raise Refused(says, code="bad_form") from None
-
-
-def _time(text: Any) -> datetime | None:
-    """Return a moment typed or picked in UTC; None when there is none, or it cannot be read."""
-    try:
-        return datetime.fromisoformat(str(text or "").strip()).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+        raise Refused(INCOMPLETE, code="bad_form") from None
 
 
 def page() -> rx.Component:

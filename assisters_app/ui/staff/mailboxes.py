@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import reflex as rx
 
 from assisters_app.accounts import recovering
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     badge,
     button,
@@ -58,11 +59,11 @@ class RecoveryLine:
             proofs=". ".join(one.proofs),
             asked=one.asked_at.isoformat(),
             asked_by=one.asked_by or "an erased account",
-            confirmed=one.confirmed_at.isoformat() if one.confirmed_at else "",
+            confirmed=iso(one.confirmed_at),
             approved_by=one.approved_by,
-            due=one.due_at.isoformat() if one.due_at else "",
+            due=iso(one.due_at),
             lapses=one.lapses_at.isoformat(),
-            ended=one.ended_at.isoformat() if one.ended_at else "",
+            ended=iso(one.ended_at),
             outcome=one.outcome,
             tone=TONES.get(one.outcome, "accent"),
             approvable=not one.mine and one.due_at is None and one.ended_at is None,

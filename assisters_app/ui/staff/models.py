@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 import reflex as rx
@@ -14,6 +13,7 @@ from assisters_app.billing import plans
 from assisters_app.billing.rating import PriceVersion
 from assisters_app.gateway import offering
 from assisters_app.gateway.catalog import UNITS
+from assisters_app.ui.moments import moment_picked
 from assisters_app.ui.parts import (
     badge,
     button,
@@ -155,7 +155,7 @@ class ModelsState(Desk, AppState):
         model, amounts = self.chosen.id, {name: str(value) for name, value in sent.items()}
 
         async def act(tx: Any, me: Any) -> None:
-            await offering.price(tx, me, model, amounts, _moment(sent))
+            await offering.price(tx, me, model, amounts, moment_picked(sent, "begins"))
 
         return await self._do("The price is published.", act)
 
@@ -194,15 +194,6 @@ def _terms(sent: Mapping[str, Any]) -> offering.Terms:
     except ValidationError as problem:
         wrong = sorted({str(error["loc"][0]).replace("_", " ") for error in problem.errors()})
         raise Refused(f"Please look again at: {', '.join(wrong)}.", code="terms_unreadable") from problem
-
-
-def _moment(sent: Mapping[str, Any]) -> datetime | None:
-    """Return when a price begins, picked in UTC; None for now."""
-    picked = str(sent.get("begins") or "").strip()
-    try:
-        return datetime.fromisoformat(picked).replace(tzinfo=UTC) if picked else None
-    except ValueError as problem:
-        raise Refused("That is no date and time.", code="begins_unreadable", field="begins") from problem
 
 
 def page() -> rx.Component:

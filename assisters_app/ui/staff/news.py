@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.choices import news
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import (
     area,
     badge,
@@ -41,7 +42,7 @@ class SentRow:
     @classmethod
     def of(cls, sent: news.Sent) -> Self:
         """Return what staff sees of it."""
-        done = sent.done_at.isoformat() if sent.done_at else ""
+        done = iso(sent.done_at)
         return cls(sent.handle, sent.subject, sent.at.isoformat(), sent.copies, done)
 
 

@@ -1,34 +1,32 @@
 """Versions of the policy and transfers of the business, for staff: what is drafted, told, in force, and who read it."""
 
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import reflex as rx
 
 from assisters_app.accounts import rights
+from assisters_app.accounts.sessions import Person
 from assisters_app.base.clock import now
-from assisters_app.base.errors import Refused
+from assisters_app.base.db import Tx
 from assisters_app.privacy.policies import telling, transfers, versions
+from assisters_app.ui.moments import day, day_picked
 from assisters_app.ui.parts import (
     badge,
     button,
     card,
-    dialog_actions,
     empty,
     field,
-    form,
     heading,
     link,
-    modal,
     table,
 )
 from assisters_app.ui.policy_history import TONES, ChangeView, changed
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
-from assisters_app.ui.words import day
+from assisters_app.ui.staff.desk import Desk, dialog
 
-CONFIRM = "/confirm?next=/staff/policy"
+Dialog = Literal["", "publish", "announce", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +91,14 @@ class TransferRow:
         )
 
 
-class PolicyDeskState(AppState):
-    """The versions, the transfers, and the dialog that is open: publish:VERSION, announce, or off:HANDLE."""
+class PolicyDeskState(Desk, AppState):
+    """The versions and the transfers. The dialog is about a version ("publish") or about a transfer ("off")."""
 
     phase: str = "loading"
     versions: list[VersionRow] = []
     transfers: list[TransferRow] = []
-    dialog: str = ""
-    about: str = ""
     earliest: str = ""
     changes: list[ChangeView] = []
-    problem: str = ""
 
     @rx.event
     @access("staff", right="policy")
@@ -118,15 +113,15 @@ class PolicyDeskState(AppState):
 
     @rx.event
     @access("staff", right="policy")
-    async def ask(self, dialog: str, about: str) -> None:
+    async def ask(self, dialog: Dialog, about: str) -> None:
         """Open a dialog about a version or a transfer, or close it ("")."""
-        self.dialog = dialog if dialog in ("publish", "announce", "off") else ""
-        self.about, self.problem, self.changes, self.earliest = about[:32], "", [], ""
-        if self.dialog == "publish":
+        self._open(dialog, about)
+        self.changes, self.earliest = [], ""
+        if dialog == "publish":
             async with signed_in() as (tx, me):
                 rights.require(me, "policy")
                 editions = {one.policy.version: one for one in await versions.editions(tx)}
-            if edition := editions.get(self.about):
+            if edition := editions.get(about):
                 last = max((one.effective_at for one in editions.values() if one.effective_at), default=now())
                 self.earliest = versions.earliest_for(edition.policy, last).date().isoformat()
                 self.changes = [ChangeView.of(change) for change in edition.changes]
@@ -135,49 +130,32 @@ class PolicyDeskState(AppState):
     @access("staff", right="policy")
     async def publish(self, sent: dict[str, Any]) -> Any:
         """Publish the draft of the dialog; from then on nobody can change it."""
-        return await self._act(self._publish, sent, "Published. Everybody is being told, if the change is material.")
+
+        async def act(tx: Tx, me: Person) -> None:
+            await versions.publish(tx, me, self.handle, day_picked(sent, "effective_on"))
+
+        return await self._carry_out(
+            act, "Published. Everybody is being told, if the change is material.", PolicyDeskState.load
+        )
 
     @rx.event
     @access("staff", right="policy")
     async def announce(self, sent: dict[str, Any]) -> Any:
         """Announce a transfer to everybody."""
-        return await self._act(self._announce, sent, "Announced. Everybody is being told by mail.")
+        who, where = str(sent.get("acquirer", "")), str(sent.get("contact", ""))
+
+        async def act(tx: Tx, me: Person) -> None:
+            await transfers.announce(tx, me, who, where, day_picked(sent, "transfers_on"))
+
+        return await self._carry_out(act, "Announced. Everybody is being told by mail.", PolicyDeskState.load)
 
     @rx.event
     @access("staff", right="policy")
-    async def call_off(self, sent: dict[str, Any]) -> Any:
+    async def call_off(self, sent: dict[str, Any]) -> Any:  # noqa: ARG002 (a form sends its fields, and has none)
         """Call the transfer of the dialog off."""
-        return await self._act(self._call_off, sent, "Called off.")
-
-    async def _publish(self, tx: Any, me: Any, sent: dict[str, Any]) -> None:
-        await versions.publish(tx, me, self.about, _day(sent, "effective_on"))
-
-    async def _announce(self, tx: Any, me: Any, sent: dict[str, Any]) -> None:
-        who, where = str(sent.get("acquirer", "")), str(sent.get("contact", ""))
-        await transfers.announce(tx, me, who, where, _day(sent, "transfers_on"))
-
-    async def _call_off(self, tx: Any, me: Any, sent: dict[str, Any]) -> None:  # noqa: ARG002 (as the others)
-        await transfers.withdraw(tx, me, self.about)
-
-    async def _act(self, act: Any, sent: dict[str, Any], done: str) -> Any:
-        try:
-            async with signed_in() as (tx, me):
-                await act(tx, me, sent)
-        except Refused as refused:
-            if refused.code == "reauthenticate":
-                return rx.redirect(CONFIRM)
-            self.problem = str(refused)
-            return None
-        self.dialog = ""
-        self._tell(done)
-        return PolicyDeskState.load
-
-
-def _day(sent: dict[str, Any], name: str) -> date:
-    try:
-        return date.fromisoformat(str(sent.get(name, "")))
-    except ValueError:
-        raise Refused("That is not a day.", code="bad_day", field=name) from None
+        return await self._carry_out(
+            lambda tx, me: transfers.withdraw(tx, me, self.handle), "Called off.", PolicyDeskState.load
+        )
 
 
 load = PolicyDeskState.load
@@ -278,61 +256,50 @@ def _transfer_cells(row: Any) -> tuple[Any, ...]:
 
 
 def _publishing() -> rx.Component:
-    return modal(
-        form(
-            rx.el.div(rx.foreach(PolicyDeskState.changes, changed), class_name="space-y-4 max-h-80 overflow-y-auto"),
-            field(
-                "In force from (UTC)",
-                "effective_on",
-                type="date",
-                required=True,
-                default_value=PolicyDeskState.earliest,
-                min=PolicyDeskState.earliest,
-                error=PolicyDeskState.problem,
-                hint="A material change is told to everybody at once, and needs 30 days.",
-            ),
-            dialog_actions(button("Publish for good", type="submit"), on_close=PolicyDeskState.ask("", "")),
-            on_submit=PolicyDeskState.publish,
+    return dialog(
+        PolicyDeskState,
+        "publish",
+        "Publish " + PolicyDeskState.handle,
+        rx.el.div(rx.foreach(PolicyDeskState.changes, changed), class_name="space-y-4 max-h-80 overflow-y-auto"),
+        field(
+            "In force from (UTC)",
+            "effective_on",
+            type="date",
+            required=True,
+            default_value=PolicyDeskState.earliest,
+            min=PolicyDeskState.earliest,
+            hint="A material change is told to everybody at once, and needs 30 days.",
         ),
-        open=PolicyDeskState.dialog == "publish",
+        act="Publish for good",
+        on_submit=PolicyDeskState.publish,
         on_close=PolicyDeskState.ask("", ""),
-        title="Publish " + PolicyDeskState.about,
         description="Nobody can change or delete a published version.",
     )
 
 
 def _announcing() -> rx.Component:
-    return modal(
-        form(
-            field("Who would receive the data", "acquirer", required=True, max_length=200),
-            field("Where people can ask them", "contact", required=True, max_length=200, hint="An address or a page."),
-            field(
-                "On which day (UTC)",
-                "transfers_on",
-                type="date",
-                required=True,
-                error=PolicyDeskState.problem,
-                hint="Thirty days from now or later.",
-            ),
-            dialog_actions(button("Tell everybody", type="submit"), on_close=PolicyDeskState.ask("", "")),
-            on_submit=PolicyDeskState.announce,
-        ),
-        open=PolicyDeskState.dialog == "announce",
+    return dialog(
+        PolicyDeskState,
+        "announce",
+        "Announce a transfer",
+        field("Who would receive the data", "acquirer", required=True, max_length=200),
+        field("Where people can ask them", "contact", required=True, max_length=200, hint="An address or a page."),
+        field("On which day (UTC)", "transfers_on", type="date", required=True, hint="Thirty days from now or later."),
+        act="Tell everybody",
+        on_submit=PolicyDeskState.announce,
         on_close=PolicyDeskState.ask("", ""),
-        title="Announce a transfer",
         description="A mail goes to every account at once. Nothing can be handed over before that day.",
     )
 
 
 def _calling_off() -> rx.Component:
-    return modal(
-        form(
-            rx.el.p("It will not take place. Dashboards stop telling of it; mails that went out cannot be taken back."),
-            rx.el.p(PolicyDeskState.problem, role="alert", class_name="text-bad"),
-            dialog_actions(button("Call it off", kind="danger", type="submit"), on_close=PolicyDeskState.ask("", "")),
-            on_submit=PolicyDeskState.call_off,
-        ),
-        open=PolicyDeskState.dialog == "off",
+    return dialog(
+        PolicyDeskState,
+        "off",
+        "Call the transfer off",
+        rx.el.p("It will not take place. Dashboards stop telling of it; mails that went out cannot be taken back."),
+        act="Call it off",
+        kind="danger",
+        on_submit=PolicyDeskState.call_off,
         on_close=PolicyDeskState.ask("", ""),
-        title="Call the transfer off",
     )

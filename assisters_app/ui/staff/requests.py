@@ -1,34 +1,34 @@
 """The queue of privacy requests: the earlier of two clocks, the most urgent first; requests by mail are entered here."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from datetime import time as clock_time
-from typing import Any, Self, get_args
+from datetime import datetime
+from typing import Any, Literal, Self, get_args
 
 import reflex as rx
 
 from assisters_app.accounts import emails
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.rights import requests
+from assisters_app.ui.moments import beginning_of_day_picked, day, iso
 from assisters_app.ui.parts import (
     badge,
     button,
     card,
-    dialog_actions,
     empty,
     field,
-    form,
     heading,
     link,
-    modal,
     new_button,
     select,
     table,
     time,
 )
 from assisters_app.ui.parts.privacy import Until
-from assisters_app.ui.session import AppState, access, loading, signed_in
+from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
+from assisters_app.ui.staff.desk import Desk, dialog
+
+Dialog = Literal["", "enter"]
 
 KINDS = {
     "access": "Access: a copy",
@@ -43,11 +43,6 @@ KINDS = {
 }
 
 DOES = {"access": "link", "export": "link", "deletion": "link", "opt-out": "unsubscribe"}
-
-
-def iso(at: datetime | None) -> str:
-    """Return a moment as a view holds it: ISO 8601 in UTC, "" for none."""
-    return at.isoformat() if at else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +107,12 @@ class RequestLine:
         )
 
 
-class QueueState(AppState):
-    """The queue, and whether a request by mail is being entered."""
+class QueueState(Desk, AppState):
+    """The queue: what is open, or everything."""
 
     phase: str = "loading"
     rows: list[RequestLine] = []
     everything: bool = False
-    entering: bool = False
-    problem: str = ""
 
     @rx.event
     @access("staff", right="requests")
@@ -138,24 +131,19 @@ class QueueState(AppState):
 
     @rx.event
     @access("staff", right="requests")
-    async def ask(self, entering: bool) -> None:
-        """Open or close the dialog in which a request by mail is entered."""
-        self.entering, self.problem = entering, ""
+    async def ask(self, dialog: Dialog) -> None:
+        """Open the dialog in which a request by mail is entered, or ("") close it."""
+        self._open(dialog)
 
     @rx.event
     @access("staff", right="requests")
     async def enter(self, sent: dict[str, Any]) -> Any:
         """Enter a request that came by mail, with the day on which it came."""
-        try:
-            kind, email, received = _entered(sent)
-            async with signed_in() as (tx, me):
-                entered = await requests.enter(tx, me, kind, email, received)
-        except Refused as refused:
-            self.problem = str(refused)
-            return None
-        self.entering = False
-        self._tell(f"Entered as {entered.handle} and confirmed by mail; to be answered by {entered.due:%d %B %Y}.")
-        return QueueState.load
+        return await self._carry_out(
+            lambda tx, me: requests.enter(tx, me, *_entered(sent)),
+            lambda one: f"Entered as {one.handle} and confirmed by mail; to be answered by {day(one.due)}.",
+            QueueState.load,
+        )
 
 
 load = QueueState.load
@@ -168,16 +156,8 @@ def _entered(sent: dict[str, Any]) -> tuple[requests.Kind, str, datetime]:
     return (
         kind,
         emails.normalized(str(sent.get("email", ""))),
-        day_of(sent, "received", "Give the day on which it came."),
+        beginning_of_day_picked(sent, "received", "Give the day on which it came."),
     )
-
-
-def day_of(sent: dict[str, Any], name: str, sentence: str) -> datetime:
-    """Return the beginning of the day (UTC) that a form names; raise Refused with `sentence` when it names none."""
-    try:
-        return datetime.combine(date.fromisoformat(str(sent.get(name, ""))), clock_time(), UTC)
-    except ValueError:
-        raise Refused(sentence, code="bad_date", field=name) from None
 
 
 def page() -> rx.Component:
@@ -187,7 +167,7 @@ def page() -> rx.Component:
             "Privacy requests",
             new_button(
                 "Enter a request by mail",
-                on_click=QueueState.ask(True),
+                on_click=QueueState.ask("enter"),
             ),
             lead="What is not answered by the software itself. The earlier of the two clocks counts for everyone.",
         ),
@@ -213,7 +193,7 @@ def page() -> rx.Component:
                 empty=empty(
                     "Nothing is waiting",
                     "Requests in the dashboard are met at once. One that comes by mail is entered with its true date.",
-                    button("Enter a request by mail", kind="secondary", on_click=QueueState.ask(True)),
+                    button("Enter a request by mail", kind="secondary", on_click=QueueState.ask("enter")),
                     icon="inbox",
                 ),
             ),
@@ -261,22 +241,20 @@ def _cells(row: Any) -> tuple[Any, ...]:
 
 
 def _enter() -> rx.Component:
-    return modal(
-        form(
-            select("Asked for", "kind", list(KINDS.items())),
-            field("Their address", "email", type="email", required=True, auto_complete="off"),
-            field(
-                "Came on",
-                "received",
-                type="date",
-                required=True,
-                hint="The day it reached us (UTC), not today's: both clocks count from it. The receipt is confirmed by mail.",
-                error=QueueState.problem,
-            ),
-            dialog_actions(button("Enter request", type="submit"), on_close=QueueState.ask(False)),
-            on_submit=QueueState.enter,
+    return dialog(
+        QueueState,
+        "enter",
+        "A request that came by mail",
+        select("Asked for", "kind", list(KINDS.items())),
+        field("Their address", "email", type="email", required=True, auto_complete="off"),
+        field(
+            "Came on",
+            "received",
+            type="date",
+            required=True,
+            hint="The day it reached us (UTC), not today's: both clocks count from it. The receipt is confirmed by mail.",
         ),
-        open=QueueState.entering,
-        on_close=QueueState.ask(False),
-        title="A request that came by mail",
+        act="Enter request",
+        on_submit=QueueState.enter,
+        on_close=QueueState.ask(""),
     )

@@ -6,6 +6,7 @@ from typing import Any, Self
 import reflex as rx
 
 from assisters_app.privacy.keeping import review
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import badge, card, empty, heading, link_button, notice, number, stat, stats, table, time
 from assisters_app.ui.session import AppState, access, loading
 from assisters_app.ui.shell import shell
@@ -33,7 +34,7 @@ class GaugeLine:
             title=gauge.title,
             promise=gauge.promise if line.stated else "",
             limit=gauge.limit,
-            oldest=gauge.begun_at.isoformat() if gauge.begun_at else "",
+            oldest=iso(gauge.begun_at),
             nothing=gauge.nothing,
             kept=gauge.kept,
             held=line.held,
@@ -102,7 +103,7 @@ class RetentionState(AppState):
                     one.title,
                     one.oldest_at.isoformat(),
                     one.raised_at.isoformat(),
-                    one.ended_at.isoformat() if one.ended_at else "",
+                    iso(one.ended_at),
                 )
                 for n, one in enumerate(found.alarms)
             ]
@@ -111,7 +112,7 @@ class RetentionState(AppState):
                 for end in found.key_ends
             ]
             self.chain = found.chain
-            self.swept = found.swept_at.isoformat() if found.swept_at else ""
+            self.swept = iso(found.swept_at)
 
 
 load = RetentionState.load

@@ -7,6 +7,7 @@ import reflex as rx
 
 from assisters_app.base.errors import Refused
 from assisters_app.support import messages
+from assisters_app.ui.moments import iso
 from assisters_app.ui.parts import area, badge, button, card, empty, form, heading, table, time
 from assisters_app.ui.session import AppState, access, loading, signed_in
 from assisters_app.ui.shell import shell
@@ -26,7 +27,7 @@ class WaitingRow:
     @classmethod
     def of(cls, one: messages.Waiting) -> Self:
         """Return what the queue shows."""
-        waiting = one.waiting_since.isoformat() if one.waiting_since else ""
+        waiting = iso(one.waiting_since)
         return cls(one.handle, one.account, one.at.isoformat(), waiting, one.closed)
 
 

@@ -35,6 +35,8 @@ async def test_grace_enters_an_incident_sees_its_clock_and_tells(ada, grace, tab
     drafted = (await page.send(IncidentsState.ask, dialog="authority", handle=row.handle)).of(IncidentsState)["draft"]
     assert "GDPR Art. 33" in drafted
     assert "user.contact.email" in drafted
+    misread = await page.send(IncidentsState.told, sent={"told_at": "at noon", "why": ""})
+    assert misread.of(IncidentsState)["problem"] == "That is no date and time."
     told = await page.send(IncidentsState.told, sent={"told_at": typed(now()), "why": ""})
     (row,) = told.of(IncidentsState)["rows"]
     assert (row.state, bool(row.told), row.counts_down) == ("settled", True, False)

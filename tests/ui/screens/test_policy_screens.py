@@ -160,6 +160,7 @@ async def test_grace_publishes_a_draft_after_reading_what_it_changes(grace, draf
 async def test_grace_announces_a_transfer_and_calls_it_off(grace, tab):
     page = tab(grace)
     sent = {"acquirer": "Acme Corp.", "contact": "privacy@acme.example", "transfers_on": in_days(5).date().isoformat()}
+    await page.send(PolicyDeskState.ask, dialog="announce", about="")
     shown = (await page.send(PolicyDeskState.announce, sent=sent)).of(PolicyDeskState)
     assert "30 days" in shown["problem"]
     await page.send(PolicyDeskState.announce, sent={**sent, "transfers_on": in_days(31).date().isoformat()})

@@ -70,7 +70,7 @@ HANDLERS = (
     (AccountState.unsuspend, {}),
     (QueueState.load, {}),
     (QueueState.widen, {"everything": True}),
-    (QueueState.ask, {"entering": True}),
+    (QueueState.ask, {"dialog": "enter"}),
     (QueueState.enter, {"sent": {"kind": "access", "email": "x@example.com", "received": "2026-01-01"}}),
     (AskedState.load, {}),
     (AskedState.again, {}),
@@ -371,8 +371,10 @@ async def test_grace_suspends_an_account_with_a_reason_and_opens_it_again(ada, g
 
 async def test_a_request_by_mail_keeps_its_true_date_and_both_clocks_count_from_it(ada, grace, tab):
     page = tab(grace)
+    await page.send(QueueState.ask, dialog="enter")
     sent = {"kind": "deletion", "email": " ADA@example.com", "received": "2026-01-31"}
     shown = await page.send(QueueState.enter, sent=sent)
+    assert shown.of(QueueState)["dialog"] == ""
     (line,) = shown.of(QueueState)["rows"]
     assert (line.email, line.channel, line.state) == (ADA, "by mail", "overdue")
     assert line.received.startswith("2026-01-31")
@@ -393,8 +395,11 @@ async def test_a_request_by_mail_keeps_its_true_date_and_both_clocks_count_from_
     ],
 )
 async def test_a_request_that_makes_no_sense_is_refused_in_the_dialog(grace, tab, sent):
-    shown = (await tab(grace).send(QueueState.enter, sent=sent)).of(QueueState)
+    page = tab(grace)
+    await page.send(QueueState.ask, dialog="enter")
+    shown = (await page.send(QueueState.enter, sent=sent)).of(QueueState)
     assert shown["problem"]
+    assert "dialog" not in shown, "it stays open"
     async with transaction() as tx:
         assert (await tx.exec(select(PrivacyRequest))).all() == []
 
