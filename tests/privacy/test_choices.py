@@ -1,5 +1,6 @@
 """Consents and opting out: nothing from silence, one click out, and for good."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -255,3 +256,15 @@ async def test_opting_out_survives_deletion_and_a_new_sign_up_until_opting_in(ad
     await choose(again, "marketing", given=True)
     assert await may_mail(ADA)
     assert not await may_mail(BOB)
+
+
+async def test_consent_that_a_request_from_before_the_restore_holds_ends_all_the_same(ada):
+    await choose(ada, "training", given=True)
+    waits = text("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+    async with transaction() as tx:
+        await tx.exec(select(Consent).with_for_update())
+        ending = asyncio.create_task(consents.forget_after_restore())
+        while not (ending.done() or (await tx.sql(waits)).first()):  # noqa: ASYNC110 (a lock rings no bell)
+            await asyncio.sleep(0.01)
+    assert await ending == 1
+    assert not await given(ada, "training")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cast import ADA, BOB, GRACE, MALLORY, PASSWORD
 from customers import customer, key_of
+from markers import everything
 from sqlalchemy import text
 from sqlmodel import select
 
@@ -285,15 +286,40 @@ async def test_the_ledger_names_nobody_and_its_words_cannot_be_read_once_no_back
         for leads_to_her in (ADA, str(ada.account_id), ada.account_id.hex, handle, secret, ORDER, "spam", hashed):
             assert leads_to_her not in whole
         (entry,) = [one for one in ledger.read() if one.what == "suppression"]
-        move(START + timedelta(days=34))
+        end = START.replace(hour=0) + timedelta(days=31, hours=2)  # of the last backup without it, once restored
+        move(end - timedelta(minutes=1))
         ledger.destroy_old_keys()
         assert ledger.opened(entry.facts["words"]) == hashed
-        move(START + timedelta(days=37))
-        assert ledger.destroy_old_keys() == 1
+        move(end + ledger.LATE)
+        async with transaction() as tx:
+            with pytest.raises(Broken, match="1 keys of the erasure ledger outlived"):
+                await checks.backups_are_young(tx)
+            assert ledger.destroy_old_keys() == 1
+            await checks.backups_are_young(tx)
         assert ledger.opened(entry.facts["words"]) is None
         async with transaction() as tx:  # what is left holds nobody up
             done = await unforgotten.replay(tx, unforgotten.told(ledger.read()))
         assert done.holds == done.addresses == 0
+
+
+@pytest.mark.promise("4.1", "6.3")
+async def test_the_address_of_ada_in_the_ledger_opens_no_more_once_she_is_erased(house):
+    with frozen(START):
+        ada, grace = await customer(ADA), await customer(GRACE)
+        await do(people.suspend, grace, ada.account_id, "She sends spam")
+        await unforgotten.make_lasting()
+        (said,) = [one.facts for one in ledger.read() if one.what == "account"]
+        assert ADA in ledger.opened(said["words"], ada.account_id)
+        with pytest.raises(ValueError, match="does not open"):
+            ledger.opened(said["words"])
+        with pytest.raises(ValueError, match="does not open"):
+            ledger.opened(said["words"], grace.account_id)
+        await do(people.unsuspend, grace, ada.account_id)
+        await do(erasure.erase_now, ada)
+        await jobs.run_waiting()
+    async with transaction() as tx:  # what would open it is nowhere any more, the ledger included
+        left = str(await everything(tx)) + ledger.path().read_text()
+    assert not [one for one in (str(ada.account_id), ada.account_id.hex) if one in left]
 
 
 async def test_what_waits_too_long_to_be_told_breaks_the_promise(house):

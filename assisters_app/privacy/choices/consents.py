@@ -203,21 +203,22 @@ async def expire() -> None:
 async def forget_after_restore() -> int:
     """End every consent there is, and return how many: a restored database does not know who has withdrawn since.
 
-    A thousand in each transaction, each in the same few statements: nobody is let in before the last.
+    A thousand in each transaction, each in the same few statements: nobody is let in before the last. One that a
+    request from before holds is waited for.
     """
     count = 0
     while True:
         async with transaction() as tx:
-            ended = await _end(tx, "restore", true())
+            ended = await _end(tx, "restore", true(), skip_locked=False)
         count += ended
         if ended < AT_ONCE:
             return count
 
 
-async def _end(tx: Tx, source: str, which: ColumnElement[bool]) -> int:
+async def _end(tx: Tx, source: str, which: ColumnElement[bool], *, skip_locked: bool = True) -> int:
     asked = [purpose.id for purpose in PURPOSES]  # what is asked no longer is acted on no longer
     given = (col(Consent.ended_at).is_(None), col(Consent.given), col(Consent.purpose).in_(asked))
-    some = select(Consent).where(*given, which).with_for_update(skip_locked=True).limit(AT_ONCE)
+    some = select(Consent).where(*given, which).with_for_update(skip_locked=skip_locked).limit(AT_ONCE)
     found = (await tx.exec(some)).all()
     if not found:
         return 0

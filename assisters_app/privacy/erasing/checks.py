@@ -67,10 +67,12 @@ async def nobody_erased_is_back(tx: Tx) -> str:
 
 @promises.check("4.1", says="No backup is older than 30 days: what was erased is then in none of them.")
 async def backups_are_young(tx: Tx) -> str:  # noqa: ARG001 (every check is given one)
-    """Read when each backup was made."""
+    """Read when each backup was made, and of which days the ledger has keys."""
     kept = await asyncio.to_thread(backups.kept)
     if old := [one for one in kept if now() - one.made_at > backups.KEPT + backups.LATE]:
         raise Broken(f"{len(old)} backups are older than 30 days.")
+    if lying := await asyncio.to_thread(ledger.old_keys, now() - ledger.LATE):
+        raise Broken(f"{len(lying)} keys of the erasure ledger outlived every backup that could need them.")
     return f"{len(kept)} backups, the oldest of {min(one.made_at for one in kept):%d %B}." if kept else "No backups."
 
 

@@ -5,15 +5,18 @@
     read() -> tuple[Entry, ...]            every line, verified; () where there is no ledger yet; raises LedgerError
     told(entries) -> dict[str, Told]       what is known of each erasure, by the number of its receipt
     mark_of(id) -> str                     what the ledger calls an account, an organization or a key
-    for_a_while(text) -> str               sealed under a key that is destroyed after five weeks; `opened` gives it back
+    for_a_while(text, whose) -> str        sealed under a key that goes with the last backup that could need it
+    opened(sealed, whose) -> str | None    gives it back until then
 
 `<data_dir>/erasures.jsonl` is only ever appended to. It holds no personal data: whom a line is about is an HMAC-SHA256
 over the id of an account, under a key that lies beside it and nowhere else, so that a changed pepper does not make it
 forget. Ids are random, so a mark leads to nobody without a database that still holds the person; that is its purpose.
 
 It also tells what else a restored backup must not undo (`unforgotten`): what words that needs are sealed under the key
-of their day, and no key of a day outlives the backups that could need it. Workers on several machines share the
-directory. A line that a crash cut short was never relied upon, and goes.
+of their day, and no key of a day outlives the backups that could need it. A person's own words (their address) open
+with the id of their account besides, which stands in no line: once the account is erased, only a backup from before
+knows it, and that has the address itself. Workers on several machines share the directory. A line that a crash cut
+short was never relied upon, and goes.
 """
 
 import base64
@@ -35,11 +38,14 @@ from assisters_app.base import crypto
 from assisters_app.base.clock import now
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
+from assisters_app.privacy.erasing import backups
 
 FIRST = "0" * 64  # what the first line names as the one before it
 KEY_BYTES = 32
 BLOCK = 65_536  # bytes read at a time in search of the last line
-WHILE = timedelta(days=35)  # how long what is sealed can be opened: a backup lives for 30 days, and an hour or two
+WHILE = backups.KEPT + timedelta(hours=2)  # how long a day's words are needed: as its last backup, and its restoring
+LATE = timedelta(hours=2)  # after which a key that still lies there breaks the promise: they are destroyed each hour
+OWN = "+"  # marks a day's words that open only with the id of whose they are
 
 BEGUN, ASKED, WITHDRAWN, ERASING, ERASED = "begun", "asked", "withdrawn", "erasing", "erased"
 
@@ -179,8 +185,12 @@ def mark_of_text(kind: str, text: str) -> str:
     return hmac.digest(_key(), f"{kind}:{text}".encode(), "sha256").hex()
 
 
-def for_a_while(text: str) -> str:
-    """Seal a text under today's key; nobody can open it any more once no backup from before today may be restored."""
+def for_a_while(text: str, whose: UUID | None = None) -> str:
+    """Seal a text under today's key; nobody can open it any more once no backup from before today may be restored.
+
+    With `whose` it takes that id, too, to open it: nobody can who has neither the database with that account nor a
+    backup of it.
+    """
     day = now().date().isoformat()
     where = _day_key(day)
     if not where.exists():
@@ -188,28 +198,40 @@ def for_a_while(text: str) -> str:
             if not where.exists():
                 where.parent.mkdir(mode=0o700, exist_ok=True)
                 _make_key(where)
-    sealed = crypto.seal_under(where.read_bytes(), text.encode(), f"ledger/{day}")
-    return f"{day} {base64.b64encode(sealed).decode()}"
+    sealed = crypto.seal_under(_of(where.read_bytes(), whose), text.encode(), f"ledger/{day}")
+    return f"{day}{OWN if whose else ''} {base64.b64encode(sealed).decode()}"
 
 
-def opened(sealed: str) -> str | None:
-    """Return the text that `for_a_while` was given, None once its key is destroyed."""
-    day, _, body = sealed.partition(" ")
+def opened(sealed: str, whose: UUID | None = None) -> str | None:
+    """Return the text that `for_a_while` was given, None once its key is destroyed. Lines of before name no `whose`."""
+    named, _, body = sealed.partition(" ")
+    day = named.removesuffix(OWN)
     try:
         key = _day_key(date.fromisoformat(day).isoformat()).read_bytes()
     except FileNotFoundError:
         return None
+    key = _of(key, whose) if named.endswith(OWN) else key
     return crypto.unseal_under(key, base64.b64decode(body), f"ledger/{day}").decode()
+
+
+def _of(key: bytes, whose: UUID | None) -> bytes:
+    """Return a day's key for one account: from the random bits of its id, which the ledger does not hold."""
+    return hmac.digest(key, b"whose" + whose.bytes, "sha256") if whose else key
 
 
 def destroy_old_keys() -> int:
     """Destroy the keys of days that lie before every backup there may be; return how many went."""
-    last = (now() - WHILE).date().isoformat()
-    old = [one for one in _day_key("x").parent.glob("*-*-*") if one.name < last]
+    old = old_keys(now())
     for one in old:
         one.write_bytes(bytes(KEY_BYTES))
         one.unlink()
     return len(old)
+
+
+def old_keys(at: datetime) -> tuple[Path, ...]:
+    """Return the keys of days that no backup could need any more at that moment."""
+    last = (at - WHILE).date().isoformat()
+    return tuple(one for one in _day_key("x").parent.glob("*-*-*") if one.name < last)
 
 
 def _day_key(day: str) -> Path:

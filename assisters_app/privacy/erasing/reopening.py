@@ -16,7 +16,7 @@ hand) is found by its owner and goes as well.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -168,7 +168,8 @@ async def _replayed(entries: tuple[Entry, ...]) -> Reopened:
         unknown = await stamp.unknown_to(tx, entries)
         again = await unforgotten.replay(tx, unforgotten.told(unknown))  # a hold first, then what it keeps from going
         mark = ledger.marker()
-        accounts = {mark(id_): id_ for id_ in await tx.exec(select(Account.id))}
+        there = await unforgotten.marked(tx, Account.id, [told.account for told in known.values()])
+        accounts = {mark(id_): id_ for id_ in there}
     await consents.forget_after_restore()
     taken_back = closed = erased = 0
     for told in known.values():
@@ -251,7 +252,7 @@ async def _erase_pieces(gone: list[Told]) -> int:
     found: dict[str, set[UUID]] = defaultdict(set)
     mark = ledger.marker()
     async with transaction() as tx:
-        for id_ in await _owners(tx):
+        async for id_ in _owners(tx):
             told = whose.get(mark(id_))
             if told:
                 found[told.receipt_handle].add(id_)
@@ -272,15 +273,14 @@ def _subject(ids: set[UUID], told: Told) -> Subject:
     )
 
 
-async def _owners(tx: Tx) -> set[UUID]:
-    """Return every account and organization that any row names as its own, or mentions."""
-    owners: set[UUID | None] = set()
+async def _owners(tx: Tx) -> AsyncIterator[UUID]:
+    """Yield every account and organization that any row names as its own, or mentions; some are held at a time."""
     for table, rows in inventory.personal_tables():
-        for name in (rows.account, rows.organization, *rows.mentions):
-            if name:
-                found = (await tx.sql(select(table.c[name]).distinct())).scalars()
-                owners |= {one if isinstance(one, UUID) else None for one in found}
-    return {one for one in owners if one}
+        for name in filter(None, (rows.account, rows.organization, *rows.mentions)):
+            owners = select(table.c[name]).distinct().execution_options(yield_per=unforgotten.AT_ONCE)
+            async for one in (await tx.stream(owners)).scalars():
+                if isinstance(one, UUID):
+                    yield one
 
 
 async def _erasure(tx: Tx, told: Told) -> Erasure | None:

@@ -7,7 +7,8 @@
 
 The ledger names keys and accounts by marks, as it names the erased. What a line needs of words (an address, the ground
 of a hold, the keyed hash of an address that opted out) is sealed under the key of its day, and that key is destroyed
-once no backup that is old enough to need the line may be restored: then nothing in the ledger leads to anybody.
+once no backup that is old enough to need the line may be restored: then nothing in the ledger leads to anybody. The
+words of an account open with its id only, so that its erasure ends them at once.
 """
 
 import asyncio
@@ -64,7 +65,7 @@ async def make_lasting() -> None:
                 return
 
 
-@jobs.job("privacy.destroy-ledger-keys", every="52 3 * * *")
+@jobs.job("privacy.destroy-ledger-keys", every="52 * * * *")
 async def destroy_old_keys() -> None:
     """Destroy the keys that no backup can need any more."""
     await asyncio.to_thread(ledger.destroy_old_keys)
@@ -142,7 +143,7 @@ async def _account(tx: Tx, change: LastingChange) -> dict[str, Any] | None:
         "suspended_at": _text(account.suspended_at),
         "password": _password_mark(account),
         "sign_ins": sorted(map(_sign_in_mark, identities)),
-        "words": ledger.for_a_while(json.dumps(words)),
+        "words": ledger.for_a_while(json.dumps(words), account.id),
     }
 
 
@@ -176,7 +177,7 @@ STATES: dict[str, State] = {"key": _key, "account": _account, "suppression": _su
 
 async def _keys(tx: Tx, known: dict[str, dict[str, Any]]) -> int:
     count = 0
-    for key_id in await _marked(tx, ApiKey.id, known):
+    for key_id in await marked(tx, ApiKey.id, known):
         key, said = await tx.get_one(ApiKey, key_id), known[ledger.mark_of(key_id)]
         state = {name: _at(said[name]) for name in ("revoked_at", "leaked_at", "previous_until")}
         state |= {"digest": said["digest"], "previous_digest": said["previous_digest"]}
@@ -191,9 +192,9 @@ async def _keys(tx: Tx, known: dict[str, dict[str, Any]]) -> int:
 
 async def _accounts(tx: Tx, known: dict[str, dict[str, Any]]) -> int:
     count = 0
-    for account_id in await _marked(tx, Account.id, known):
+    for account_id in await marked(tx, Account.id, known):
         account, said = await tx.get_one(Account, account_id), known[ledger.mark_of(account_id)]
-        words = json.loads(ledger.opened(said["words"]) or "{}")
+        words = json.loads(ledger.opened(said["words"], account_id) or "{}")
         state = {
             "role": said["role"],
             "suspended_at": _at(said["suspended_at"]),
@@ -242,7 +243,7 @@ async def _addresses(tx: Tx, known: Iterable[dict[str, Any]]) -> int:
 async def _holds(tx: Tx, known: dict[str, dict[str, Any]]) -> int:
     """Place and release holds as they were; one of a person who is not in this database holds nothing here."""
     people = {said["account"] for said in known.values() if said["account"]}
-    accounts = {ledger.mark_of(id_): id_ for id_ in await _marked(tx, Account.id, people)}
+    accounts = {ledger.mark_of(id_): id_ for id_ in await marked(tx, Account.id, people)}
     count = 0
     for handle, said in known.items():
         words = json.loads(ledger.opened(said["words"]) or "{}")
@@ -262,7 +263,7 @@ async def _holds(tx: Tx, known: dict[str, dict[str, Any]]) -> int:
     return count
 
 
-async def _marked(tx: Tx, column: Any, marks: Iterable[str]) -> list[UUID]:  # noqa: ANN401 (a column of ids)
+async def marked(tx: Tx, column: Any, marks: Iterable[str]) -> list[UUID]:  # noqa: ANN401 (a column of ids)
     """Return the ids that the ledger knows by one of these marks; they are read some at a time."""
     wanted, mark, found, after = set(marks), ledger.marker(), list[UUID](), UUID(int=0)
     while wanted and (
