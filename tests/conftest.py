@@ -10,11 +10,15 @@ from pathlib import Path
 
 import databases
 import egress
+import hypothesis
 import pytest
 import redis
 
 from assisters_app import run
 from assisters_app.base import db, jobs, local_servers, processes, settings, valkey
+
+# The same examples each time, however slow the machine is; `--hypothesis-profile=default` goes looking for others.
+hypothesis.settings.load_profile("ci")
 
 PEPPER = base64.b64encode(b"a pepper for tests, 32 bytes long").decode()
 

@@ -89,8 +89,9 @@ class Known:
 
     async def wake(self) -> None:
         """Read again before anybody is let in by what was known before a pause."""
+        asked = time.time()
         async with self._waking:
-            if self.slept:
+            if self.slept and self._read_at < asked:  # a reading that began while we waited is fresh enough for us
                 await self._refresh_quietly()
 
     def remembered(self, public_id: str) -> Grant | None:
@@ -152,6 +153,7 @@ class Known:
 
     async def refresh(self) -> None:
         """Read again what has changed of all that is remembered; a key that was revoked is gone after this."""
+        began = time.time()  # what is read is as old as that, however long the reading takes
         forgotten = time.monotonic() - UNUSED
         wanted = [public_id for public_id in self._grants if self._used.get(public_id, 0.0) > forgotten]
         self._heard = set()
@@ -163,7 +165,7 @@ class Known:
             keys = [public_id for public_id in changed if public_id != OFFERS]
             found = await grants.load(tx, keys) if keys else {}
         self.offers = offers
-        self._read_at = time.time()
+        self._read_at = began
         self._strangers.clear()
         same = marks.keys() & self._grants.keys() - set(changed)
         kept = {**{public_id: self._grants[public_id] for public_id in same}, **found}

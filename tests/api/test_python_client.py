@@ -5,6 +5,7 @@ import io
 import time
 import wave
 
+import httpx
 import openai
 import pytest
 from cast import BOB
@@ -62,10 +63,30 @@ async def test_a_client_without_money_does_not_try_again(upstream, api, client_f
     assert len(await records()) == 1
 
 
+class Impatient(httpx.AsyncHTTPTransport):
+    """Runs out of time in the moment in which the upstream has heard the question: no earlier, however slow we are."""
+
+    def __init__(self, upstream):
+        super().__init__()
+        self.heard = upstream.heard
+
+    async def handle_async_request(self, request):
+        answering = asyncio.ensure_future(super().handle_async_request(request))
+        await asyncio.wait_for(self.heard.wait(), 20)
+        answering.cancel()
+        await asyncio.wait([answering])
+        raise httpx.ReadTimeout("", request=request)
+
+
+async def give_up(upstream, live, **words):
+    async with httpx.AsyncClient(transport=Impatient(upstream)) as impatient:
+        with pytest.raises(openai.APITimeoutError):
+            await live.with_options(http_client=impatient).chat.completions.create(**ASK, **words)
+
+
 async def test_a_client_that_gives_up_waiting_pays_for_the_answer_it_did_not_wait_for(upstream, live, records):
     upstream.gate = asyncio.Event()
-    with pytest.raises(openai.APITimeoutError):
-        await live.with_options(timeout=0.3).chat.completions.create(**ASK)
+    await give_up(upstream, live)
     assert len(upstream.asked) == 1
     upstream.gate.set()
     async with asyncio.timeout(10):
@@ -76,11 +97,10 @@ async def test_a_client_that_gives_up_waiting_pays_for_the_answer_it_did_not_wai
 
 async def test_with_a_key_a_client_that_gave_up_waiting_finds_the_answer_when_it_asks_again(upstream, live, records):
     upstream.gate = asyncio.Event()
-    words = {**ASK, "extra_headers": {"Idempotency-Key": "patience"}}
-    with pytest.raises(openai.APITimeoutError):
-        await live.with_options(timeout=0.3).chat.completions.create(**words)
+    words = {"extra_headers": {"Idempotency-Key": "patience"}}
+    await give_up(upstream, live, **words)
     upstream.gate.set()
-    answer = await live.with_options(max_retries=5).chat.completions.create(**words)
+    answer = await live.with_options(max_retries=5).chat.completions.create(**ASK, **words)
     assert answer.choices[0].message.content == "Hello from the upstream."
     assert [(event.outcome, event.cost_nano) for event in await records()] == [("completed", 3_100)]
     assert len(upstream.asked) == 1

@@ -9,6 +9,7 @@ import pytest
 from cast import BOB, MALLORY
 from customers import customer, key_of
 from sqlmodel import select
+from staleness import once
 
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.api import exchange
@@ -76,10 +77,7 @@ async def test_a_revoked_key_stops_at_once(web, ada):
 
 async def until(web, key, status):
     """Ask until the answer changes: a push travels a moment, and one that is lost is caught within a second."""
-    began = now()
-    while (answer := await web.get("/v1/models", headers=bearer(key))).status_code != status:
-        assert now() - began < timedelta(seconds=1)
-    return answer
+    return await once(lambda told: told.status_code == status, partial(web.get, "/v1/models", headers=bearer(key)))
 
 
 async def test_after_a_rotation_both_secrets_work_until_the_grace_is_over(web, ada):
@@ -208,9 +206,8 @@ async def test_a_plan_that_changes_changes_the_limit(web, ada, key):
     async with transaction() as tx:
         (await tx.exec(select(Organization).where(Organization.owner_id == ada.account_id))).one().plan = "developer"
         tx.afterwards(partial(announce, "organization", str(ada.organization_id)))
-    began = now()
-    while (answer := await web.post(CHAT, json=ASK, headers=bearer(key))).headers["x-ratelimit-limit-rpm"] != "100":
-        assert now() - began < timedelta(seconds=1)
+    ask = partial(web.post, CHAT, json=ASK, headers=bearer(key))
+    answer = await once(lambda told: told.headers["x-ratelimit-limit-rpm"] == "100", ask)
     assert answer.headers["x-ratelimit-limit-tpm"] == "1000000"
 
 
