@@ -46,6 +46,7 @@ class Upstream:
             ],
         }
     )
+    own: dict[str, Any] = field(default_factory=dict)  # what the message holds besides its content
     ends_as: str = "completed"  # how a streamed response ends: completed, incomplete or failed
     drawn: int | None = None  # give so many images, not as many as asked for
     model: str = "the-upstreams-own-name"
@@ -59,7 +60,7 @@ class Upstream:
             await self.gate.wait()
         if body.get("stream"):
             return await self._stream(request, body)
-        message = {"role": "assistant", "content": "".join(self.words)}
+        message = {"role": "assistant", "content": "".join(self.words), **self.own}
         if body.get("tools"):
             call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
             message = {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -91,6 +92,8 @@ class Upstream:
             if counting:
                 chunk["usage"] = {"prompt_tokens": 11, "completion_tokens": number + 1, "total_tokens": number + 12}
             await self._event(response, chunk)
+        if self.own:
+            await self._event(response, {**head, "choices": [{"index": 0, "delta": self.own, "finish_reason": None}]})
         await self._event(response, {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         if (body.get("stream_options") or {}).get("include_usage") and self.usage is not None:
             await self._event(response, {**head, "choices": [], "usage": self.usage})
@@ -127,7 +130,9 @@ class Upstream:
 
     def _spoken(self) -> list[dict[str, Any]]:
         said = {"type": "output_text", "text": "".join(self.words), "annotations": []}
-        return [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [said]}]
+        return [
+            {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [said]} | self.own
+        ]
 
     def _response(self, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
         answer = {"id": "resp_1", "object": "response", "created_at": 1_700_000_000, "model": self.model}

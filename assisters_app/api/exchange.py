@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from assisters_app.accounts.client import Client, client_of, forwarded_for
-from assisters_app.api import bodies, browsers
+from assisters_app.api import bodies, browsers, numbers
 from assisters_app.api.bodies import Body, Message, Receive
 from assisters_app.api.errors import Header
 from assisters_app.api.witness import HEADER, Witness
@@ -140,6 +140,7 @@ class Exchange:
             body = orjson.loads(sent)
         except orjson.JSONDecodeError:
             raise Refused("We could not parse the JSON body of your request.", code="invalid_json") from None
+        numbers.require_whole(sent)
         if not isinstance(body, dict):
             raise Refused("The body of your request must be a JSON object.", code="invalid_json")
         if self.witness is not None and body.get("store") is False:

@@ -1,7 +1,7 @@
 """POST /v1/images/generations."""
 
 from assisters_app.api.exchange import Exchange
-from assisters_app.api.metered import whole_answer
+from assisters_app.api.metered import answer_as_asked
 from assisters_app.gateway.families import images
 
 ENDPOINT = "/v1/images/generations"
@@ -9,4 +9,4 @@ ENDPOINT = "/v1/images/generations"
 
 async def create(exchange: Exchange) -> None:
     """Answer a request for images; it need not name a model."""
-    await whole_answer(exchange, "images", images.request, usual=True)
+    await answer_as_asked(exchange, "images", images.request, usual=True)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from assisters_app.api.exchange import Exchange, watched, whether_gone
 from assisters_app.gateway.calls import Call
 from assisters_app.gateway.catalog import Offer
-from assisters_app.gateway.families import whole
+from assisters_app.gateway.families import streams, whole
 from assisters_app.gateway.families.answers import Answer
-from assisters_app.gateway.families.whole import Ask
+from assisters_app.gateway.families.ask import Ask
 
 LARGE = 2**16  # bytes of a body from which its tokens are counted in a thread, while others are answered
 
@@ -32,10 +32,14 @@ async def asked(exchange: Exchange, family: str, check: Check[T], *, usual: bool
     return call, offer, checked
 
 
-async def whole_answer(exchange: Exchange, family: str, check: Check[Ask], *, usual: bool = False) -> None:
-    """Answer a request whose answer is one JSON object."""
+async def answer_as_asked(exchange: Exchange, family: str, check: Check[Ask], *, usual: bool = False) -> None:
+    """Answer a request with one JSON object, or event by event where the caller asked for that."""
     call, offer, ask = await asked(exchange, family, check, usual=usual)
-    await answer(exchange, call, whole.complete(exchange.gate, call, offer, ask))
+    call.stream = ask.follower is not None
+    if call.stream:
+        await until_gone(exchange, call, streams.stream(exchange.gate, call, offer, ask, exchange.stream))
+    else:
+        await answer(exchange, call, whole.complete(exchange.gate, call, offer, ask))
 
 
 async def answer(exchange: Exchange, call: Call, work: Awaitable[Answer]) -> None:

@@ -46,10 +46,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Conclusion:
-    """How a call is going: `ending` once it is known, `so_far` what was used until now, `cost` once it is settled."""
+    """How a call is going: `ending` once it is known, `so_far` what was used until now.
+
+    Once it is settled, `usage` is what was charged and `cost` what that came to, in nano-USD.
+    """
 
     ending: Ending | None = None
     so_far: Callable[[], Usage] = field(default=Usage)
+    usage: Usage = field(default_factory=Usage)
     cost: int = 0
 
 
@@ -179,6 +183,7 @@ class Gate:
         finally:
             ending = conclusion.ending or Ending("failed", 500, error_code="internal_error")
             call.ended = _true(call, ending)
+            conclusion.usage = call.ended.usage
             conclusion.cost = await self.keeper.settle(call, call.ended)
 
     async def _wallet_changed(self, organization_id: UUID) -> None:

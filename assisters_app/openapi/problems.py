@@ -20,6 +20,7 @@ _ALL = (
     Problem("invalid_json", 400, "The body is not a JSON object."),
     Problem("invalid_form", 400, "The body is not a form (`multipart/form-data`), or is cut off."),
     Problem("invalid_value", 400, "A parameter has a wrong type or value. `param` names it."),
+    Problem("number_too_large", 400, "The body holds a whole number that does not fit into 64 bits."),
     Problem("unsupported_parameter", 400, "A parameter would make the call dearer, and has no price here."),
     Problem("missing_model", 400, "The request names no model."),
     Problem("wrong_model", 400, "The model exists, but does not do what this address is for."),
@@ -97,7 +98,7 @@ KEY = (
     "internal_error",
     "service_unavailable",
 )
-BODY = ("invalid_json", "invalid_value", "request_timeout", "body_too_large")
+BODY = ("invalid_json", "invalid_value", "number_too_large", "request_timeout", "body_too_large")
 ONCE = ("invalid_idempotency_key", "idempotency_in_progress", "idempotency_answer_lost", "idempotency_key_reused")
 METERED = (
     *KEY,

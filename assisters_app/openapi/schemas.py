@@ -71,6 +71,8 @@ ERROR = _all(
     }
 )  # fmt: skip
 
+ESTIMATED = {"type": "boolean", "description": "True where the model did not tell, and the counts are ours."}
+
 USAGE = _object(
     {
         "prompt_tokens": TOKENS,
@@ -78,9 +80,11 @@ USAGE = _object(
         "total_tokens": TOKENS,
         "prompt_tokens_details": {"type": ["object", "null"]},
         "completion_tokens_details": {"type": ["object", "null"]},
+        "estimated": ESTIMATED,
+        "cost": {"type": "number", "description": "What it cost, in US dollars."},
     },
     required=("prompt_tokens", "total_tokens"),
-    text="Tokens as the model counted them.",
+    text="Tokens as they are charged: as the model counted them or, where it did not, as we did.",
 )
 
 CHAT_REQUEST = _object(
@@ -220,6 +224,7 @@ RESPONSE = _object(
                 "input_tokens": TOKENS,
                 "output_tokens": TOKENS,
                 "total_tokens": TOKENS,
+                "estimated": ESTIMATED,
                 "cost": {"type": "number", "description": "What it cost, in US dollars."},
             }
         ),
@@ -401,7 +406,12 @@ TRANSCRIPTION_ANSWER = _object(
         "segments": _list({"type": "object"}),
         "words": _list({"type": "object"}),
         "usage": _object(
-            {"type": _one("duration"), "seconds": _number("What was charged for."), "cost": {"type": "number"}},
+            {
+                "type": _one("duration"),
+                "seconds": _number("What was charged for."),
+                "estimated": ESTIMATED,
+                "cost": {"type": "number"},
+            },
             required=("type", "seconds"),
         ),
     },

@@ -333,12 +333,83 @@ async def test_an_answer_in_which_nothing_is_said_costs_nothing(upstream, live, 
     assert [(one.outcome, one.cost_nano) for one in await records()] == [("completed", 0)] * 2
 
 
+SHOWING = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+async def told(live, **more):
+    """Return the usage that a whole answer tells, and the one that a stream does."""
+    whole = await live.chat.completions.create(**ASK, **more)
+    chunks, _ = await heard(await live.chat.completions.create(**ASK, **SHOWING, **more))
+    return [whole.usage, chunks[-1].usage]
+
+
+@pytest.mark.parametrize(
+    ("usage", "more"),
+    [
+        ({"prompt_tokens": 11, "completion_tokens": 0, "total_tokens": 11}, {}),
+        ({"prompt_tokens": 11, "completion_tokens": 2**40, "completion_tokens_details": {"a": 1}}, {"max_tokens": 7}),
+        ({"prompt_tokens": 2**40, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2**39}}, {}),
+        ({"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 99}, {}),
+        ("many", {}),
+    ],
+    ids=str,
+)
+async def test_a_caller_sees_the_usage_that_they_are_charged_for_whatever_an_upstream_tells(
+    upstream, live, records, usage, more
+):
+    upstream.usage = usage
+    shown = await told(live, **more)
+    for seen, event in zip(shown, await records(), strict=True):
+        assert (seen.prompt_tokens, seen.completion_tokens) == (event.input_tokens, event.output_tokens)
+        assert seen.total_tokens == event.input_tokens + event.output_tokens
+        cached = seen.prompt_tokens_details.cached_tokens if seen.prompt_tokens_details else 0
+        assert (cached, seen.completion_tokens_details) == (event.cached_tokens, None)
+        assert getattr(seen, "estimated", False) == event.estimated == (more == {} and usage != upstream_counts(usage))
+        assert Decimal(str(seen.cost)) == Decimal(event.cost_nano) / 10**9 > 0
+
+
+def upstream_counts(usage):
+    """Return `usage` when it tells of input and output."""
+    return usage if isinstance(usage, dict) and usage["completion_tokens"] else None
+
+
+async def test_of_a_usage_that_is_right_a_caller_sees_every_detail(upstream, live):
+    details = {"prompt_tokens_details": {"cached_tokens": 4, "own": 1}, "completion_tokens_details": {"own": 2}}
+    upstream.usage = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16, **details, "own": 3}
+    for seen in await told(live):
+        shown = seen.to_dict()
+        assert shown.pop("cost") > 0
+        assert shown == upstream.usage
+
+
 async def test_who_says_something_and_tells_of_no_output_is_not_believed(upstream, live, records):
     upstream.usage = {"prompt_tokens": 11, "completion_tokens": 0}
-    await live.chat.completions.create(**ASK)
-    await heard(await live.chat.completions.create(**ASK, stream=True))
+    await told(live)
     said = tokens.count("Hello from the upstream.")
     assert [(one.input_tokens, one.output_tokens, one.estimated) for one in await records()] == [(11, said, True)] * 2
+
+
+LONG = "Words that somebody thought of. " * 20
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"audio": {"id": "audio_1", "data": "UklGRg==" * 500, "transcript": LONG, "expires_at": 1}}, LONG),
+        ({"of_their_own": [{"deeper": {"still": LONG}}], "signature": "x" * 500}, LONG),
+        ({"reasoning": LONG, "reasoning_details": [{"type": "reasoning.text", "text": LONG}]}, LONG),
+        ({"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": LONG}}}]}, f'f{{"a":"{LONG}"}}'),
+        ({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 500}}]}, ""),
+    ],
+    ids=lambda case: next(iter(case)) if isinstance(case, dict) else "",
+)
+async def test_what_is_said_in_fields_of_an_upstreams_own_counts_once_and_sound_is_no_text(
+    upstream, live, records, own, said
+):
+    upstream.usage, upstream.own = None, own
+    for seen in await told(live):
+        assert seen.completion_tokens == tokens.count("Hello from the upstream." + said)
+    assert [one.estimated for one in await records()] == [True] * 2
 
 
 async def test_a_model_is_answered_by_the_upstream_that_it_names_and_no_other_sees_its_credential(

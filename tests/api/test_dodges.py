@@ -15,6 +15,7 @@ from assisters_app.base.db import transaction
 from assisters_app.gateway.calls import Call, GoneError
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.families import chat, streams
+from assisters_app.gateway.families.answers import Tally
 from assisters_app.gateway.gate import Gate
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -87,7 +88,7 @@ def chunk(delta, **more):
 
 
 def follow(*payloads):
-    tally = chat.Tally(Call(None, "", model="x"), 11, shows_usage=False)
+    tally = Tally(Call(None, "", model="x"), 11, shows_usage=False)
     for payload in payloads:
         tally.take(payload)
     return tally.so_far()
@@ -119,7 +120,7 @@ async def stuck(upstream, ada):
             await asyncio.Event().wait()
 
     call = Call(grant, "/v1/chat/completions", model=offer.id, stream=True)
-    yield lambda: chat.stream(gate, call, offer, chat.request({**ASK, "stream": True}, offer), send)
+    yield lambda: streams.stream(gate, call, offer, chat.request({**ASK, "stream": True}, offer), send)
     await gate.close()
 
 

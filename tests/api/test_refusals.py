@@ -1,5 +1,6 @@
 """Everything that is refused says why in OpenAI's shape, with the right status, and costs nothing."""
 
+import json
 from datetime import timedelta
 from functools import partial
 
@@ -139,6 +140,28 @@ async def test_a_wrong_parameter_is_named(web, records, wrong, status, code):
 async def test_a_body_that_is_no_json_object_is_refused(web, key, body):
     answer = await web.post(CHAT, content=body, headers=bearer(key))
     assert (answer.status_code, error(answer)) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("number", [f"{2**64}", f"{-(2**63) - 1}", "1" + 40 * "0", "-" + 300 * "9"])
+async def test_a_whole_number_that_would_be_rounded_on_its_way_is_refused(web, key, number):
+    asked = json.dumps({**ASK, "metadata": {"of": [0]}}).replace("[0]", f"[1, {number}]")
+    answer = await web.post(CHAT, content=asked, headers=bearer(key))
+    assert (answer.status_code, error(answer)) == (400, "number_too_large")
+
+
+async def test_numbers_that_fit_reach_the_model_as_they_are_and_digits_in_texts_are_no_numbers(upstream, web, ada):
+    kept = {
+        "seed": 2**64 - 1,
+        "logit_bias": {"a": -(2**63)},
+        "user": f'\\"{2**70}\\',
+        "metadata": {str(2**80): f"{2**90}"},
+        "temperature": 0.12345678901234567,
+    }
+    sent = {**ASK, **kept, "messages": [{"role": "user", "content": f"{2**100}, {10**30}"}]}
+    live = (await key_of(ada))[2]
+    assert (await web.post(CHAT, json=sent, headers=bearer(live))).status_code == 200
+    assert {name: upstream.asked[0][name] for name in kept} == kept
+    assert upstream.asked[0]["messages"] == sent["messages"]
 
 
 async def test_a_body_that_is_too_large_is_refused_announced_or_not(web, key, monkeypatch):

@@ -155,6 +155,27 @@ async def test_an_answer_in_which_nothing_is_said_costs_nothing(upstream, live, 
     assert [(one.outcome, one.cost_nano) for one in await records()] == [("completed", 0)]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_says_something_and_tells_of_no_output_is_not_believed_nor_passed_on(upstream, live, records, stream):
+    upstream.usage = {"input_tokens": 11, "output_tokens": 0, "total_tokens": 11}
+    answer = await live.responses.create(**ASK, stream=stream)
+    seen = ((await heard(answer))[-1].response if stream else answer).usage
+    said = tokens.count("Hello from the upstream.")
+    assert (seen.input_tokens, seen.output_tokens, seen.total_tokens, seen.estimated) == (11, said, 11 + said, True)
+    [event] = await records()
+    assert (event.output_tokens, event.estimated, event.cost_nano) == (said, True, 11 * 100 + said * 400)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_only_the_whole_items_of_an_answer_say_counts_too(upstream, live, records, stream):
+    upstream.usage, upstream.own = None, {"of_their_own": {"deeper": "Words that somebody thought of. " * 20}}
+    answer = await live.responses.create(**ASK, stream=stream)
+    seen = ((await heard(answer))[-1].response if stream else answer).usage
+    said = tokens.count("Hello from the upstream." + upstream.own["of_their_own"]["deeper"])
+    assert seen.output_tokens == said
+    assert [one.output_tokens for one in await records()] == [said]
+
+
 async def test_an_upstream_without_this_address_says_so(upstream, live, records):
     upstream.status, upstream.error = 404, {"error": {"message": "Not Found", "code": "not_found"}}
     for stream in (False, True):

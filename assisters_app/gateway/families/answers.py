@@ -14,6 +14,38 @@ from assisters_app.gateway.upstream import Reply, broken, overloaded, read
 
 DONE = b"data: [DONE]\n\n"
 LARGEST_EVENT = 8 * 2**20  # bytes
+UNSAID = frozenset(  # beside what a model has said: what it is called and where it stands, marks, and what is no text
+    {
+        "annotations",
+        "b64_json",
+        "call_id",
+        "citations",
+        "content_filter_results",
+        "data",
+        "encrypted_content",
+        "finish_reason",
+        "format",
+        "id",
+        "image_url",
+        "item_id",
+        "logprobs",
+        "media_type",
+        "mime_type",
+        "model",
+        "native_finish_reason",
+        "object",
+        "phase",
+        "role",
+        "signature",
+        "status",
+        "stop_reason",
+        "thought_signature",
+        "type",
+        "url",
+    }
+)
+GIVEN = frozenset({"arguments", "input"})  # to a tool: the names in it were produced as well
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")  # the same, as different upstreams call it
 CALLERS_FAULT = frozenset({400, 404, 409, 413, 415, 422})  # upstream statuses that tell the caller something
 
 
@@ -26,48 +58,90 @@ class Answer:
     kind: bytes = b"application/json"
 
 
-def usage_of(told: Any) -> Usage | None:  # noqa: ANN401 (whatever an upstream sends)
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an API calls the tokens of a call in its `usage`."""
+
+    given: str = "prompt_tokens"
+    produced: str = "completion_tokens"
+
+    @property
+    def details(self) -> str:
+        """Return where it says more of the input."""
+        return f"{self.given}_details"
+
+
+CHAT = Names()
+
+
+def usage_of(told: Any, names: Names = CHAT) -> Usage | None:  # noqa: ANN401 (whatever an upstream sends)
     """Return what an upstream's `usage` object says, None when it says nothing usable: there is always some input."""
-    if not isinstance(told, dict) or not _count(told.get("prompt_tokens")):
+    if not isinstance(told, dict) or not _count(told.get(names.given)):
         return None
-    details = told.get("prompt_tokens_details")
-    given = _count(told.get("prompt_tokens"))
+    details = told.get(names.details)
+    given = _count(told.get(names.given))
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
-    return Usage(given, min(cached, given), _count(told.get("completion_tokens")))
+    return Usage(given, min(cached, given), _count(told.get(names.produced)))
 
 
 def with_cost(answer: dict[str, Any], usage: Usage, cost_nano: int) -> bytes:
-    """Return an answer as JSON whose `usage.cost` is what it cost in US dollars; `usage` where the upstream told none.
+    """Return an answer as JSON whose `usage` says what was charged, and under `cost` for how many US dollars."""
+    return orjson.dumps({**answer, "usage": charged(answer.get("usage"), usage, cost_nano)})
 
-    The number is exact: its nine decimals fit in a float up to a million dollars, which no call costs.
+
+def charged(told: Any, usage: Usage, cost_nano: int, names: Names = CHAT) -> dict[str, Any]:  # noqa: ANN401 (as above)
+    """Return a `usage` object of what was charged: as the upstream told it, except where it told otherwise.
+
+    Counts of ours are `estimated`. The cost, in dollars, is exact: its nine decimals fit in a float up to a million
+    dollars, which no call costs.
     """
-    told = answer.get("usage")
-    used = told if isinstance(told, dict) and told else _told(usage)
-    return orjson.dumps({**answer, "usage": {**used, "cost": cost_nano / NANO}})
-
-
-def _told(usage: Usage) -> dict[str, Any]:
-    if usage.units and not usage.tokens:
-        return {"units": usage.units}
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.tokens,
-    }
+    kept = told if isinstance(told, dict) else {}
+    said = {"units": usage.units} if usage.units else {}
+    if usage.tokens or not usage.units:
+        said |= {names.given: usage.input_tokens, "total_tokens": usage.tokens}
+        if usage.output_tokens or names.produced in kept or not kept:
+            said[names.produced] = usage.output_tokens
+        heard = usage_of(kept, names) or Usage()
+        if replace(usage, units=0, estimated=False) != heard:
+            details = {names.details: {"cached_tokens": usage.cached_tokens}}
+            kept = {name: value for name, value in kept.items() if not name.endswith("_details")} | details
+    flag = {"estimated": True} if usage.estimated else {}
+    return {**kept, **said, **flag, "cost": cost_nano / NANO}
 
 
 def _count(value: Any) -> int:  # noqa: ANN401 (as above)
     return value if type(value) is int and value > 0 else 0
 
 
-def spoken(message: dict[str, Any]) -> list[str]:
-    """Return the texts that a chat message, or a piece of one, says: what a model has produced of it."""
-    said = [message.get(name) for name in ("content", "refusal", "reasoning_content", "reasoning")]
-    texts = [one if isinstance(one, str) else orjson.dumps(one).decode() for one in said if one]
-    called = [tool.get("function") or tool.get("custom") for tool in message.get("tool_calls") or ()]
-    for function in filter(None, (*called, message.get("function_call"))):
-        texts += [function[part] for part in ("name", "arguments", "input") if function.get(part)]
-    return texts
+def spoken(produced: Any) -> list[str]:  # noqa: ANN401 (as above)
+    """Return the texts in what a model has produced, however deep they stand and whatever they are called."""
+    found: list[str] = []
+    pending = [produced]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, str) and not one.startswith("data:"):
+            found.append(one)
+        elif isinstance(one, list):
+            pending += reversed(one)
+        elif isinstance(one, dict):
+            pending += reversed(_said(one))
+    return found
+
+
+def _said(one: dict[str, Any]) -> list[Any]:
+    """Return what an object says: what a tool is given as one text, thoughts once though several names hold them."""
+    said = {name: value for name, value in one.items() if value and name not in UNSAID}
+    for name in GIVEN & said.keys():
+        if not isinstance(said[name], str):
+            said[name] = orjson.dumps(said[name]).decode()
+    thoughts = sorted((name for name in THOUGHTS if name in said), key=lambda name: len(orjson.dumps(said[name])))
+    return [value for name, value in said.items() if name not in thoughts[:-1]]
+
+
+def choices_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the choices of a chat's answer, or of a piece of one."""
+    found = answer.get("choices")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 async def whole(reply: Reply, model: str) -> dict[str, Any]:
@@ -156,7 +230,7 @@ class Tally:
         given = self.usage or Usage(self.input_tokens)
         return replace(given, output_tokens=tokens.count("".join(self.said)), estimated=True).produced
 
-    def last_event(self, cost_nano: int) -> bytes:
+    def last_event(self, usage: Usage, cost_nano: int) -> bytes:
         """Return what ends a stream once it is settled: its usage with its cost, if the caller asked, and the end.
 
         Who did not ask for the usage finds the cost, in dollars, in the chunk that says why it ended.
@@ -165,7 +239,7 @@ class Tally:
             if self.held is not None:
                 self.held["cost"] = cost_nano / NANO
             return self._release() + DONE
-        return b"data: " + with_cost(self.closing, self.so_far(), cost_nano) + b"\n\n" + DONE
+        return b"data: " + with_cost(self.closing, usage, cost_nano) + b"\n\n" + DONE
 
     def error_event(self, refused: Refused) -> bytes:
         """Return what ends a stream that failed on the way."""
@@ -177,16 +251,16 @@ class Tally:
         return b"data: " + orjson.dumps(held) + b"\n\n" if held is not None else b""
 
     def _listen(self, chunk: dict[str, Any]) -> None:
-        for choice in chunk.get("choices") or ():
+        for choice in choices_of(chunk):
             self.finished = self.finished or bool(choice.get("finish_reason"))
-            self._collect(choice.get("delta") or {})
+            self._collect({name: value for name, value in choice.items() if name != "message"})  # all of it until now
         told = usage_of(chunk.get("usage"))
         if told is not None:
             self.usage, self.told_at = told, len(self.said)
 
-    def _collect(self, delta: dict[str, Any]) -> None:
+    def _collect(self, piece: dict[str, Any]) -> None:
         before = len(self.said)
-        self.said += spoken(delta)
+        self.said += spoken(piece)
         if self.call.first_token is None and len(self.said) > before:
             self.call.first_token = self.call.elapsed()
 
@@ -209,7 +283,7 @@ class Tally:
 
 
 def _finishes(chunk: dict[str, Any]) -> bool:
-    return any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
+    return any(choice.get("finish_reason") for choice in choices_of(chunk))
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 (whatever an upstream sends)

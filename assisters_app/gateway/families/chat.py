@@ -1,22 +1,19 @@
 """Chat completions, whole and streamed.
 
-request(body, offer) -> Chat                          checks what we rely on; everything else passes through
-complete(gate, call, offer, chat) -> Answer           raises Refused
-stream(gate, call, offer, chat, send)                 raises Refused only before the first `send`
+request(body, offer) -> Ask                           checks what we rely on; everything else passes through
 """
 
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from assisters_app.gateway import checks, tokens
-from assisters_app.gateway.calls import Bound, Call, Ending, Usage
+from assisters_app.gateway.calls import Bound, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
-from assisters_app.gateway.families import answers, streams
-from assisters_app.gateway.families.answers import Answer, Tally
-from assisters_app.gateway.families.streams import Send
-from assisters_app.gateway.gate import Gate
+from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.answers import Tally
+from assisters_app.gateway.families.ask import Ask
 
 PATH = "/chat/completions"
 MOST_CHOICES = 16
@@ -24,19 +21,7 @@ LIMITS = ("max_completion_tokens", "max_tokens")  # one of them is sent: an upst
 KNOWN = frozenset({"model", "messages", "stream_options", *tokens.COUNTED, *LIMITS})
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """A chat request ready to be sent: `body` as the upstream gets it, tokens as we count them."""
-
-    body: dict[str, Any]
-    stream: bool
-    shows_usage: bool  # whether a stream ends with its usage, as the caller asked
-    shows_each: bool  # whether every chunk tells the usage so far, where the upstream does
-    input_tokens: int
-    bound: Bound
-
-
-def request(body: dict[str, Any], offer: Offer) -> Chat:
+def request(body: dict[str, Any], offer: Offer) -> Ask:
     """Check a request and make it bounded; raise Refused with the parameter at fault.
 
     The most output is what the caller asked for, or the model's own most: a cap is a cap only for what is bounded.
@@ -66,41 +51,17 @@ def request(body: dict[str, Any], offer: Offer) -> Chat:
     expected = checks.with_margin(counted + tokens.of_the_rest(body, KNOWN))
     most_input = offer.context_tokens if tokens.has_media(body) else min(bound_by_bytes, offer.context_tokens)
     bound = Bound(expected + limit * choices, most_input, limit * choices)
-    return Chat(sent, stream, shows_usage, shows_each, counted, bound)
+    follower = partial(Tally, input_tokens=counted, shows_usage=shows_usage, shows_each=shows_each) if stream else None
+    return Ask(PATH, sent, bound, partial(_used, counted), follower=follower)
 
 
-async def complete(gate: Gate, call: Call, offer: Offer, chat: Chat) -> Answer:
-    """Answer as a whole. The record is durable when this returns; a caller who hung up meanwhile is still charged."""
-    await gate.admit(call, offer, chat.bound)
-    async with gate.settled(call) as conclusion:
-        reply = await gate.ask(call, offer, PATH, chat.body, whole=True)
-        started = time.perf_counter()
-        answer = await answers.whole(reply, call.model)
-        call.waited += time.perf_counter() - started
-        usage = _used(chat, answer)
-        conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
-    return Answer(answers.with_cost(answer, usage, conclusion.cost), conclusion.cost)
-
-
-async def stream(gate: Gate, call: Call, offer: Offer, chat: Chat, send: Send) -> None:
-    """Send an answer event by event. The record is durable before the last event is sent.
-
-    A stream that fails on the way ends with an event that holds an error, as OpenAI's clients expect, and is free.
-    """
-    tally = Tally(call, chat.input_tokens, chat.shows_usage, chat.shows_each)
-    await gate.admit(call, offer, chat.bound)
-    await streams.follow(gate, call, tally, lambda: gate.ask(call, offer, PATH, chat.body), send)
-
-
-def _used(chat: Chat, answer: dict[str, Any]) -> Usage:
+def _used(counted: int, answer: dict[str, Any]) -> Usage:
     """Return what an answer has used: as the upstream told, or counted by us where it told of no output."""
     told = answers.usage_of(answer.get("usage"))
     if told is not None and told.output_tokens:
         return told
-    messages = [choice.get("message") or {} for choice in answer.get("choices") or ()]
-    said = "".join(piece for message in messages for piece in answers.spoken(message))
-    given = told or Usage(chat.input_tokens)
-    return replace(given, output_tokens=tokens.count(said), estimated=True).produced
+    said = "".join(answers.spoken(answers.choices_of(answer)))
+    return replace(told or Usage(counted), output_tokens=tokens.count(said), estimated=True).produced
 
 
 def _check_messages(messages: Any) -> None:  # noqa: ANN401 (any JSON)

@@ -10,7 +10,7 @@ from assisters_app.gateway.calls import Bound, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import wrong
 from assisters_app.gateway.families import answers
-from assisters_app.gateway.families.whole import Ask
+from assisters_app.gateway.families.ask import Ask
 
 PATH = "/embeddings"
 MOST_INPUTS = 2_048

@@ -11,7 +11,7 @@ from assisters_app.gateway import checks
 from assisters_app.gateway.calls import Bound, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.checks import unpriced, wrong
-from assisters_app.gateway.families.whole import Ask
+from assisters_app.gateway.families.ask import Ask
 
 PATH = "/images/generations"
 MOST_IMAGES = 10

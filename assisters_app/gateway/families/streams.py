@@ -3,43 +3,31 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
 
 from assisters_app.base.errors import Refused
-from assisters_app.gateway.calls import Call, Ending, GoneError, Usage
+from assisters_app.gateway.calls import Call, Ending, GoneError
+from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.families import answers
+from assisters_app.gateway.families.ask import Ask, Follower
 from assisters_app.gateway.gate import Gate
-from assisters_app.gateway.upstream import Reply, broken
+from assisters_app.gateway.upstream import broken
 
 TAKING_IN = 60.0  # seconds, altogether, that a caller may keep a stream waiting; then they are taken to have gone
 Send = Callable[[bytes], Awaitable[None]]
 
 
-class Follower(Protocol):
-    """Follows a stream of events: what the caller gets to see of it, and what it has used so far."""
+async def stream(gate: Gate, call: Call, offer: Offer, ask: Ask, send: Send) -> None:
+    """Send an answer event by event. The record is durable before the last event is sent.
 
-    done: bool  # it has ended as it should; nothing more is wanted
-    finished: bool  # it may end now
-
-    def take(self, payload: bytes) -> bytes | None:
-        """Return the event that the caller gets for an upstream's payload, None for none; raise Refused at an error."""
-
-    def so_far(self) -> Usage:
-        """Return what was used until now."""
-
-    def last_event(self, cost_nano: int) -> bytes:
-        """Return what ends the stream once it is settled."""
-
-    def error_event(self, refused: Refused) -> bytes:
-        """Return what ends a stream that failed on the way."""
-
-
-async def follow(gate: Gate, call: Call, follower: Follower, ask: Callable[[], Awaitable[Reply]], send: Send) -> None:
-    """Send the events of an admitted call. Raises Refused only before the first is sent; then an event says it."""
-    begun = False
+    Raises Refused only before the first `send`. A stream that fails on the way ends with an event that holds an error,
+    as OpenAI's clients expect, and is free.
+    """
+    assert ask.follower is not None  # or it is answered as a whole
+    follower, begun = ask.follower(call), False
+    await gate.admit(call, offer, ask.bound)
     try:
         async with gate.settled(call) as conclusion:
-            reply = await ask()
+            reply = await gate.ask(call, offer, ask.path, ask.body)
             await answers.require_success(reply)
             conclusion.so_far, begun = follower.so_far, True
             try:
@@ -47,7 +35,7 @@ async def follow(gate: Gate, call: Call, follower: Follower, ask: Callable[[], A
             finally:
                 reply.close()
             conclusion.ending = Ending("completed", 200, follower.so_far())
-        last = follower.last_event(conclusion.cost)
+        last = follower.last_event(conclusion.usage, conclusion.cost)
     except Refused as refused:
         if not begun:
             raise

@@ -40,7 +40,7 @@ async def answer(gate: Gate, call: Call, offer: Offer, upload: Upload, announced
         told = await _told(gate, call, offer, upload)
         usage = call.believed(_used(told, upload))
         conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
-    return _written(told, upload.value("response_format") or "json", usage.units, conclusion.cost)
+    return _written(told, upload.value("response_format") or "json", usage, conclusion.cost)
 
 
 async def _told(gate: Gate, call: Call, offer: Offer, upload: Upload) -> Told:
@@ -79,10 +79,11 @@ def _used(told: Told, upload: Upload) -> Usage:
     return Usage(units=upload.guessed_seconds() if measured is None else measured, estimated=True)
 
 
-def _written(told: Told, form: str, seconds: int, cost_nano: int) -> Answer:
+def _written(told: Told, form: str, used: Usage, cost_nano: int) -> Answer:
     """Return a transcript in the form that was asked for."""
     if form in ("json", "verbose_json"):
-        usage = {"type": "duration", "seconds": seconds, "cost": cost_nano / NANO}
+        flag = {"estimated": True} if used.estimated else {}
+        usage = {"type": "duration", "seconds": used.units, **flag, "cost": cost_nano / NANO}
         kept = told if form == "verbose_json" else {"text": told["text"]}
         return Answer(orjson.dumps({**kept, "usage": usage}), cost_nano)
     written = told["text"] + "\n" if form == "text" else SUBTITLES[form](_segments(told))

@@ -4,25 +4,13 @@ complete(gate, call, offer, ask) -> Answer            raises Refused
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from assisters_app.gateway.calls import Bound, Call, Ending, Usage
+from assisters_app.gateway.calls import Call, Ending
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.families import answers
 from assisters_app.gateway.families.answers import Answer
+from assisters_app.gateway.families.ask import Ask
 from assisters_app.gateway.gate import Gate
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A request ready to be sent: `body` to `path` upstream. `used` says what an answer to it has used."""
-
-    path: str
-    body: dict[str, Any]
-    bound: Bound
-    used: Callable[[dict[str, Any]], Usage]
 
 
 async def complete(gate: Gate, call: Call, offer: Offer, ask: Ask) -> Answer:
@@ -35,4 +23,4 @@ async def complete(gate: Gate, call: Call, offer: Offer, ask: Ask) -> Answer:
         call.waited += time.perf_counter() - started
         usage = ask.used(answer)
         conclusion.ending = Ending("client_disconnected" if call.caller_gone else "completed", 200, usage)
-    return Answer(answers.with_cost(answer, usage, conclusion.cost), conclusion.cost)
+    return Answer(ask.written(answer, conclusion.usage, conclusion.cost), conclusion.cost)
