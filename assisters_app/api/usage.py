@@ -1,11 +1,15 @@
 """GET /v1/usage: what was used, in the shape of OpenAI's usage API, for the key's organization. Not billed.
 
-Parameters: `start_time` and `end_time` (Unix seconds), `bucket_width` (15m, 1h, 1d), `group_by` (model, api_key_id,
+Parameters: `start_time` and `end_time` (Unix seconds), `bucket_width` (1m, 15m, 1h, 1d), `group_by` (model, api_key_id,
 endpoint), `models` and `api_key_ids` (what is counted; these three repeated or separated by commas), `limit` (buckets
 of a page), `page`. Days are UTC.
+
+Minutes are read from the calls themselves, as long as these are kept; a page of them ends earlier than asked where it
+would hold more than MOST_CALLS.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -19,21 +23,61 @@ from assisters_app.accounts.throttling import Limit, attempt
 from assisters_app.api.exchange import Exchange
 from assisters_app.base import db
 from assisters_app.base.clock import now
+from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
+from assisters_app.base.marks import REQUEST_LOGS
 from assisters_app.usage import reports
 from assisters_app.usage.periods import Period, Step, edges
-from assisters_app.usage.reports import Dimension, Filter, Row, Whose
+from assisters_app.usage.reports import MINUTE, Dimension, Filter, Row, Span, Whose
 
 OFTEN = Limit("api-usage", 60, timedelta(minutes=1))  # it reads the database, unlike every other call
-WIDTHS: dict[str, tuple[Step, int, int]] = {  # step, usual and most buckets of a page
-    "15m": ("quarter", 96, 672),
-    "1h": ("hour", 24, 168),
-    "1d": ("day", 7, 31),
+MOST_CALLS = 250_000  # read for one page of minutes: a fraction of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How long a bucket is, how many a page usually and at most has, and how far back one looks who does not say.
+
+    `step` is its name among the periods of tallies, None where there are none so short.
+    """
+
+    length: timedelta
+    usual: int
+    most: int
+    back: timedelta
+    step: Step | None
+
+
+A_WEEK = timedelta(days=7)
+WIDTHS = {  # those of OpenAI with its limits, and the quarter hours that we count in
+    "1m": Width(MINUTE, 60, 1_440, timedelta(hours=1), None),
+    "15m": Width(timedelta(minutes=15), 96, 672, A_WEEK, "quarter"),
+    "1h": Width(timedelta(hours=1), 24, 168, A_WEEK, "hour"),
+    "1d": Width(timedelta(days=1), 7, 31, A_WEEK, "day"),
 }
 GROUPS: dict[str, Dimension] = {"model": "model", "api_key_id": "key", "endpoint": "endpoint"}
 MOST_NAMED = 50  # models, or keys, in one question
 UTC_ZONE = ZoneInfo("UTC")
-USUAL = timedelta(days=7)
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: from when until when, in buckets of which width, how many of them at once, and of what."""
+
+    span: Span
+    width: Width
+    size: int
+    groups: dict[str, Dimension]
+    only: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is found: where its buckets begin, and the end of the last; and what was used in them."""
+
+    edges: list[datetime]
+    rows: list[Row]
 
 
 async def buckets(exchange: Exchange) -> None:
@@ -41,35 +85,50 @@ async def buckets(exchange: Exchange) -> None:
     grant = await exchange.enter("read")
     await attempt(OFTEN, str(grant.organization_id))
     asked = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
-    period, size, groups, only = _question(asked)
-    starts = edges(period)
-    page = Period(starts[0], starts[min(size, len(starts) - 1)], UTC_ZONE, period.step)
+    question = _question(asked)
     async with db.transaction() as tx:
-        rows = await reports.table(tx, Whose(grant.organization_id), page, list(groups.values()), only)
-    more = page.end < starts[-1]
+        page = await _page(tx, Whose(grant.organization_id), question)
+    more = page.edges[-1] < question.span[1]
     body = {
         "object": "page",
-        "data": _buckets(page, rows, list(groups)),
+        "data": _buckets(page, list(question.groups)),
         "has_more": more,
-        "next_page": str(int(page.end.timestamp())) if more else None,
+        "next_page": str(int(page.edges[-1].timestamp())) if more else None,
     }
     await exchange.reply(200, orjson.dumps(body))
 
 
-def _question(asked: list[tuple[str, str]]) -> tuple[Period, int, dict[str, Dimension], Filter]:
+async def _page(tx: Tx, whose: Whose, asked: Question) -> Page:
+    width, by = asked.width, list(asked.groups.values())
+    begins, ends = asked.span[0], min(asked.span[1], _floor(asked.span[0], width.length) + asked.size * width.length)
+    if width.step is not None:
+        period = Period(begins, ends, UTC_ZONE, width.step)
+        return Page(edges(period), await reports.table(tx, whose, period, by, asked.only))
+    begins = _floor(begins, MINUTE)
+    ends = await reports.at_most(tx, whose, (begins, ends), MOST_CALLS)
+    starts = [begins + number * MINUTE for number in range(-(-(ends - begins) // MINUTE))]
+    return Page([*starts, ends], await reports.minutes(tx, whose, (begins, ends), by, asked.only))
+
+
+def _floor(at: datetime, length: timedelta) -> datetime:
+    return at - (at - EPOCH) % length
+
+
+def _question(asked: list[tuple[str, str]]) -> Question:
     single = dict(asked)
-    width = single.get("bucket_width", "1d")
-    if width not in WIDTHS:
-        raise _wrong("bucket_width", "must be 15m, 1h or 1d")
-    step, usual, most = WIDTHS[width]
-    size = _number(single, "limit", usual)
-    if not 1 <= size <= most:
-        raise _wrong("limit", f"must be from 1 to {most}")
+    width = WIDTHS.get(single.get("bucket_width", "1d"))
+    if width is None:
+        raise _wrong("bucket_width", "must be 1m, 15m, 1h or 1d")
+    size = _number(single, "limit", width.usual)
+    if not 1 <= size <= width.most:
+        raise _wrong("limit", f"must be from 1 to {width.most}")
     end = _time(single, "end_time", now())
-    start = _time(single, "page", _time(single, "start_time", end - USUAL))
+    start = _time(single, "page", _time(single, "start_time", end - width.back))
     if start >= end:
         raise _wrong("start_time", "must be before end_time")
-    return Period(start, end, UTC_ZONE, step), size, _groups(asked), _narrowed(asked)
+    if width.step is None and start < REQUEST_LOGS.cutoff(now()):
+        raise _wrong("start_time", f"must lie within the last {REQUEST_LOGS.sentence} for buckets of a minute")
+    return Question((start, end), width, size, _groups(asked), _narrowed(asked))
 
 
 def _narrowed(asked: Sequence[tuple[str, str]]) -> Filter:
@@ -118,11 +177,10 @@ def _number(given: Mapping[str, str], name: str, otherwise: int) -> int:
     return int(text)
 
 
-def _buckets(page: Period, rows: Iterable[Row], groups: list[str]) -> list[dict[str, Any]]:
+def _buckets(page: Page, groups: list[str]) -> list[dict[str, Any]]:
     found: dict[datetime, list[dict[str, Any]]] = {}
-    for row in rows:
+    for row in page.rows:
         found.setdefault(row.at, []).append(_result(row, groups))
-    starts = edges(page)
     return [
         {
             "object": "bucket",
@@ -130,7 +188,7 @@ def _buckets(page: Period, rows: Iterable[Row], groups: list[str]) -> list[dict[
             "end_time": int(end.timestamp()),
             "results": found.get(start, []),
         }
-        for start, end in pairwise(starts)
+        for start, end in pairwise(page.edges)
     ]
 
 

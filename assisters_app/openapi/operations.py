@@ -311,16 +311,23 @@ OPERATIONS = (
         "Usage and limits",
         "See what was used",
         "What your organization used, in buckets of time, in the shape of OpenAI's usage API. Days are UTC. "
+        "Minutes go back as far as the request log, 30 days; a page of them ends early where very many calls were made. "
         "At most 60 questions a minute.",
         (Answer("One page of buckets.", {JSON: ref("UsagePage")}),),
         (*KEY, "scope_missing", "invalid_value", "too_many"),
         needs="read",
         parameters=(
             Parameter(
-                "start_time", "From when, in Unix seconds. Usually a week ago.", {"type": "integer", "minimum": 0}
+                "start_time",
+                "From when, in Unix seconds. Usually a week ago, with `1m` an hour.",
+                {"type": "integer", "minimum": 0},
             ),
             Parameter("end_time", "Until when, in Unix seconds. Usually now.", {"type": "integer", "minimum": 0}),
-            Parameter("bucket_width", "How long a bucket is.", {"type": "string", "enum": ["15m", "1h", "1d"]}),
+            Parameter(
+                "bucket_width",
+                "How long a bucket is. Usually a day.",
+                {"type": "string", "enum": ["1m", "15m", "1h", "1d"]},
+            ),
             Parameter(
                 "group_by",
                 "Split each bucket by these: repeated, or separated by commas.",
@@ -328,7 +335,12 @@ OPERATIONS = (
             ),
             Parameter("models", "Count these models only.", NAMES),
             Parameter("api_key_ids", "Count these keys only, by their `api_key_id`.", NAMES),
-            Parameter("limit", "Buckets of a page.", {"type": "integer", "minimum": 1, "maximum": 672}),
+            Parameter(
+                "limit",
+                "The most buckets of a page: up to 1440 of `1m` (usually 60), 672 of `15m` (96), 168 of `1h` (24), "
+                "31 of `1d` (7).",
+                {"type": "integer", "minimum": 1, "maximum": 1_440},
+            ),
             Parameter("page", "What the page before gave as `next_page`.", {"type": "string"}),
         ),
     ),

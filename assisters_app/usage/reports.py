@@ -11,6 +11,8 @@
     log(tx, whose, log_filter, after=cursor, size=50) -> LogPage the request log, newest first
     request(tx, whose, request_id) -> LogRow                     raises NotFound
     table(tx, whose, period, by, only) -> list[Row]              buckets split by any of the dimensions
+    minutes(tx, whose, span, by, only) -> list[Row]              the same by the minute, from the events
+    at_most(tx, whose, span, most) -> datetime                   until when a span holds no more calls than that
     csv_rows(tx, whose, period, only) -> AsyncIterator[tuple]    the table behind the charts, header first
 
 `only` narrows (a `Filter`); it and all others default to everything that is `whose`.
@@ -21,7 +23,7 @@ import binascii
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -47,7 +49,7 @@ from assisters_app.accounts.tables import Organization
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
 from assisters_app.keys.tables import ApiKey
-from assisters_app.usage.events import SUMS, handle, quarter
+from assisters_app.usage.events import FAILED_FROM, QUARTER, SUMS, handle, quarter
 from assisters_app.usage.periods import Period, before, edges
 from assisters_app.usage.tables import UsageEvent, UsageTally
 
@@ -63,6 +65,9 @@ COLUMN = {
 }
 REST = "others"  # the name under which what is too small for a line of its own is summed
 LARGEST_PAGE = 200
+MINUTE = timedelta(minutes=1)
+
+Span = tuple[datetime, datetime]  # from the first until just before the second, both aware
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +406,40 @@ async def table(tx: Tx, whose: Whose, period: Period, by: Sequence[Dimension], o
     return [Row(starts[row[0] - 1], tuple(map(str, row[1:split])), _sums_of(row[split:])) for row in found]
 
 
+async def minutes(tx: Tx, whose: Whose, span: Span, by: Sequence[Dimension], only: Filter = Filter()) -> list[Row]:
+    """Return what was used in each minute of `span`, split by every dimension in `by`; read from the events themselves.
+
+    They are kept as long as the request log, and nothing is summed up beforehand: see `at_most`.
+    """
+    minute, parts = func.date_trunc("minute", EVENT.c.at), [EVENT.c[COLUMN[one].name] for one in by]
+    summed = [func.sum(EVENT.c[name]) for name in SUMS[2:]]
+    amounts = [func.count(), func.count().filter(EVENT.c.status >= FAILED_FROM), *summed]
+    within = and_(_of(whose, EVENT), EVENT.c.at >= span[0], EVENT.c.at < span[1], _narrowed(only, EVENT))
+    read = select(minute, *parts, *amounts).where(within).group_by(minute, *parts).order_by(minute, *parts)
+    split = 1 + len(parts)
+    return [Row(row[0], tuple(map(str, row[1:split])), _sums_of(row[split:])) for row in await _read(tx, read)]
+
+
+async def at_most(tx: Tx, whose: Whose, span: Span, most: int) -> datetime:
+    """Return the end of `span`, or the whole minute at which about `most` calls have been made since its beginning.
+
+    The tallies tell how many there were in each quarter hour, which are taken to have come evenly. One minute of `span`
+    is left at least.
+    """
+    begins, ends = span
+    read = select(TALLY.c.bucket, func.sum(TALLY.c.requests)).where(
+        _of(whose, TALLY), TALLY.c.bucket >= quarter(begins), TALLY.c.bucket < ends
+    )
+    left = most
+    for bucket, requests in await _read(tx, read.group_by(TALLY.c.bucket).order_by(TALLY.c.bucket)):
+        if requests > left:
+            into: datetime = max(bucket, begins) + QUARTER * left // int(requests)
+            into -= (into - begins) % MINUTE
+            return min(ends, max(into, begins + MINUTE))
+        left -= int(requests)
+    return ends
+
+
 async def _read(tx: Tx, statement: Executable) -> "CursorResult[*tuple[Any, ...]]":
     connection = await tx.connection()
     return await connection.execute(statement)
@@ -481,7 +520,7 @@ def _log_condition(whose: Whose, which: LogFilter) -> ColumnElement[bool]:
     if which.outcome is not None:
         conditions.append(EVENT.c.outcome == which.outcome)
     if which.failed:
-        conditions.append(EVENT.c.status >= 400)  # noqa: PLR2004 (the first HTTP status that counts as an error)
+        conditions.append(EVENT.c.status >= FAILED_FROM)
     return and_(*conditions)
 
 

@@ -8,6 +8,7 @@ from cast import MALLORY
 from customers import customer, key_of
 from staleness import once
 
+from assisters_app.api import usage
 from assisters_app.base import clock, db, settings, valkey
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import new_id
@@ -146,6 +147,80 @@ async def test_usage_is_narrowed_to_the_models_and_the_keys_that_are_named(web, 
     assert await counted(api_key_ids=named[1:]) == [("three", 1), ("two", 1)]
     assert await counted(api_key_ids=named[0], models="two") == []
     assert await counted(api_key_ids=str(mallorys.key_id)) == []
+
+
+async def by_the_minute(web, start, **more):
+    """Return the minutes of all pages in which something was used, after `start`; and how many each page has."""
+    found, sizes, page = [], [], {}
+    asked = {"start_time": int(start.timestamp()), "bucket_width": "1m", **more}
+    while page is not None:
+        body = (await web.get("/v1/usage", params={**asked, **page})).json()
+        assert [one["end_time"] for one in body["data"][:-1]] == [one["start_time"] for one in body["data"][1:]]
+        used = [(one["start_time"] - asked["start_time"], one["results"]) for one in body["data"] if one["results"]]
+        found += [(seconds // 60, result) for seconds, results in used for result in results]
+        sizes.append(len(body["data"]))
+        page = {"page": body["next_page"]} if body["has_more"] else None
+    return found, sizes
+
+
+async def test_usage_is_read_by_the_minute_as_the_hour_has_it(web, ada):
+    mallory = await customer(MALLORY)
+    whole = {"output_tokens": 2, "cached_tokens": 1, "units": 4, "cost_nano": 9, "duration_ms": 7}
+    with clock.frozen(NOON + timedelta(days=29)):
+        async with transaction() as tx:
+            own = [
+                call(ada.organization_id, NOON, **whole),
+                call(ada.organization_id, NOON + timedelta(seconds=59.9), **{**whole, "status": 500}),
+                call(ada.organization_id, NOON + timedelta(seconds=60), model="assisters-embed-v1"),
+                call(ada.organization_id, NOON + timedelta(minutes=89), **whole),
+            ]
+            beside = [call(ada.organization_id, NOON - timedelta(seconds=1)), call(mallory.organization_id, NOON)]
+            await events.insert(tx, [*own, *beside])
+        asked = {"end_time": int((NOON + timedelta(minutes=90)).timestamp()), "group_by": "model,api_key_id"}
+        found, sizes = await by_the_minute(web, NOON, **asked)
+        assert sizes == [60, 30]
+        seen = [(minute, one["model"], one["api_key_id"]) for minute, one in found]
+        places = zip((0, 0, 1, 89), own, strict=True)
+        assert sorted(seen) == sorted((minute, one.model, str(one.key_id)) for minute, one in places)
+        assert await by_the_minute(web, NOON, **asked, limit=1_440) == (found, [90])
+        summed = (await by_the_minute(web, NOON - timedelta(minutes=5), end_time=asked["end_time"]))[0]
+        hours = {**asked, "start_time": int((NOON - timedelta(minutes=5)).timestamp()), "bucket_width": "1h"}
+        by_the_hour = (await web.get("/v1/usage", params={**hours, "group_by": ""})).json()["data"]
+        for name in ("num_model_requests", "num_errors", "input_tokens", "output_tokens", "units", "cost_nano_usd"):
+            in_hours = sum(result[name] for hour in by_the_hour for result in hour["results"])
+            assert sum(one[name] for _, one in summed) == in_hours > 0
+        only = await by_the_minute(web, NOON, **asked, models="assisters-embed-v1")
+        assert [minute for minute, _ in only[0]] == [1]
+
+
+async def test_a_page_of_minutes_ends_where_it_would_hold_too_many_calls(web, ada, monkeypatch):
+    monkeypatch.setattr(usage, "MOST_CALLS", 10)
+    made = [call(ada.organization_id, NOON + timedelta(seconds=30 * number)) for number in range(60)]
+    end = int((NOON + timedelta(hours=1)).timestamp())
+    with clock.frozen(NOON + timedelta(hours=2)):
+        async with transaction() as tx:
+            await events.insert(tx, made)
+        found, sizes = await by_the_minute(web, NOON, end_time=end)
+    assert [(minute, one["num_model_requests"]) for minute, one in found] == [(minute, 2) for minute in range(30)]
+    assert sum(sizes) == 60
+    assert max(sizes[:5]) <= 10
+
+
+async def test_minutes_that_no_calls_are_kept_of_are_not_told_as_if_nothing_was_used(web):
+    with clock.frozen(NOON):
+        usual = (await web.get("/v1/usage", params={"bucket_width": "1m"})).json()
+        assert [len(usual["data"]), usual["data"][0]["start_time"]] == [60, int(NOON.timestamp()) - 3_600]
+        asked = {"bucket_width": "1m", "start_time": int((NOON - timedelta(days=30)).timestamp())}
+        assert (await web.get("/v1/usage", params=asked)).status_code == 200
+        answer = await web.get("/v1/usage", params={**asked, "start_time": asked["start_time"] - 1})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "start_time")
+        assert (await web.get("/v1/usage", params={**asked, "limit": 1_441})).status_code == 400
+
+
+async def test_however_long_the_time_that_is_asked_for_its_pages_can_be_read(web):
+    with clock.frozen(NOON):
+        page = (await web.get("/v1/usage", params={"bucket_width": "15m", "start_time": 0})).json()
+        assert (len(page["data"]), page["next_page"]) == (96, str(96 * 900))
 
 
 async def test_usage_is_read_page_by_page(web, ada):
