@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     audit = add("record-audit", _record_audit, purpose)
     audit.add_argument("kind", metavar="KIND", help="security, host, agreement:stripe … (a wrong one lists them all)")
     audit.add_argument("says", metavar="SENTENCE", help="what was found, for everyone to read")
-    audit.add_argument("--on", type=date.fromisoformat, default=None, help="the day it was done (2026-11-24); today")
+    audit.add_argument("--on", type=_day, default=None, metavar="DAY", help="it was done on (2026-11-24); today")
     audit.add_argument("--failed", action="store_true", help="it found what must be put right first")
     audit.add_argument("--evidence", default="", help="where the report is, or its SHA-256")
     account = add("create-account", _create_account, "Create an account and print the link that opens it.")
@@ -208,9 +208,8 @@ def _reseal(_: argparse.Namespace) -> int:
 
     async def reseal() -> int:
         done = await resealing.reseal()
-        print(
-            f"Sealed anew: {_count(done.addresses, 'address')}, {_count(done.letters, 'letter')} on their way,", end=" "
-        )
+        addresses, letters = _count(done.addresses, "address", "addresses"), _count(done.letters, "letter")
+        print(f"Sealed anew: {addresses}, {letters} on their way,", end=" ")
         print(f"keys of request content: {done.content_keys}; opt-outs: {done.opted_out:,}.")
         print("Keep ASSISTERS_PEPPER_BEFORE as long as it is needed, for these know nothing of the new one:")
         print(f"  {_count(done.keys, 'live API key')}: one made before ends with it. Ask for rotation to be rid of it;")
@@ -439,8 +438,15 @@ def _say_month(found: "Checked") -> None:
         print(f"Signed with the key {key}; compare it with those published at /.well-known/receipt-keys.json")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, what: str, many: str = "") -> str:
+    return f"{number:,} {what if number == 1 else many or what + 's'}"
+
+
+def _day(said: str) -> date:
+    try:
+        return date.fromisoformat(said)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{said!r} is no day. Write it as 2026-11-24.") from None
 
 
 def _import_export(chosen: argparse.Namespace) -> int:
@@ -502,7 +508,11 @@ def _in_the_house(work: Coroutine[None, None, int]) -> int:
             await db.dispose()
             await valkey.close()
 
-    log.configure()
+    try:
+        log.configure()
+    except SettingsError:
+        work.close()  # it was never begun
+        raise
     logging.getLogger().setLevel(logging.WARNING)
     return asyncio.run(whole())
 

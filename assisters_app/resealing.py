@@ -33,6 +33,10 @@ from assisters_app.privacy.erasing.tables import ErasureErrand
 
 AT_ONCE = 1000  # rows resealed in one transaction
 BYTES = ((OutgoingMail, "mail"), (ErasureErrand, errands.PURPOSE))  # whose `sealed` is sealed for that purpose
+OTHER_PEPPER = (
+    "Something is sealed under a pepper that is neither ASSISTERS_PEPPER nor in ASSISTERS_PEPPER_BEFORE. Name that one "
+    "there, with a comma between several, and run this again: what is sealed anew already stays."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Resealed:
 
 
 async def reseal() -> Resealed:
-    """Seal everything anew. Raises Refused while the product runs, and where no pepper from before is named."""
+    """Seal everything anew. Raises Refused while the product runs, and where the pepper from before is not named."""
     if not settings().peppers_before:
         raise Refused("Name the pepper that was replaced in ASSISTERS_PEPPER_BEFORE.", code="no_pepper_before")
     async with transaction() as tx:
@@ -85,7 +89,10 @@ async def _reseal(table: Table, column: Column[Any], anew: Callable[[Any], Any])
     while True:
         async with transaction() as tx:
             rows: Sequence[Any] = (await tx.sql(some.where(key > after) if after is not None else some)).all()
-            changed = [{"which": row[0], "new": new} for row in rows if row[1] and (new := anew(row[1])) != row[1]]
+            try:
+                changed = [{"which": row[0], "new": new} for row in rows if row[1] and (new := anew(row[1])) != row[1]]
+            except ValueError:
+                raise Refused(OTHER_PEPPER, code="other_pepper") from None
             if changed:
                 await _write(tx, table, column, changed)
         count += len(changed)

@@ -26,6 +26,7 @@ from assisters_app.privacy.erasing.tables import ErasureErrand
 
 OLD = base64.b64encode(b"a pepper for tests, 32 bytes long").decode()
 NEW = base64.b64encode(b"another pepper for tests, 32 bytes").decode()
+NEVER = base64.b64encode(b"what was never a pepper, 32 bytes").decode()
 
 
 def use(monkeypatch, pepper, *before):
@@ -151,6 +152,19 @@ async def test_nothing_is_resealed_under_the_running_product_or_without_the_pepp
         await somebody.execute(text("SELECT 1"))
         with pytest.raises(Refused, match="Stop it first"):
             await resealing.reseal()
+
+
+async def test_with_the_wrong_pepper_before_a_sentence_says_so_and_nothing_is_lost(house, monkeypatch):
+    await filled()
+    await let_go()
+    use(monkeypatch, NEW, NEVER)
+    with pytest.raises(Refused, match="neither ASSISTERS_PEPPER nor in ASSISTERS_PEPPER_BEFORE"):
+        await resealing.reseal()
+    await let_go()
+    use(monkeypatch, NEW, OLD)
+    await resealing.reseal()
+    use(monkeypatch, NEW)
+    assert await found(ADA)
 
 
 async def test_resealing_that_was_killed_is_finished_by_the_next(house, monkeypatch):

@@ -227,10 +227,16 @@ def _pepper(name: str, text: str) -> bytes:
     try:
         pepper = base64.b64decode(text, validate=True)
     except ValueError:
-        raise SettingsError(f"{name} is not base64. Make one with: openssl rand -base64 32") from None
+        raise SettingsError(f"{name} is not base64. {_made(name)}") from None
     if len(pepper) < 32:  # noqa: PLR2004 (256 bits)
-        raise SettingsError(f"{name} holds fewer than 32 bytes. Make one with: openssl rand -base64 32")
+        raise SettingsError(f"{name} holds fewer than 32 bytes. {_made(name)}")
     return pepper
+
+
+def _made(name: str) -> str:
+    if name == "ASSISTERS_PEPPER":
+        return "Make one with: openssl rand -base64 32"
+    return "It names, letter by letter, what ASSISTERS_PEPPER was before."
 
 
 def _oauth_clients(env: Mapping[str, str]) -> tuple[OAuthClient, ...]:

@@ -241,6 +241,9 @@ async def test_an_export_is_read_in_by_a_command_that_says_what_it_comes_to(type
     path = tmp_path / "ada.zip"
     path.write_bytes(b"".join([part async for part in export.stream(asked)]))
     assert "is here already" in said_in_one_sentence(typed("import-export", str(path)))
+    nothing = tmp_path / "none.zip"
+    missing = said_in_one_sentence(typed("import-export", str(nothing)))
+    assert missing == f"{nothing} cannot be read: No such file or directory."
     async with transaction() as tx:
         for table in ("trail_entry", "membership", "organization", "privacy_request", "account"):
             await tx.sql(text(f"DELETE FROM {table}"))
@@ -249,6 +252,17 @@ async def test_an_export_is_read_in_by_a_command_that_says_what_it_comes_to(type
     assert f"of {ADA} were read in, and the totals are those of the export" in done.stdout
     async with transaction() as tx:
         assert (await tx.get(Account, person.account_id)).email == ADA
+
+
+def test_a_day_that_is_none_is_told_in_words(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["record-audit", "host", "LUKS on both hosts.", "--on", "yesterday"])
+    assert "'yesterday' is no day. Write it as 2026-11-24." in capsys.readouterr().err
+
+
+def test_a_command_without_its_settings_says_which_one_is_missing_and_nothing_else(tmp_path):
+    missing = said_in_one_sentence(command("restore", str(tmp_path / "x.backup"), ASSISTERS_ENV="production"))
+    assert missing.startswith("PUBLIC_URL must start with https://")
 
 
 @pytest.mark.promise("1.10")

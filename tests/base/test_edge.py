@@ -162,6 +162,17 @@ def test_the_unit_gives_the_product_nothing_but_its_own_directory():
     assert {*wanted.split(), "Environment=TRUSTED_PROXIES=127.0.0.1/32"} <= set(unit)
 
 
+def test_a_command_of_an_operator_runs_as_the_product_does_and_leaves_no_files_of_roots():
+    said = (ROOT / "deploy" / "assisters-command").read_text()
+    unit = (ROOT / "deploy" / "assisters-backup.service").read_text().splitlines()
+    as_there = [
+        line for line in unit if line.startswith(("Environment", "WorkingDirectory", "DynamicUser", "User", "State"))
+    ]
+    assert len(as_there) == 9
+    for line in [*as_there, "UMask=0077"]:
+        assert f"--setenv={line.removeprefix('Environment=')}" in said or f"--property={line}" in said, line
+
+
 def test_each_night_the_timer_makes_a_backup_in_the_same_cage_and_as_the_same_user():
     product, backup, timer = (
         (ROOT / "deploy" / name).read_text().splitlines()

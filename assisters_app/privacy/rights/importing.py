@@ -62,7 +62,9 @@ async def read_in(tx: Tx, path: Path, trusted: Sequence[str] = ()) -> Imported:
     try:
         with zipfile.ZipFile(path) as archive:
             return await _read_in(tx, archive, trusted or await export.trusted_keys(tx))
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError) as problem:
+    except OSError as problem:
+        raise Refused(f"{path} cannot be read: {problem.strerror}.", code="not_an_export") from None
+    except (zipfile.BadZipFile, KeyError, EOFError) as problem:
         raise Refused(f"{path.name} is not an export that can be read: {problem}.", code="not_an_export") from None
 
 
@@ -163,8 +165,8 @@ async def _read_table(tx: Tx, table: Table, lines: Iterator[bytes]) -> int:
             await tx.sql(insert(table), batch)
         except IntegrityError:
             raise Refused(
-                f"Something of {table.name} is here already: an account is read in once, into an installation that "
-                "does not know it.",
+                f"This account, or a part of it (table {table.name}), is here already: it is read in once, into an "
+                "installation that does not know it.",
                 code="known",
                 status=409,
             ) from None
