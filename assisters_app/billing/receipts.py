@@ -5,20 +5,23 @@
     month(organization_id, month) -> AsyncIterator   the file that `billing.proofs.check_month` checks; raises NotFound
     keys(tx) -> tuple[PublicKey, …]                  every key that ever signed, the newest first
     ensure_key(tx)                                   at each start
+    bring_in(tx, whose, told)                        keys of another installation, for receipts that were read in
     check(tx) -> list[Invariant]                     that every call of the kept days has its receipt, once
 
 Workers append to one day of one organization after the other: they lock its statement, in the same order everywhere.
 `billing.proofs` says what is signed and how it is checked; docs/decisions/0014 why it is so.
 """
 
+import base64
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlmodel import col, select
@@ -41,6 +44,7 @@ from assisters_app.billing.proofs import (
     Signer,
     canonical,
     digest,
+    key_id,
     line_of,
     merged,
     seal,
@@ -92,11 +96,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that receipts verify with, and when it began to sign."""
+    """A key that receipts verify with, and when it began to sign: our own, or another installation's."""
 
     id: str
     public_key: str  # base64
     since: datetime
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,10 @@ ORDER BY number
 DAYS = text("""
 SELECT begins, facts, signature FROM receipt_day
 WHERE organization_id = :organization_id AND begins >= :begins AND begins < :ends ORDER BY begins
+""")
+NAMED = text("""
+SELECT EXISTS (SELECT 1 FROM usage_receipt WHERE organization_id = ANY(:whose) AND position(:named IN facts) > 0)
+    OR EXISTS (SELECT 1 FROM receipt_day WHERE organization_id = ANY(:whose) AND position(:named IN facts) > 0)
 """)
 COMPLETE = text("""
 WITH stated AS (SELECT organization_id, begins, CAST(CAST(facts AS json) ->> 'receipts' AS bigint) AS receipts
@@ -440,7 +449,7 @@ def _span(organization_id: UUID, which: Month) -> dict[str, object]:
 async def keys(tx: Tx) -> tuple[PublicKey, ...]:
     """Return every public key that receipts were signed with, the newest first."""
     rows = await tx.exec(select(ReceiptKey).order_by(col(ReceiptKey.created_at).desc(), col(ReceiptKey.id)))
-    return tuple(PublicKey(row.id, row.public_key, row.created_at) for row in rows)
+    return tuple(PublicKey(row.id, row.public_key, row.created_at, row.imported) for row in rows)
 
 
 async def ensure_key(tx: Tx) -> None:
@@ -448,6 +457,21 @@ async def ensure_key(tx: Tx) -> None:
     signer = Signer.of(crypto.signing_key(PURPOSE))
     row = {"id": signer.id, "public_key": signer.public_key, "created_at": now()}
     await tx.sql(insert_or_leave(ReceiptKey).values(row).on_conflict_do_nothing())
+
+
+async def bring_in(tx: Tx, whose: Collection[UUID], told: Iterable[PublicKey]) -> None:
+    """Publish the keys in `told` that receipts of these organizations were signed with, as another installation's.
+
+    No other one: whoever holds the key could sign receipts that verify with what is published here. Raises ValueError
+    for what is no key.
+    """
+    for key in told:
+        public = base64.b64decode(key.public_key, validate=True)
+        Ed25519PublicKey.from_public_bytes(public)
+        named = f'"signed_by":"{key_id(public)}"'
+        if (await tx.sql(NAMED, {"whose": list(whose), "named": named})).scalar_one():
+            row = {"id": key_id(public), "public_key": key.public_key, "created_at": key.since, "imported": True}
+            await tx.sql(insert_or_leave(ReceiptKey).values(row).on_conflict_do_nothing())
 
 
 async def check(tx: Tx) -> list[Invariant]:

@@ -56,7 +56,10 @@ async def published_keys(request: Request) -> Response:  # noqa: ARG001 (it answ
         consents = await signing.keys(tx, "consent-receipts")
     told = {
         "algorithm": "Ed25519",
-        "requests": [{"id": key.id, "public_key": key.public_key, "since": key.since.isoformat()} for key in ours],
+        "requests": [
+            {"id": key.id, "public_key": key.public_key, "since": key.since.isoformat(), "imported": key.imported}
+            for key in ours
+        ],
         "erasures": [{"public_key": key.public_key, "since": key.since.isoformat()} for key in theirs],
         "consents": [{"public_key": key.public_key, "since": key.since.isoformat()} for key in consents],
     }

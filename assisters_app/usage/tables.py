@@ -168,7 +168,10 @@ class ReceiptDay(SQLModel, table=True):
 
 
 class ReceiptKey(SQLModel, table=True):
-    """A public key that receipts were ever signed with: they still verify when the next one signs."""
+    """A public key that receipts were ever signed with: they still verify when the next one signs.
+
+    `imported` are those of other installations, whose receipts came with an export that was read in.
+    """
 
     __tablename__ = "receipt_key"
     __table_args__ = ({"info": {"rows": Rows("Public keys of receipts", PRODUCT)}},)
@@ -176,3 +179,4 @@ class ReceiptKey(SQLModel, table=True):
     id: str = plain(primary_key=True, max_length=16)  # the first 16 hex characters of its SHA-256
     public_key: str = plain(max_length=44)  # Ed25519, base64
     created_at: datetime = plain(default_factory=now)
+    imported: bool = plain(default=False, sa_column_kwargs={"server_default": "false"})

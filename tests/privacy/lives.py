@@ -31,6 +31,6 @@ def _call(person, key, at):
     return Event(
         request_id=new_id(), at=at, organization_id=person.organization_id, key_id=key[0],
         mode="live", endpoint="/v1/chat/completions", model="assisters-chat-v1", status=200, outcome="completed",
-        input_tokens=10, output_tokens=5, cost_nano=7_000, price_version=1, duration_ms=120,
+        input_tokens=10, output_tokens=5, cost_nano=3_000, price_version=1, duration_ms=120,
         ip="203.0.113.9", user_agent="openai-python",
     )  # fmt: skip

@@ -17,11 +17,13 @@ from assisters_app.base import db, jobs, settings
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.marks import SHORT_LIVED
+from assisters_app.billing import months, proofs, rating, receipts
 from assisters_app.keys.tables import ApiKey
 from assisters_app.privacy import inventory
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.rights import export, forms, importing, totals
-from assisters_app.usage import periods, reports
+from assisters_app.usage import events, periods, reports
+from assisters_app.usage.tables import ReceiptKey, UsageReceipt
 
 
 async def exported(person, path):
@@ -45,6 +47,7 @@ async def elsewhere(house, servers, monkeypatch):
         if pepper:  # a house that never had ours: the template was opened with it
             async with transaction() as tx:
                 await tx.sql(text("DELETE FROM signing_key"))
+                await tx.sql(text("DELETE FROM receipt_key"))
 
     yield move
     await db.dispose()
@@ -140,6 +143,28 @@ async def test_another_houses_export_is_read_in_only_when_its_key_is_named(ada, 
     with pytest.raises(Refused, match=r"which is not ours.*--public-key"):
         await read_in(path)
     assert (await read_in(path, key)).email == ADA
+
+
+async def test_what_another_house_signed_is_verified_here_with_the_key_that_came_with_it(ada, tmp_path, elsewhere):
+    await busy_month(ada, await key_of(ada))
+    async with transaction() as tx:
+        [theirs] = await receipts.keys(tx)
+        tx.add(ReceiptKey(id="another", public_key=export.public_key()))  # signed nothing of Ada's
+        request_id, begins = (await tx.exec(select(UsageReceipt.request_id, UsageReceipt.begins).limit(1))).one()
+    path = await exported(ada, tmp_path / "ada.zip")
+    key = export.public_key()
+    await elsewhere(OTHER_PEPPER)
+    await read_in(path, key)
+    async with transaction() as tx:
+        await receipts.ensure_key(tx)
+        await rating.ensure_first_prices(tx)
+        ours, brought = sorted(await receipts.keys(tx), key=lambda one: one.imported)
+        one = await receipts.of(tx, ada.organization_id, request_id)
+    assert (brought.public_key, brought.since, brought.imported) == (theirs.public_key, theirs.since, True)
+    assert ours.public_key != theirs.public_key
+    assert proofs.check_one(json.loads(one.file()), [theirs.public_key])["request"] == events.handle(request_id)
+    month = b"".join([part async for part in receipts.month(ada.organization_id, months.of(begins))])
+    assert proofs.check_month(month, [ours.public_key, theirs.public_key]).receipts > 0
 
 
 def rewritten(path, change):

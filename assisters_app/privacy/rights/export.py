@@ -39,6 +39,7 @@ from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 from assisters_app.base.marks import Rows
 from assisters_app.base.settings import settings
+from assisters_app.billing import receipts
 from assisters_app.privacy import inventory
 from assisters_app.privacy.belonging import Subject, exported_columns, shown, subject_of
 from assisters_app.privacy.policies import versions
@@ -60,7 +61,8 @@ README = f"""Your data at Assisters
 
 data/    every table that holds something of yours: as JSON Lines (one JSON object per line) and as CSV, the same rows
 schema/  the JSON Schema of a line of each table
-manifest.json   how many rows, how many bytes, and the SHA-256 of each file; what your usage and money come to
+manifest.json   how many rows, how many bytes, and the SHA-256 of each file; what your usage and money come to,
+                and the keys that the receipts of your requests verify with
 signature.json  our signature (Ed25519) over manifest.json: whoever gets this file can tell that nothing was changed
 
 Times are UTC (ISO 8601). Amounts named nano are billionths of a US dollar; amounts named cents are US cents.
@@ -153,6 +155,9 @@ async def _write_tables(tx: Tx, export: Export, to: _Sink) -> None:
             "account_id": str(export.account_id),
             "policy_version": (await versions.in_force(tx)).version,
             "totals": await totals.of(tx, subject.organization_ids),
+            "receipt_keys": [
+                {"public_key": key.public_key, "since": key.since.isoformat()} for key in await receipts.keys(tx)
+            ],
             "files": to.archive.lines(),
         }
     )

@@ -33,6 +33,7 @@ from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
 from assisters_app.base.marks import SHORT_LIVED
+from assisters_app.billing import receipts
 from assisters_app.privacy import inventory
 from assisters_app.privacy.erasing import ledger, stamp
 from assisters_app.privacy.rights import export, forms, totals
@@ -99,8 +100,18 @@ async def _checked(tx: Tx, manifest: dict[str, Any], read: dict[str, int], left_
     if found != promised:
         differing = ", ".join(f"{name} {found.get(name)} instead of {promised[name]}" for name in promised)
         raise Refused(f"The totals are not those of the export: {differing}.", code="other_totals")
+    await _bring_in_keys(tx, owned, manifest.get("receipt_keys", []))
     trail.write(tx, "account:imported", account_id=account.id, rows=sum(read.values()))
     return Imported(account.email, account.id, read, found, left_out)
+
+
+async def _bring_in_keys(tx: Tx, owned: Sequence[UUID], told: Sequence[Line]) -> None:
+    """Publish what the receipts that were read in verify with: they were signed elsewhere."""
+    try:
+        keys = [receipts.PublicKey("", key["public_key"], datetime.fromisoformat(key["since"])) for key in told]
+        await receipts.bring_in(tx, owned, keys)
+    except (TypeError, ValueError) as problem:
+        raise Refused(f"The manifest names a key that is none: {problem}.", code="not_an_export") from None
 
 
 async def _require_not_erased(tx: Tx, account_id: UUID) -> None:
