@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import reflex as rx
 from starlette.applications import Starlette
 
-from assisters_app.ui import missing, theme
+from assisters_app.ui import hearsay, missing, theme
 from assisters_app.ui.binder import TokenBinder, follow_sessions
 from assisters_app.ui.http_routes import ROUTES
 from assisters_app.ui.limits import SocketLimits
@@ -49,6 +49,7 @@ app = rx.App(
     # The last is outermost.
     api_transformer=[SocketLimits, TokenBinder, Starlette(routes=ROUTES), Serving],
 )
+hearsay.mind()  # the app has made its loggers by now
 app.add_middleware(Guard())
 app.register_lifespan_task(_hear_of_ended_sessions)
 for page in PAGES:

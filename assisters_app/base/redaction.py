@@ -6,6 +6,9 @@
 A value that is named (`email='ada@…'`, `"user_agent": "…"`, PostgreSQL's `Key (name)=(Ada)`) is taken out when its name
 is that of a column that says something about a person or that no copy holds. So a column that is marked is kept out of
 the logs from that moment on.
+
+Whoever makes us fail has a say in how long the text is that we look through, while everybody else waits: no pattern
+begins anew at each letter of a word, and what is longer than LONGEST is cut before it is looked at.
 """
 
 import functools
@@ -16,12 +19,13 @@ from sqlmodel import SQLModel
 
 from assisters_app.base.marks import mark_of
 
+LONGEST = 10_000  # characters of a sentence that are written down
 SENSITIVE = re.compile(
     r"""
       ask_[A-Za-z0-9_]+                                   # API keys
     | (?<=earer\s)[A-Za-z0-9._~+/=-]+                     # any bearer token
     | (?:sk|rk|whsec|sb_secret)_[A-Za-z0-9_]+             # Stripe's and Supabase's secrets
-    | [A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+ # e-mail addresses
+    | (?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+ # e-mail addresses
     | (?<=://)[^/\s:@]*:[^/\s@]+(?=@)                     # user and password in an address
     | \b(?:\d{1,3}\.){3}\d{1,3}\b                         # IPv4
     | \b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b      # IPv6
@@ -32,13 +36,15 @@ SENSITIVE = re.compile(
 )
 TAKEN_OUT = "[removed]"
 # What PostgreSQL quotes of a row when it refuses one. A value may hold anything, line breaks and brackets too.
-QUOTED_KEY = re.compile(r"(Key \([^=\n]*\))=\(.*?\)(?=\s(?:already|is (?:not|still)|conflicts)|\.?$)", re.DOTALL)
-QUOTED_ROW = re.compile(r"(Failing row contains )\(.*\)", re.DOTALL)
-VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;)}\]]+)"""
+QUOTED_KEY = re.compile(r"(Key \([^=\n]*\))=\((?:.*?\)(?=\s(?:already|is (?:not|still)|conflicts)|\.?$)|.*)", re.DOTALL)
+QUOTED_ROW = re.compile(r"(Failing row contains )\((?:.*\)|.*)", re.DOTALL)
+VALUE = r"""(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|'(?:[^'\\]|\\.)*(?:'|\\?\Z)|[^\s,;)}\]]+)"""  # one that was cut, too
 
 
 def redact(text: str) -> str:
-    """Return `text` without what identifies a person or opens a door."""
+    """Return `text` without what identifies a person or opens a door; the beginning of it, when it is very long."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST].rpartition(' ')[0]} [{len(text) - LONGEST} characters or more cut]"
     text = QUOTED_ROW.sub(rf"\1{TAKEN_OUT}", QUOTED_KEY.sub(rf"\1={TAKEN_OUT}", text))
     return SENSITIVE.sub(TAKEN_OUT, _named(len(SQLModel.metadata.tables)).sub(rf"\1{TAKEN_OUT}", text))
 

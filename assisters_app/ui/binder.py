@@ -40,6 +40,7 @@ _PASSED_ON = (
     b"reflex-event-handler",
 )
 _PATIENCE = 1.0  # seconds between attempts to hear of changes when Valkey is away
+_IN_FLIGHT = 5.0  # seconds after which no handler that was running when its session ended saves its tab any more
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ log = logging.getLogger(__name__)
 class Socket:
     """One open socket that can be ended from outside. Its server sends a goodbye only when nothing waits to receive."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, tokens: list[str]) -> None:
+        self.tokens = tokens  # of the tabs that it was opened for
         self._receive, self._send = receive, send
         self._waiting: asyncio.Future[Message] | None = None
         self._ended = False
@@ -92,7 +94,7 @@ class TokenBinder:
             await self.app(bound, receive, send)
             return
         await _remember(mark, tokens)
-        socket = Socket(receive, send)
+        socket = Socket(receive, send, tokens)
         _sockets[mark].add(socket)
         try:
             await self.app(bound, socket.receive, send)
@@ -106,9 +108,16 @@ async def kick(mark: str) -> None:
     The browser opens a new socket at once, which belongs to nobody, and is led to the sign-in page. The transport is
     closed rather than the Socket.IO session: after a server's goodbye a client would not come back by itself.
     """
-    for socket in _sockets.pop(mark, set()):
+    sockets = _sockets.pop(mark, set())
+    for socket in sockets:
         socket.end()
-    await _delete_states(mark)
+    known: set[str] = await valkey().smembers(tabs_of(mark))  # type: ignore[misc]  # (redis types sync and async as one)
+    tokens = known.union(*(socket.tokens for socket in sockets))
+    await _delete_states(mark, tokens)
+    if tokens:
+        once_more = asyncio.create_task(_delete_late(mark, tokens))
+        _late.add(once_more)
+        once_more.add_done_callback(_late.discard)
 
 
 async def follow_sessions() -> None:
@@ -174,8 +183,19 @@ async def _remember(mark: str, tokens: list[str]) -> None:
             await pipe.execute()
 
 
-async def _delete_states(mark: str) -> None:
-    tokens: set[str] = await valkey().smembers(tabs_of(mark))  # type: ignore[misc]  # (redis types sync and async as one)
+_late: set[asyncio.Task[None]] = set()
+
+
+async def _delete_late(mark: str, tokens: set[str]) -> None:
+    """Delete what was saved after all: Reflex tells a tab what a handler did before it saves the tab's state."""
+    await asyncio.sleep(_IN_FLIGHT)
+    try:
+        await _delete_states(mark, tokens)
+    except (RedisError, OSError):
+        log.warning("what a tab held when its session ended stays until it expires")
+
+
+async def _delete_states(mark: str, tokens: set[str]) -> None:
     keys = [str(BaseStateToken(ident=token, cls=state)) for token in tokens for state in _tree(State)]
     await valkey().delete(tabs_of(mark), *keys)
 

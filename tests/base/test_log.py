@@ -71,6 +71,23 @@ def test_every_text_that_says_something_about_a_person_is_kept_out_by_its_mark()
     assert redaction.redact("retention_id='request-logs', 12 rows") == "retention_id='request-logs', 12 rows"
 
 
+@pytest.mark.parametrize(
+    "said", ["x{}y", "email='{} {}", 'name="{} ', "Key (name)=({} {}", "Failing row contains (7, {}"]
+)
+def test_what_is_too_long_for_a_log_is_cut_before_it_is_looked_at_and_what_the_cut_falls_into_is_not_shown(said):
+    filled = said.format("c4nary " * 400_000, "c4nary")
+    told = redaction.redact(filled)
+    assert len(told) < redaction.LONGEST + 100
+    assert "characters or more cut" in told or redaction.TAKEN_OUT in told
+    assert said == "x{}y" or "c4nary" not in told
+
+
+def test_an_address_is_found_at_the_end_of_a_very_long_word_and_in_the_middle_of_others():
+    word = "a" * (redaction.LONGEST - 100)
+    assert redaction.redact(f"{word}@c4nary.example said") == f"{redaction.TAKEN_OUT} said"
+    assert "c4nary" not in redaction.redact("ada@c4nary.example,bob@c4nary.example <x@c4nary.example>=y@c4nary.example")
+
+
 async def test_what_postgresql_quotes_of_adas_row_is_not_logged(house):
     async def insert(name, handle):
         async with transaction() as tx:

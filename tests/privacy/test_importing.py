@@ -3,17 +3,20 @@
 import io
 import json
 import zipfile
+from datetime import timedelta
 
 import databases
 import pytest
-from cast import ADA
+from cast import ADA, GRACE, MALLORY
 from customers import customer, key_of
 from lives import busy_month
 from markers import fill
 from sqlalchemy import text
 from sqlmodel import select
 
-from assisters_app.base import db, jobs, settings
+from assisters_app.accounts import recovering
+from assisters_app.accounts.tables import Account, MailboxRecovery
+from assisters_app.base import clock, db, jobs, settings
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.marks import SHORT_LIVED
@@ -106,16 +109,33 @@ async def test_a_key_that_was_read_in_opens_nothing(ada, tmp_path, elsewhere):
 
 
 async def test_nobody_comes_in_as_staff_by_a_file(house, tmp_path, elsewhere):
-    from cast import GRACE
-
-    from assisters_app.accounts.tables import Account
-
     grace = await customer(GRACE)
     path = await exported(grace, tmp_path / "grace.zip")
     await elsewhere()
     await read_in(path)
     async with transaction() as tx:
         assert (await tx.get(Account, grace.account_id)).role == "member"
+
+
+async def test_a_replacement_of_her_mailbox_that_was_under_way_elsewhere_goes_no_further_here(ada, tmp_path, elsewhere):
+    asked = clock.now()
+    async with transaction() as tx:
+        times = {"created_at": asked, "confirmed_at": asked, "approved_at": asked, "due_at": asked + recovering.WAIT}
+        open_one = MailboxRecovery(
+            handle="rec_1", account_id=ada.account_id, new_email=MALLORY, proofs="key invoice", **times
+        )
+        tx.add(open_one)
+    path = await exported(ada, tmp_path / "ada.zip")
+    await elsewhere()
+    await read_in(path)
+    with clock.frozen(asked + recovering.WAIT + timedelta(minutes=1)):
+        async with transaction() as tx:
+            assert await recovering.due(tx) is None
+    async with transaction() as tx:
+        assert (await tx.get_one(Account, ada.account_id)).email == ADA
+        (left,) = await tx.exec(select(MailboxRecovery))
+        assert left.outcome == "lapsed"
+        assert left.ended_at >= asked
 
 
 async def test_an_account_that_is_here_already_is_not_read_in_over_it(ada, tmp_path):
@@ -205,8 +225,6 @@ async def test_mallory_cannot_make_herself_rich_by_changing_her_export(ada, tmp_
     with pytest.raises(Refused, match=complaint):
         await read_in(path)
     async with transaction() as tx:
-        from assisters_app.accounts.tables import Account
-
         assert (await tx.exec(select(Account))).all() == []
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import reflex as rx
 
+from assisters_app.base import log
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 from assisters_app.base.valkey import valkey
@@ -85,6 +86,7 @@ def create() -> Any:
     """Return the web face, as the product serves it."""
     from assisters_app.asgi import REFLEX
 
+    log.configure()
     os.environ.update(REFLEX, REFLEX_REDIS_URL=settings().redis_url)
     from assisters_app.assisters_app import app
 

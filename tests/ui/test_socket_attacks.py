@@ -140,7 +140,7 @@ async def test_signing_out_ends_live_tabs_on_every_worker_and_deletes_what_they_
         async with asyncio.timeout(10):
             for tab in tabs:
                 await tab.gone.wait()
-    assert not await _holding(BOB)
+    await _until_nothing_holds(BOB)
 
 
 async def test_the_cookie_goes_no_further_than_the_door(face, cookie_of):
@@ -177,6 +177,38 @@ async def test_a_failure_is_said_with_a_reference_and_without_its_details(face, 
         await tab.hears("tell us the reference")
         assert "hunter2" not in tab.text
         assert tab.value("phase") == ("failed" if name == "fail_to_load" else "loading")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"name": f"{TARGET}.renamed", "payload": {"sent": {"words": "c4nary said ada"}}, "router_data": {}},
+        {"name": f"{TARGET}.note", "payload": "c4nary", "router_data": {}},
+        {"name": f"{TARGET}.add", "payload": {"by": ["c4nary"]}, "router_data": {}},
+        {"words": "c4nary"},
+        ["c4nary"],
+        'c4nary\n{"level": "info", "from": "assisters_app.worker", "says": "written by c4nary"}',
+    ],
+)
+async def test_nothing_that_a_message_said_is_in_the_log_when_nobody_is_there_to_take_it(face, cookie_of, sent):
+    async with Tab(face.url, cookie=await cookie_of(ADA)) as tab:
+        await tab.sio.emit("event", sent, namespace="/_event")
+        await tab.settled()
+    assert "c4nary" not in face.log.read_text()
+
+
+async def test_a_stranger_who_sends_what_is_senseless_and_long_keeps_nobody_waiting(face):
+    async with Tab(face.url) as stranger:
+        await stranger.send("renamed", words="a" * 900_000)
+        await stranger.settled()
+
+
+async def _until_nothing_holds(text):
+    async with asyncio.timeout(30):
+        while True:
+            if not await _holding(text):
+                return
+            await asyncio.sleep(0.2)  # another process looks once more, some seconds after it has closed the socket
 
 
 async def _holding(text):

@@ -1,4 +1,6 @@
-"""What Ada's open tabs held goes with her; Bob's tabs stay."""
+"""What Ada's open tabs held goes with her, and with her session; Bob's tabs stay."""
+
+import asyncio
 
 from cast import BOB
 from customers import customer
@@ -37,3 +39,26 @@ async def test_an_erasure_forgets_what_the_tabs_of_all_her_sessions_held_and_nob
     assert await valkey().exists(*hers) == 0
     assert await valkey().exists(his) == 1
     assert len(await valkey().keys("ui:tabs:*")) == 1
+
+
+async def test_what_a_handler_saves_after_its_session_has_ended_does_not_stay(house, monkeypatch):
+    ada = await customer()
+    held, saved, at_once = await open_tab(ada, "tab-1"), asyncio.Event(), binder._delete_states
+
+    async def late(mark, tokens):
+        await saved.wait()
+        await at_once(mark, tokens)
+
+    async def then_late(mark, tokens):
+        monkeypatch.setattr(binder, "_delete_states", late)
+        await at_once(mark, tokens)
+
+    monkeypatch.setattr(binder, "_IN_FLIGHT", 0.0)
+    monkeypatch.setattr(binder, "_delete_states", then_late)
+    [tabs_of_ada] = await valkey().keys("ui:tabs:*")
+    await binder.kick(tabs_of_ada.rpartition(":")[2])
+    assert not await valkey().exists(held)
+    await valkey().set(held, "what a handler saved that was running meanwhile")
+    saved.set()
+    await asyncio.gather(*binder._late)
+    assert not await valkey().exists(held)

@@ -218,6 +218,10 @@ def _as_history(table_name: str, row: Line) -> Line:
         return {**row, "role": "member"}
     if table_name == "erasure" and not row["carried_out_at"]:
         return {**row, "withdrawn_at": row["withdrawn_at"] or now()}
+    if table_name == "mailbox_recovery" and not row["ended_at"]:  # nobody here has seen proofs, or could stop it before
+        return {**row, "ended_at": now(), "outcome": "lapsed"}
+    if table_name == "stripe_event" and not row["handled_at"]:  # it is handled in the house that it was sent to
+        return {**row, "handled_at": now()}
     return row
 
 
