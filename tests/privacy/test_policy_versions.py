@@ -305,10 +305,13 @@ async def test_who_stays_is_handed_over_on_the_day_and_who_closed_their_account_
         async with transaction() as tx:
             await erasure.close(tx, replace(bob, reauthenticated_at=THEN - timedelta(days=1)))
         move(THEN)
+        (tmp_path / "passed").mkdir()
+        for name in (f"{bob.account_id}.zip", f"{bob.account_id}.part", "ours.zip"):
+            (tmp_path / "passed" / name).write_text("of a run before Bob left, and of somebody else")
         for _ in range(2):
             assert await handing_over.hand_over(announced.handle, tmp_path / "passed") == 2
     passed = {path.name: path for path in (tmp_path / "passed").iterdir()}
-    assert set(passed) == {f"{who.account_id}.zip" for who in (ada, grace)}
+    assert set(passed) == {"ours.zip", *(f"{who.account_id}.zip" for who in (ada, grace))}
     with zipfile.ZipFile(passed[f"{ada.account_id}.zip"]) as archive:
         assert ADA in archive.read("data/account.jsonl").decode()
     async with transaction() as tx:

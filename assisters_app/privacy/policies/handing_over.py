@@ -4,11 +4,13 @@
                                         and Refused in a restored database that may hold who was erased
 
 Who closed or erased their account does not pass on. Each export handed over is in that person's trail. A run that broke
-off is taken up by the next: an export that is there whole is not made again.
+off is taken up by the next: an export that is there whole is not made again, and that of somebody who has left since
+is deleted.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +31,7 @@ async def hand_over(handle: str, directory: Path) -> int:
     """Write every person's export into `directory`, readable by its owner alone."""
     people = await _people(handle)
     await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+    await asyncio.to_thread(_delete_who_left, directory, set(people))
     for account_id in people:
         whole = directory / f"{account_id}.zip"
         if not whole.exists():
@@ -48,6 +51,14 @@ async def _people(handle: str) -> Sequence[UUID]:
         )
         staying = select(Account.id).where(col(Account.id).not_in(leaving)).order_by(col(Account.id))
         return (await tx.exec(staying)).all()
+
+
+def _delete_who_left(directory: Path, staying: set[UUID]) -> None:
+    """Delete what a run before this one wrote of people who have closed or erased their account since."""
+    for file in (*directory.glob("*.zip"), *directory.glob("*.part")):
+        with suppress(ValueError):  # a name that is no account's is no file of ours
+            if UUID(file.stem) not in staying:
+                file.unlink()
 
 
 async def _write(account_id: UUID, whole: Path) -> None:
