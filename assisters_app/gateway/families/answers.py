@@ -46,6 +46,7 @@ UNSAID = frozenset(  # beside what a model has said: what it is called and where
 )
 GIVEN = frozenset({"arguments", "input"})  # to a tool: the names in it were produced as well
 THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")  # the same, as different upstreams call it
+APART = GIVEN.union(THOUGHTS)
 CALLERS_FAULT = frozenset({400, 404, 409, 413, 415, 422})  # upstream statuses that tell the caller something
 
 
@@ -131,6 +132,8 @@ def spoken(produced: Any) -> list[str]:  # noqa: ANN401 (as above)
 def _said(one: dict[str, Any]) -> list[Any]:
     """Return what an object says: what a tool is given as one text, thoughts once though several names hold them."""
     said = {name: value for name, value in one.items() if value and name not in UNSAID}
+    if APART.isdisjoint(said):  # as nearly always: every chunk of a stream comes by here
+        return list(said.values())
     for name in GIVEN & said.keys():
         if not isinstance(said[name], str):
             said[name] = orjson.dumps(said[name]).decode()
