@@ -3,6 +3,7 @@
 import re
 
 from cast import PASSWORD
+from opening import open_at
 from playwright.sync_api import Browser
 from product import Product
 
@@ -13,7 +14,7 @@ def enter(browser: Browser, product: Product, email: str, *options: str) -> list
     assert made.returncode == 0, made.stderr
     context = browser.new_context(base_url=product.url)
     page = context.new_page()
-    page.goto(re.search(r"http://\S+", made.stdout)[0])
+    open_at(page, re.search(r"http://\S+", made.stdout)[0])
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Save the new password").click()
     page.wait_for_url("**/sign-in**")

@@ -6,8 +6,9 @@ import signal
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from cast import ADA, BOB
 from endings import all_gone
 from nets import free_port
+from product import until
 
 from assisters_app import front_end
 from assisters_app.base import processes
@@ -104,6 +106,11 @@ def answer(url):
         return answered.status, answered.read().decode()
 
 
+def ready(place):
+    with suppress(urllib.error.HTTPError):
+        return answer(f"http://127.0.0.1:{place.port}/readyz")[0] == 200
+
+
 def test_one_command_runs_it_all_and_ctrl_c_ends_it_all(place):
     with running(place) as (run, printed):
         family = psutil.Process(run.pid).children(recursive=True)
@@ -120,7 +127,7 @@ def test_one_command_runs_it_all_and_ctrl_c_ends_it_all(place):
         assert [secret for secret in secrets if secret in printed] == []
         assert stat.S_IMODE(record.stat().st_mode) == 0o600
 
-        assert answer(f"http://127.0.0.1:{place.port}/readyz")[0] == 200
+        until(lambda: ready(place), "its being ready")  # it gives each part a second, and this machine may be busy
         assert "<title>" in answer(f"http://127.0.0.1:{place.port}/sign-in")[1]
         assert answer(settings["MAILBOX_URL"])[0] == 200
 

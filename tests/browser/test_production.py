@@ -61,7 +61,7 @@ def deployed(servers, certificate, tmp_path_factory):
             ends.callback(process.send_signal, signal.SIGINT)
         until(lambda: "Assisters runs (production)" in log.read_text() or process.poll() is not None, "the start", 120)
         assert process.poll() is None, log.read_text()
-        yield Product(env["PUBLIC_URL"], {**env, "MAILBOX_URL": f"http://127.0.0.1:{letters}"}, log)
+        yield Product(env["PUBLIC_URL"], {**env, "MAILBOX_URL": f"http://127.0.0.1:{letters}"}, log, process.pid)
 
 
 @pytest.fixture

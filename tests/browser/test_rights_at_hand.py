@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from entering import enter
+from opening import open_at, settled
 from playwright.sync_api import Browser, Page, expect
 from product import Product
 
@@ -37,25 +38,19 @@ def inside(page: Page, cookies: list[dict[str, object]]) -> Page:
     return page
 
 
-def _settled(page: Page) -> None:
-    expect(page.locator("h1").first).to_be_visible()
-    expect(page.locator("[aria-busy=true]")).to_have_count(0)
-
-
 @pytest.mark.browser
 @pytest.mark.promise("6.6")
 def test_each_right_is_two_clicks_away(inside: Page):
     for sentence, (kind, name, leads_to) in RIGHTS.items():
-        inside.goto("/dashboard/usage")
-        _settled(inside)
+        open_at(inside, "/dashboard/usage")
         inside.get_by_role("navigation", name="Main").get_by_role("link", name="Privacy").click()
-        _settled(inside)
+        settled(inside)
         control = inside.get_by_role("main").get_by_role(kind, name=re.compile(f"^{name}")).first
         expect(control).to_be_visible()
         if leads_to:
             control.click()
             inside.wait_for_url(f"**{leads_to}")
-            _settled(inside)
+            settled(inside)
         elif kind == "switch":
             control.click()
             expect(inside.get_by_role("status").filter(has_text="written down")).to_have_count(1)
@@ -88,8 +83,7 @@ def _as_shown(page: Page, section: policy.Section) -> policy.Section:
 @pytest.mark.browser
 @pytest.mark.promise("0.1")
 def test_the_words_on_the_page_have_the_hash_of_the_version_in_force(page: Page):
-    page.goto("/privacy-policy")
-    _settled(page)
+    open_at(page, "/privacy-policy")
     shown = replace(policy.CURRENT, sections=tuple(_as_shown(page, section) for section in policy.CURRENT.sections))
     published = page.evaluate("() => fetch('/download/policy.json').then((said) => said.json())")
     assert (published["version"], published["sha256"]) == (policy.CURRENT.version, shown.sha256)
@@ -101,6 +95,5 @@ def test_no_page_of_ours_has_a_place_for_a_card(inside: Page):
     for one in PAGES:
         if "[" in one.route or one.access == "staff" or one.alone:
             continue
-        inside.goto(one.route)
-        _settled(inside)
+        open_at(inside, one.route)
         assert inside.evaluate(CARDS) == [], one.route

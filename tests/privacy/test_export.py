@@ -273,7 +273,7 @@ async def test_the_first_bytes_come_before_anything_is_counted(ada, monkeypatch)
 
     monkeypatch.setattr(export, "_count", never)
     stream = await begun(ada)
-    assert b"README.txt" in await asyncio.wait_for(anext(stream), 5)
+    assert b"README.txt" in await asyncio.wait_for(anext(stream), 60)
     await stream.aclose()
 
 
@@ -425,7 +425,7 @@ async def test_a_reader_who_leaves_while_a_part_is_packed_leaves_no_statement_ru
     stream = await begun(ada)
     await anext(stream)
     await asyncio.wait_for(reached.wait(), 60)
-    await asyncio.wait_for(stream.aclose(), 20)
+    await asyncio.wait_for(stream.aclose(), 60)
     assert connections_in_use() == 0
     assert [action for action, _ in await ended(ada)] == ["export:broken-off"]
 

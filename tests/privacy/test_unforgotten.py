@@ -498,13 +498,13 @@ async def test_a_worker_killed_between_a_line_and_its_stamp_signs_nobody_out(ada
 
 async def test_who_looks_at_ada_in_the_moment_of_her_erasure_keeps_no_id_of_hers(ada, grace):
     closing = await do(erasure.erase_now, ada)
-    looking = asyncio.Event()
+    wrote, looking = asyncio.Event(), asyncio.Event()
     real = remains.scan
 
     async def scan(tx, texts):
         found = await real(tx, texts)
         looking.set()
-        await asyncio.sleep(0.2)  # long enough for Grace to write while the purge has looked already
+        await asyncio.wait([looks], timeout=0.2)  # Grace writes now that it has looked, unless she is made to wait
         return found
 
     async def look():
@@ -512,10 +512,11 @@ async def test_who_looks_at_ada_in_the_moment_of_her_erasure_keeps_no_id_of_hers
             await people.view(tx, grace, ada.account_id)
             trail.write(tx, "account:viewed", account_id=grace.account_id, actor_id=ada.account_id)
             await tx.flush()
+            wrote.set()
             await looking.wait()
 
     looks = asyncio.create_task(look())
-    await asyncio.sleep(0.05)
+    await asyncio.wait([looks, asyncio.ensure_future(wrote.wait())], return_when=asyncio.FIRST_COMPLETED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remains, "scan", scan)
         await purge.carry_out(str((await the_erasure(closing)).id))
