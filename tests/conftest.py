@@ -13,9 +13,16 @@ import egress
 import hypothesis
 import pytest
 import redis
+from cast import ADA, BOB, GRACE
+from customers import customer
+from payments import KEY, SECRET
 
 from assisters_app import run
-from assisters_app.base import db, jobs, local_servers, processes, settings, valkey
+from assisters_app.accounts.identity import supabase_auth
+from assisters_app.accounts.sessions import Person
+from assisters_app.base import db, jobs, local_servers, processes, settings
+from assisters_app.doubles.stripe import serving as stripe_double
+from assisters_app.doubles.supabase_auth import SupabaseAuth, served
 
 # The same examples each time, however slow the machine is; `--hypothesis-profile=default` goes looking for others.
 hypothesis.settings.load_profile("ci")
@@ -119,9 +126,7 @@ async def house(servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     try:
         yield Servers(address, servers.valkey, servers.files)
     finally:
-        await db.dispose()
-        await valkey.close()
-        jobs.app.cache_clear()
+        await databases.let_go()
         settings.settings.cache_clear()
         await asyncio.to_thread(databases.drop, servers.postgres, name)
 
@@ -131,3 +136,64 @@ async def tx(house: Servers) -> AsyncIterator[db.Tx]:
     """Open one transaction on the test's own database; it commits when the test ends without an error."""
     async with db.transaction() as tx:
         yield tx
+
+
+@pytest.fixture
+async def ada(house: Servers) -> Person:
+    """Ada, a moment after having proven who she is; where people are made with more, a folder has its own."""
+    return await customer(ADA)
+
+
+@pytest.fixture
+async def bob(house: Servers) -> Person:
+    """Bob, as Ada."""
+    return await customer(BOB)
+
+
+@pytest.fixture
+async def grace(house: Servers) -> Person:
+    """Grace from staff, as Ada."""
+    return await customer(GRACE)
+
+
+@pytest.fixture
+def mail_waits(house: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep mail in the house: the worker finds nothing to deliver."""
+
+    async def keep(_mail_id: str) -> None:
+        return None
+
+    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
+    jobs.app.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[stripe_double.Served]:
+    """Serve a stand-in for Stripe, once a run."""
+    with stripe_double.served(None, SECRET) as double:
+        yield double
+
+
+@pytest.fixture
+def payments_on(
+    house: Servers, standing: stripe_double.Served, monkeypatch: pytest.MonkeyPatch
+) -> stripe_double.Served:
+    """Point the product at the stand-in for Stripe, emptied."""
+    standing.control(reset=True)
+    monkeypatch.setenv("STRIPE_API_KEY", KEY)
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("STRIPE_API_BASE", standing.url)
+    settings.settings.cache_clear()
+    return standing
+
+
+@pytest.fixture
+def supabase(house: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[SupabaseAuth]:
+    """Have passwords kept by a stand-in for Supabase."""
+    with served() as service:
+        monkeypatch.setenv("SUPABASE_URL", service.url)
+        monkeypatch.setenv("SUPABASE_PUBLISHABLE_KEY", service.publishable_key)
+        monkeypatch.setenv("SUPABASE_SECRET_KEY", service.secret_key)
+        monkeypatch.setattr(supabase_auth, "SOONEST", 0)
+        settings.settings.cache_clear()
+        yield service

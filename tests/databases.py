@@ -1,9 +1,11 @@
-"""Databases that tests make and take away again on the run's PostgreSQL."""
+"""Databases that tests make and take away again on the run's PostgreSQL, and the connections to them."""
 
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
+
+from assisters_app.base import db, jobs, valkey
 
 TEMPLATE = "assisters_template"
 
@@ -29,6 +31,13 @@ def drop(server: str, name: str) -> None:
     ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {} AND usename = current_user"
     _administer(server, sql.SQL(ours).format(sql.Literal(name)))
     _administer(server, sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+
+async def let_go() -> None:
+    """End what this process holds of PostgreSQL and Valkey, as stopping the product does."""
+    await db.dispose()
+    await valkey.close()
+    jobs.app.cache_clear()
 
 
 def _administer(server: str, statement: sql.Composed) -> None:

@@ -6,12 +6,13 @@ import json
 import pytest
 from cast import ADA, BOB
 from customers import customer, key_of
+from databases import let_go
 from sqlalchemy import text
 from sqlmodel import select
 
 from assisters_app import resealing, tables
 from assisters_app.accounts.tables import Account
-from assisters_app.base import clock, crypto, db, jobs, mail, sealed_text, settings, valkey
+from assisters_app.base import clock, crypto, db, mail, sealed_text, settings
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.mail import Message
@@ -24,6 +25,8 @@ from assisters_app.privacy.choices.tables import Suppression
 from assisters_app.privacy.erasing import backups, errands, reopening
 from assisters_app.privacy.erasing.tables import ErasureErrand
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 OLD = base64.b64encode(b"a pepper for tests, 32 bytes long").decode()
 NEW = base64.b64encode(b"another pepper for tests, 32 bytes").decode()
 NEVER = base64.b64encode(b"what was never a pepper, 32 bytes").decode()
@@ -35,12 +38,6 @@ def use(monkeypatch, pepper, *before):
         "ASSISTERS_PEPPER_BEFORE", raising=False
     )
     settings.settings.cache_clear()
-
-
-async def let_go():
-    await db.dispose()
-    await valkey.close()
-    jobs.app.cache_clear()
 
 
 async def found(email):
@@ -74,15 +71,6 @@ async def filled():
         await buckets.ahead(tx)
         await buckets._append(tx, buckets.bucket_of(clock.now()), 0)
     return key
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 @pytest.mark.promise("5.2", "5.3")

@@ -1,19 +1,18 @@
 """People of the account tests: cheap password hashes, a mailbag to look into, and a house with somebody in it."""
 
-import json
 import re
 
 import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from cast import ADA, PASSWORD
+from mails import waiting_mail
 from places import HERE
 from sqlmodel import select
 
 from assisters_app.accounts import passwords, sessions, signing_in, signing_up, verifying
-from assisters_app.base import crypto, jobs
 from assisters_app.base.db import transaction
-from assisters_app.base.tables import OutgoingMail, TrailEntry
+from assisters_app.base.tables import TrailEntry
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +31,7 @@ class Mailbag:
 
     async def letters(self, to):
         """Return the mails that wait for `to`, oldest first."""
-        async with transaction() as tx:
-            waiting = await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to).order_by(OutgoingMail.id))
-            return [json.loads(crypto.unseal("mail", one.sealed)) for one in waiting]
+        return await waiting_mail(to)
 
     async def token(self, to):
         """Return the token in the last mail to `to`."""
@@ -43,14 +40,8 @@ class Mailbag:
 
 
 @pytest.fixture
-def mailbag(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
+def mailbag(mail_waits):
+    """Keep mail in the house, and look into it."""
     return Mailbag()
 
 

@@ -10,23 +10,12 @@ from assisters_app.accounts import passwords, recovering, resetting, sessions, s
 from assisters_app.accounts.identity import identity, local
 from assisters_app.accounts.identity import supabase_auth as remote
 from assisters_app.accounts.tables import Account, ExternalIdentity, MailboxRecovery
-from assisters_app.base import clock, jobs, settings
+from assisters_app.base import clock, jobs
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.doubles.supabase_auth import User, served
+from assisters_app.doubles.supabase_auth import User
 
 OTHER = "staple battery horse correct 8"
-
-
-@pytest.fixture
-def supabase(house, monkeypatch):
-    with served() as service:
-        monkeypatch.setenv("SUPABASE_URL", service.url)
-        monkeypatch.setenv("SUPABASE_PUBLISHABLE_KEY", service.publishable_key)
-        monkeypatch.setenv("SUPABASE_SECRET_KEY", service.secret_key)
-        monkeypatch.setattr(remote, "SOONEST", 0)
-        settings.settings.cache_clear()
-        yield service
 
 
 @pytest.fixture(params=["local", "supabase"])

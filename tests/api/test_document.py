@@ -12,9 +12,7 @@ from sqlmodel import select
 
 from assisters_app.accounts.tables import Organization
 from assisters_app.api import app
-from assisters_app.base import settings
 from assisters_app.base.db import transaction
-from assisters_app.doubles.stripe.serving import served
 from assisters_app.keys import keys
 from assisters_app.openapi.document import HEADERS, document
 from assisters_app.openapi.operations import OPERATIONS, TAGS, operation
@@ -80,16 +78,6 @@ async def test_the_document_is_for_everybody_and_may_be_kept_for_a_while(api):
     assert answer.json() == document("http://localhost:3000")
     assert answer.headers["cache-control"] == "public, max-age=300"
     assert (again.status_code, again.content) == (304, b"")
-
-
-@pytest.fixture
-def payments_on(stocked, monkeypatch):
-    with served(None, "whsec_for_the_tests") as double:
-        monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
-        monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_for_the_tests")
-        monkeypatch.setenv("STRIPE_API_BASE", double.url)
-        settings.settings.cache_clear()
-        yield double
 
 
 async def test_a_machine_that_reads_the_document_finds_no_fault_with_the_api(payments_on, api, ada, tmp_path):

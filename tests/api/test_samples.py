@@ -13,9 +13,7 @@ from cast import ADA
 from sqlmodel import select
 
 from assisters_app.accounts.tables import Organization
-from assisters_app.base import settings
 from assisters_app.base.db import transaction
-from assisters_app.doubles.stripe.serving import served
 from assisters_app.keys import keys
 from assisters_app.openapi import samples
 from assisters_app.openapi.operations import OPERATIONS
@@ -27,16 +25,11 @@ NODE, CURL = Path(sys.executable).with_name("node"), shutil.which("curl")
 
 
 @pytest.fixture
-async def key(stocked, ada, monkeypatch):
-    with served(None, "whsec_for_the_tests") as double:
-        monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
-        monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_for_the_tests")
-        monkeypatch.setenv("STRIPE_API_BASE", double.url)
-        settings.settings.cache_clear()
-        async with transaction() as tx:  # a plan made by hand, without limits
-            (await tx.exec(select(Organization).where(Organization.id == ada.organization_id))).one().plan = "by-hand"
-            issued = await keys.issue(tx, ada, keys.NewKey(name=ADA, scopes=("chat", "read", "write")))
-        yield issued.secret.reveal()
+async def key(ada, payments_on):
+    async with transaction() as tx:  # a plan made by hand, without limits
+        (await tx.exec(select(Organization).where(Organization.id == ada.organization_id))).one().plan = "by-hand"
+        issued = await keys.issue(tx, ada, keys.NewKey(name=ADA, scopes=("chat", "read", "write")))
+    return issued.secret.reveal()
 
 
 async def run(*command, folder):

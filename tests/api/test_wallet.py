@@ -8,32 +8,19 @@ from cast import MALLORY
 from customers import customer
 from sqlmodel import select
 
-from assisters_app.base import settings
 from assisters_app.base.db import transaction
 from assisters_app.base.money import exact, from_dollars
 from assisters_app.billing import ledger, topups, wallet
 from assisters_app.billing.tables import TopUp
-from assisters_app.doubles.stripe.serving import served
 from assisters_app.keys import keys
 
 ASK = {"model": "assisters-chat-v1", "messages": [{"role": "user", "content": "Hello"}]}
-SECRET = "whsec_for_the_tests"
 
 
 @pytest.fixture
 async def web(api):
     async with httpx.AsyncClient(base_url=api, timeout=30) as client:
         yield client
-
-
-@pytest.fixture
-def payments_on(stocked, monkeypatch):
-    with served(None, SECRET) as double:
-        monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
-        monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
-        monkeypatch.setenv("STRIPE_API_BASE", double.url)
-        settings.settings.cache_clear()
-        yield double
 
 
 async def key_with(person, *scopes, mode="live"):

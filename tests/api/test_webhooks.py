@@ -4,6 +4,7 @@ import json
 
 import httpx
 import pytest
+from payments import KEY, SECRET
 from sqlmodel import select
 from stripe import WebhookSignature
 
@@ -12,7 +13,6 @@ from assisters_app.base import settings
 from assisters_app.base.db import transaction
 from assisters_app.billing.tables import StripeEvent
 
-SECRET = "whsec_for_the_tests"
 EVENT = {
     "id": "evt_1",
     "object": "event",
@@ -23,7 +23,7 @@ EVENT = {
 
 @pytest.fixture
 async def hook(api, monkeypatch):
-    monkeypatch.setenv("STRIPE_API_KEY", "sk_test_x")
+    monkeypatch.setenv("STRIPE_API_KEY", KEY)
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
     settings.settings.cache_clear()
     async with httpx.AsyncClient(base_url=api) as client:

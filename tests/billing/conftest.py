@@ -1,21 +1,20 @@
 """Ada's organization with prices in force, a Stripe stand-in, and a postman who brings its webhooks."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
 from cast import ADA
+from payments import KEY, SECRET
 from stripe import StripeClient, WebhookSignature
-from tills import SECRET
 
 from assisters_app.accounts.tables import Account, Organization
-from assisters_app.base import jobs, settings
+from assisters_app.base import jobs
 from assisters_app.base.db import transaction
 from assisters_app.base.ids import handle
 from assisters_app.billing import inbox, rating
-from assisters_app.doubles.stripe.serving import Served, served
+from assisters_app.doubles.stripe.serving import Served
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,9 @@ async def ada(people):
     return await people()
 
 
-@pytest.fixture(scope="session")
-def standing() -> Iterator[Served]:
-    with served(None, SECRET) as double:
-        yield double
-
-
-@pytest.fixture
-def payments_on(house, standing, monkeypatch):
-    """Point the product at an empty stand-in."""
-    standing.control(reset=True)
-    monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
-    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
-    monkeypatch.setenv("STRIPE_API_BASE", standing.url)
-    settings.settings.cache_clear()
-    return standing
-
-
 @pytest.fixture
 def stripe_client(payments_on):
-    return StripeClient("sk_test_for_the_tests", base_addresses={"api": payments_on.url})
+    return StripeClient(KEY, base_addresses={"api": payments_on.url})
 
 
 @dataclass

@@ -9,10 +9,11 @@ import pytest
 from aiohttp import web
 from cast import MALLORY
 from nets import free_port
+from payments import SECRET
 from sqlalchemy import text
 from sqlmodel import select
 from stripe import WebhookSignature
-from tills import SECRET, balance, orders, outcomes
+from tills import balance, orders, outcomes
 
 from assisters_app.accounts import corrections
 from assisters_app.accounts.tables import Account, Organization

@@ -6,8 +6,6 @@ from assisters_app.base.db import transaction
 from assisters_app.billing import wallet
 from assisters_app.billing.tables import StripeEvent, TopUp
 
-SECRET = "whsec_for_the_tests"
-
 
 async def balance(organization_id):
     async with transaction() as tx:

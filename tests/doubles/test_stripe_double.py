@@ -17,12 +17,12 @@ import pytest
 import stripe
 from cast import ADA
 from nets import free_port
+from payments import SECRET
 from stripe import StripeClient
 
 from assisters_app.base import clock
 from assisters_app.doubles.stripe.serving import Served, served
 
-SECRET = "whsec_for_the_tests"
 BACK = "https://assisters.example/billing"
 
 

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from cast import ADA
+from checking import broken, found
 from sqlalchemy import text
 
 from assisters_app.accounts import signing_up
@@ -14,7 +15,6 @@ from assisters_app.base import settings
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy.promises import Broken
 from assisters_app.privacy.registers import audits, ingredients
 
 OPENED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -33,17 +33,6 @@ async def opened(house):
 async def entered(kind, on, says="Looked at.", **more):
     async with transaction() as tx:
         await audits.record(tx, kind, on, says, **more)
-
-
-async def found(check):
-    async with transaction() as tx:
-        return await check(tx)
-
-
-async def broken(check):
-    with pytest.raises(Broken) as problem:
-        await found(check)
-    return str(problem.value)
 
 
 @pytest.mark.promise("5.4")

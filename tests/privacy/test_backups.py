@@ -7,47 +7,26 @@ import psycopg
 import pytest
 from cast import ADA, BOB
 from customers import customer
+from databases import let_go
+from farewells import erased
 from markers import fill
 from sqlmodel import select
 
 from assisters_app import doctor
 from assisters_app.accounts.tables import Account
-from assisters_app.base import db, jobs, sealed, settings, valkey
+from assisters_app.base import sealed, settings
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.privacy.erasing import backups, erasure, receipts, reopening, stamp
+from assisters_app.privacy.erasing import backups, receipts, reopening, stamp
 from assisters_app.privacy.registers import audits
 
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
-
-
-async def let_go():
-    """End what this process holds, as stopping the product does."""
-    await db.dispose()
-    await valkey.close()
-    jobs.app.cache_clear()
+pytestmark = pytest.mark.usefixtures("mail_waits")
 
 
 async def addresses():
     async with transaction() as tx:
         return sorted(one.email for one in (await tx.exec(select(Account))).all())
-
-
-async def erased(person):
-    async with transaction() as tx:
-        closing = await erasure.erase_now(tx, person)
-    await jobs.run_waiting()
-    return closing
 
 
 async def restored(backup):
@@ -60,7 +39,7 @@ def sentence(refused):
 
 
 @pytest.mark.promise("4.1", "6.3")
-async def test_ada_cannot_be_resurrected_from_a_backup_of_the_day_before(ada, bob, stripe):
+async def test_ada_cannot_be_resurrected_from_a_backup_of_the_day_before(ada, bob, payments_on):
     async with transaction() as tx:
         await fill(tx, ada, other=bob.account_id)
     await reopening.reopen()

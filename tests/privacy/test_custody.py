@@ -5,6 +5,7 @@ import logging
 
 import pytest
 from cast import ADA
+from checking import broken, found
 from customers import customer, key_of
 from markers import everything
 from sqlalchemy import text
@@ -16,20 +17,8 @@ from assisters_app.base.db import transaction
 from assisters_app.keys import keys
 from assisters_app.privacy import inventory
 from assisters_app.privacy.checks import custody
-from assisters_app.privacy.promises import Broken
 
 VISA, AMEX = "4242 4242 4242 4242", "378282246310005"
-
-
-async def found(check):
-    async with transaction() as tx:
-        return await check(tx)
-
-
-async def broken(check):
-    with pytest.raises(Broken) as problem:
-        await found(check)
-    return str(problem.value)
 
 
 @pytest.mark.promise("1.3")

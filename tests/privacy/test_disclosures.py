@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cast import ADA, BOB, GRACE, PASSWORD
 from customers import customer
+from mails import waiting_mail
 from sqlalchemy import text
 from sqlmodel import select
 
@@ -16,11 +17,9 @@ from assisters_app.accounts import people, signing_in
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account
-from assisters_app.base import crypto
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.base.tables import OutgoingMail
 from assisters_app.privacy import promises
 from assisters_app.privacy.registers import disclosures, suspensions, trails
 from assisters_app.privacy.registers.tables import DisclosedAccount
@@ -45,9 +44,7 @@ async def broken(check):
 
 
 async def subjects_of_mail(to):
-    async with transaction() as tx:
-        found = (await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to))).all()
-    return [json.loads(crypto.unseal("mail", one.sealed))["subject"] for one in found]
+    return [letter["subject"] for letter in await waiting_mail(to)]
 
 
 def demand(*addresses, secret_for=None, **changed):

@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cast import ADA
 from customers import customer
+from farewells import erased
 
-from assisters_app.base import jobs
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.privacy import processors, proving
 from assisters_app.privacy.erasing import backups, checks, erasure, ledger, reopening
 from assisters_app.privacy.erasing.tables import ErasureErrand, ErasureReceipt
+
+pytestmark = pytest.mark.usefixtures("mail_waits")
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ALL = (
@@ -24,28 +26,10 @@ ALL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
-
-
 async def found(name):
     (result,) = await proving.look(name)
     assert "The check itself failed" not in result.found, result.found
     return result
-
-
-async def erased(person):
-    async with transaction() as tx:
-        closing = await erasure.erase_now(tx, person)
-    await jobs.run_waiting()
-    return closing
 
 
 @pytest.mark.promise("4.1", "6.3", "11.3")

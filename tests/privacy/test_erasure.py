@@ -12,8 +12,10 @@ import pytest
 from cast import ADA, MALLORY, PASSWORD
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from customers import customer
+from farewells import erased, receipt_of
 from hypothesis import given
 from hypothesis import strategies as st
+from mails import waiting_mail
 from markers import everything, fill
 from sqlmodel import col, select
 
@@ -26,7 +28,7 @@ from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.ids import new_id
-from assisters_app.base.tables import OutgoingMail, TrailEntry
+from assisters_app.base.tables import TrailEntry
 from assisters_app.base.valkey import valkey
 from assisters_app.billing.tables import LedgerTransaction
 from assisters_app.gateway import ingest
@@ -43,19 +45,10 @@ from assisters_app.support import messages
 from assisters_app.usage import ddl
 from assisters_app.usage.events import Event
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 HERE = Client("192.0.2.7", "Firefox")
 ANY_TIME = st.datetimes(datetime(2026, 1, 1), datetime(2029, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 async def ask(act, person):
@@ -63,25 +56,8 @@ async def ask(act, person):
         return await act(tx, person)
 
 
-async def erased(person):
-    closing = await ask(erasure.erase_now, person)
-    await jobs.run_waiting()
-    return closing
-
-
-async def receipt_of(closing):
-    async with transaction() as tx:
-        return await receipts.shown(tx, closing.receipt)
-
-
-async def waiting_mail(to):
-    async with transaction() as tx:
-        found = (await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to))).all()
-    return [json.loads(crypto.unseal("mail", one.sealed)) for one in found]
-
-
 @pytest.fixture
-async def both(ada, bob, stripe):
+async def both(ada, bob, payments_on):
     async with transaction() as tx:
         return await fill(tx, ada, other=bob.account_id), await fill(tx, bob, other=ada.account_id)
 
@@ -352,14 +328,14 @@ async def test_the_plan_during_the_grace_counts_as_the_receipt_will(ada):
     }
 
 
-async def test_the_customer_at_stripe_is_deleted(ada, stripe):
+async def test_the_customer_at_stripe_is_deleted(ada, payments_on):
     from assisters_app.billing import stripe as billing
 
     customer_id = await billing.new_customer(ADA, "Ada", "org_TEST", attempt="1")
     async with transaction() as tx:
         (await tx.get_one(Organization, ada.organization_id)).stripe_customer_id = customer_id
     await erased(ada)
-    assert stripe.books.find("customer", customer_id).get("deleted") is True
+    assert payments_on.books.find("customer", customer_id).get("deleted") is True
 
 
 async def test_valkey_forgets_every_key_and_waiting_record_of_the_organization(ada, bob):
@@ -469,7 +445,7 @@ async def test_a_deletion_stands_in_the_register_without_ada(ada):
     assert request.account_id != ada.account_id
 
 
-async def test_a_batch_that_is_being_written_while_the_account_goes_leaves_nothing_of_it(ada, stripe, monkeypatch):
+async def test_a_batch_that_is_being_written_while_the_account_goes_leaves_nothing_of_it(ada, payments_on, monkeypatch):
     """The batch has looked who is alive and written, and commits only once the purge has stripped what stays."""
     closing = await ask(erasure.erase_now, ada)
     record = Event(new_id(), now(), ada.organization_id, new_id(), "live", "/v1/x", "m", 200, "completed", cost_nano=7)

@@ -14,18 +14,9 @@ from assisters_app.base.ids import new_id
 from assisters_app.privacy.erasing import erasure, ledger, purge, remembering
 from assisters_app.privacy.erasing.ledger import LedgerError
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 async def ask(act, person):

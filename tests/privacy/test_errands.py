@@ -6,35 +6,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cast import ADA, PASSWORD
 from customers import customer
+from farewells import erased
 from sqlmodel import select
 
-from assisters_app.accounts.identity import identity, supabase_auth
+from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, settings
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
 from assisters_app.billing import stripe as billing
-from assisters_app.doubles.supabase_auth import served
 from assisters_app.privacy import proving
 from assisters_app.privacy.erasing import erasure, errands, ledger, receipts, remains, reopening
 from assisters_app.privacy.erasing.tables import ErasureErrand, ErasureReceipt
+
+pytestmark = pytest.mark.usefixtures("mail_waits")
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
-
-
-async def paying(stripe, times=1):
+async def paying(payments_on, times=1):
     """Return Ada, who has paid at Stripe, and what she is called there."""
     ada = await customer(ADA)
     name = await billing.new_customer(ADA, "Ada", "org_TEST", attempt="1")
@@ -44,15 +35,8 @@ async def paying(stripe, times=1):
         checkout = await billing.open_checkout(
             f"order_{number}", name, 2000, success_url="http://localhost/ok", cancel_url="http://localhost/no"
         )
-        assert stripe.press(checkout.url, "pay").status_code == 303
+        assert payments_on.press(checkout.url, "pay").status_code == 303
     return ada, name
-
-
-async def erased(person):
-    async with transaction() as tx:
-        closing = await erasure.erase_now(tx, person)
-    await jobs.run_waiting()
-    return closing
 
 
 async def go_on():
@@ -70,22 +54,22 @@ async def all_receipts():
         return list((await tx.exec(select(ErasureReceipt).order_by(ErasureReceipt.number))).all())
 
 
-def held_there(stripe):
-    return json.dumps([stripe.books.objects, stripe.books.answers])
+def held_there(payments_on):
+    return json.dumps([payments_on.books.objects, payments_on.books.answers])
 
 
 @pytest.mark.promise("6.3")
-async def test_payments_are_redacted_after_90_days_and_a_second_receipt_says_so(house, stripe):
+async def test_payments_are_redacted_after_90_days_and_a_second_receipt_says_so(payments_on):
     with frozen(START) as move:
-        ada, name = await paying(stripe, times=2)
+        ada, name = await paying(payments_on, times=2)
         move(START + DAY)
         ada = await again(ada)
         closing = await erased(ada)
         (first,) = await all_receipts()
         said = json.loads(first.body)["elsewhere"]["stripe"]
         assert said == "customer deleted; payments are redacted once Stripe allows it, on 31 May 2026"
-        assert stripe.books.find("customer", name)["deleted"] is True
-        assert ADA in held_there(stripe)  # in the payments, which Stripe keeps
+        assert payments_on.books.find("customer", name)["deleted"] is True
+        assert ADA in held_there(payments_on)  # in the payments, which Stripe keeps
         async with transaction() as tx:
             assert await remains.scan(tx, [name, ADA]) == {"outgoing_mail": 1}  # her receipt, on its way
         move(START + 89 * DAY)
@@ -96,7 +80,7 @@ async def test_payments_are_redacted_after_90_days_and_a_second_receipt_says_so(
             await go_on()
         done = await errand()
         assert (done.sealed, bool(done.finished_at)) == (b"", True)
-        assert ADA not in held_there(stripe)
+        assert ADA not in held_there(payments_on)
         first, second = await all_receipts()
         facts = receipts.verify(second.body, second.signature, second.public_key)
         assert (facts["completes"], facts["subject"]) == (closing.receipt, json.loads(first.body)["subject"])
@@ -118,33 +102,33 @@ async def again(person):
     return replace(person, reauthenticated_at=now())
 
 
-async def test_who_has_never_paid_is_gone_from_stripe_within_hours(house, stripe):
+async def test_who_has_never_paid_is_gone_from_stripe_within_hours(payments_on):
     with frozen(START) as move:
-        ada, _ = await paying(stripe, times=0)
+        ada, _ = await paying(payments_on, times=0)
         await erased(ada)
         for hours in range(4):
             move(START + timedelta(hours=1 + hours))
             await go_on()
         assert (await errand()).finished_at
-        assert ADA not in held_there(stripe)
+        assert ADA not in held_there(payments_on)
 
 
-async def test_many_payments_are_redacted_ten_at_a_time(house, stripe):
+async def test_many_payments_are_redacted_ten_at_a_time(payments_on):
     with frozen(START) as move:
-        ada, _ = await paying(stripe, times=6)  # six payments, six visits, and herself
+        ada, _ = await paying(payments_on, times=6)  # six payments, six visits, and herself
         await erased(ada)
         for hours in range(8):
             move(START + 90 * DAY + timedelta(hours=1 + hours))
             await go_on()
         assert (await errand()).finished_at
-        assert ADA not in held_there(stripe)
-        assert len(stripe.books.every("privacy.redaction_job")) == 2
+        assert ADA not in held_there(payments_on)
+        assert len(payments_on.books.every("privacy.redaction_job")) == 2
 
 
 @pytest.mark.promise("4.1")
-async def test_nobodys_erasure_waits_for_stripe_to_be_reachable(house, stripe, monkeypatch):
+async def test_nobodys_erasure_waits_for_stripe_to_be_reachable(payments_on, monkeypatch):
     with frozen(START) as move:
-        ada, name = await paying(stripe)
+        ada, name = await paying(payments_on)
         monkeypatch.setenv("STRIPE_API_BASE", "http://127.0.0.1:9")
         settings.settings.cache_clear()
         monkeypatch.setattr(billing, "RETRIES", 0)
@@ -161,17 +145,17 @@ async def test_nobodys_erasure_waits_for_stripe_to_be_reachable(house, stripe, m
             await go_on()
         assert waits == sorted(waits)
         assert waits[0] < waits[-1] <= DAY
-        monkeypatch.setenv("STRIPE_API_BASE", stripe.url)
+        monkeypatch.setenv("STRIPE_API_BASE", payments_on.url)
         settings.settings.cache_clear()
         move((await errand()).due_at)
         await go_on()
-        assert stripe.books.find("customer", name)["deleted"] is True
+        assert payments_on.books.find("customer", name)["deleted"] is True
         assert "on 31 May 2026" in (await errand()).outcome
 
 
-async def test_a_redaction_that_stripe_refuses_is_tried_again_and_seen_once_it_is_late(house, stripe, monkeypatch):
+async def test_a_redaction_that_stripe_refuses_is_tried_again_and_seen_once_it_is_late(payments_on, monkeypatch):
     with frozen(START) as move:
-        ada, _ = await paying(stripe)
+        ada, _ = await paying(payments_on)
         await erased(ada)
         move(START + 90 * DAY + timedelta(hours=1))
         monkeypatch.setattr(billing, "REDACTION", "/v1/privacy/not_for_you")
@@ -186,24 +170,13 @@ async def test_a_redaction_that_stripe_refuses_is_tried_again_and_seen_once_it_i
         monkeypatch.undo()
 
 
-async def test_a_charge_younger_than_90_days_is_refused_by_the_stand_in_as_by_stripe(house, stripe):
-    _, name = await paying(stripe)
+async def test_a_charge_younger_than_90_days_is_refused_by_the_stand_in_as_by_stripe(payments_on):
+    _, name = await paying(payments_on)
     job = await billing.begin_redaction([("customers", name)])
     assert await billing.redaction(job) == "failed"
-    assert ADA in held_there(stripe)
+    assert ADA in held_there(payments_on)
     with pytest.raises(billing.ForgottenError):
         await billing.begin_redaction([("customers", "cus_nobody")])
-
-
-@pytest.fixture
-def supabase(house, monkeypatch):
-    with served() as service:
-        monkeypatch.setenv("SUPABASE_URL", service.url)
-        monkeypatch.setenv("SUPABASE_PUBLISHABLE_KEY", service.publishable_key)
-        monkeypatch.setenv("SUPABASE_SECRET_KEY", service.secret_key)
-        monkeypatch.setattr(supabase_auth, "SOONEST", 0)
-        settings.settings.cache_clear()
-        yield service
 
 
 async def signed_up_there():

@@ -7,37 +7,30 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cast import ADA, BOB
 from customers import customer
+from farewells import erased, receipt_of
+from mails import waiting_mail
 from markers import everything, fill
 from sqlmodel import col, select
 
-from assisters_app.base import crypto, jobs
+from assisters_app.base import jobs
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.marks import rows_of
-from assisters_app.base.tables import OutgoingMail, TrailEntry
+from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy import inventory, promises
-from assisters_app.privacy.erasing import erasure, purge, receipts
+from assisters_app.privacy.erasing import erasure, purge
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.keeping import retention
 from assisters_app.privacy.registers import holds, trails
 from assisters_app.privacy.rights import access, requests
 from assisters_app.usage import ddl
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 ORDER = "Superior Court of Kent County, 26-1234, order of 3 November 2026"
 GAG = "The same order forbids to tell the account's owner"
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 def hold_of(email=ADA, *tables, secret_for=None, days=90):
@@ -53,12 +46,6 @@ async def placed(grace, new):
 async def released(grace, handle):
     async with transaction() as tx:
         await holds.release(tx, grace, handle, "The case is closed")
-
-
-async def waiting_mail(to):
-    async with transaction() as tx:
-        found = (await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to))).all()
-    return [json.loads(crypto.unseal("mail", one.sealed)) for one in found]
 
 
 async def trail_of(person):
@@ -206,25 +193,17 @@ async def test_whether_something_is_held_is_asked_by_table_and_by_whose_it_is(ad
         assert await holds.held(tx, "usage_event", organization_ids=[bob.organization_id])
 
 
-async def erased(person):
-    async with transaction() as tx:
-        closing = await erasure.erase_now(tx, person)
-    await jobs.run_waiting()
-    return closing
-
-
 async def dumped():
     async with transaction() as tx:
         return await everything(tx)
 
 
-async def receipt_of(closing):
-    async with transaction() as tx:
-        return json.loads((await receipts.shown(tx, closing.receipt)).body)
+async def facts_of(closing):
+    return json.loads((await receipt_of(closing)).body)
 
 
 @pytest.fixture
-async def both(ada, bob, stripe):
+async def both(ada, bob, payments_on):
     async with transaction() as tx:
         return await fill(tx, ada, other=bob.account_id), await fill(tx, bob, other=ada.account_id)
 
@@ -270,13 +249,13 @@ async def test_a_hold_blocks_only_what_it_names_and_the_erasure_finishes_by_itse
     for leads_to_her in (ADA, str(hers.person.account_id), str(hers.person.organization_id)):
         whole = "\n".join(row for rows in dump.values() for row in rows if "Your account has been erased" not in row)
         assert leads_to_her not in whole
-    lines = {line["table"]: line for line in (await receipt_of(closing))["tables"]}
+    lines = {line["table"]: line for line in (await facts_of(closing))["tables"]}
     assert (lines["usage_event"]["goes"], lines["usage_event"]["stays"]) == (1, 0)
     assert lines["consent"]["stays"] >= 1
     assert {m.name for m in his.markers if m.whose == his.person.account_id} <= found(his.markers, dump)
 
 
-async def test_a_hold_of_the_whole_account_keeps_every_row_and_what_stripe_has(both, grace, stripe, monkeypatch):
+async def test_a_hold_of_the_whole_account_keeps_every_row_and_what_stripe_has(both, grace, payments_on, monkeypatch):
     hers, _ = both
     hold = await placed(grace, hold_of(ADA))
     gone = []
@@ -293,7 +272,7 @@ async def test_a_hold_of_the_whole_account_keeps_every_row_and_what_stripe_has(b
     assert gone == []
     await released(grace, hold)
     await jobs.run_waiting()
-    assert (await receipt_of(closing))["elsewhere"]["stripe"] == "forgotten"
+    assert (await facts_of(closing))["elsewhere"]["stripe"] == "forgotten"
     assert gone == [hers.person.account_id]
 
 
@@ -316,12 +295,12 @@ async def test_a_table_made_while_an_erasure_waits_is_counted_too(both, grace):
         waiting.progress = {**waiting.progress, "counts": counts}
     await released(grace, hold)
     await jobs.run_waiting()
-    assert next(line for line in (await receipt_of(closing))["tables"] if line["table"] == "session")["goes"] == 1
+    assert next(line for line in (await facts_of(closing))["tables"] if line["table"] == "session")["goes"] == 1
 
 
 async def test_a_hold_on_something_that_ada_has_nothing_of_does_not_keep_her_waiting(ada, grace):
     await placed(grace, hold_of(ADA, "usage_event"))
-    assert (await receipt_of(await erased(ada)))["tables"]
+    assert (await facts_of(await erased(ada)))["tables"]
 
 
 async def test_of_a_secret_hold_nothing_is_said_in_the_plan_nor_after_the_erasure(both, grace):

@@ -28,18 +28,10 @@ from assisters_app.privacy.keeping.training import training_export
 from assisters_app.usage import ddl, events
 from assisters_app.usage.tables import UsageTally
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MONTH = datetime(2026, 10, 1, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def mail_stays(monkeypatch):
-    """Keep what would be sent where it can be read."""
-
-    async def keep(mail_id):
-        pass
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
 
 
 # Alarms

@@ -5,6 +5,7 @@ import json
 import pytest
 from cast import ADA
 from customers import customer
+from payments import SECRET
 from sqlmodel import select
 from stripe import WebhookSignature
 
@@ -16,14 +17,12 @@ from assisters_app.billing.tables import LedgerTransaction, StripeEvent, TopUp
 from assisters_app.privacy.erasing import erasure, receipts
 
 
-async def brought(stripe):
+async def brought(payments_on):
     """Deliver everything that the stand-in has to say, as its webhooks would, also what was delivered before."""
-    for event in stripe.books.every("event")[::-1]:
+    for event in payments_on.books.every("event")[::-1]:
         body = json.dumps(event)
         async with transaction() as tx:
-            await inbox.receive(
-                tx, body.encode(), WebhookSignature.generate_signature_header(body, "whsec_for_the_tests")
-            )
+            await inbox.receive(tx, body.encode(), WebhookSignature.generate_signature_header(body, SECRET))
     await jobs.run_waiting()
 
 
@@ -33,13 +32,13 @@ async def rows(table):
 
 
 @pytest.mark.promise("4.1", "6.3")
-async def test_notices_that_come_after_an_erasure_name_nothing_at_stripe_and_alarm_nobody(house, stripe, caplog):
+async def test_notices_that_come_after_an_erasure_name_nothing_at_stripe_and_alarm_nobody(payments_on, caplog):
     ada = await customer(ADA)
     async with transaction() as tx:
         await rating.ensure_first_prices(tx)
         paid, left = [await topups.order(tx, ada, 2_000) for _ in range(2)]
-    stripe.press(paid.url, "pay")
-    await brought(stripe)
+    payments_on.press(paid.url, "pay")
+    await brought(payments_on)
     async with transaction() as tx:
         assert (await topups.look_again(tx, ada, paid.handle)).state == "paid"
     before = {one.id for one in await rows(StripeEvent)}
@@ -50,7 +49,7 @@ async def test_notices_that_come_after_an_erasure_name_nothing_at_stripe_and_ala
     async with transaction() as tx:  # a notice is brought again when our answer to it was lost
         for one in (await tx.exec(select(StripeEvent).where(StripeEvent.type == "payment_intent.succeeded"))).all():
             await tx.delete(one)
-    await brought(stripe)
+    await brought(payments_on)
     late = [one for one in await rows(StripeEvent) if one.id not in before or one.type == "payment_intent.succeeded"]
     assert {one.type for one in late} == {"checkout.session.expired", "payment_intent.succeeded"}
     assert {one.details["outcome"] for one in late} == {topups.ENDED}
@@ -62,7 +61,7 @@ async def test_notices_that_come_after_an_erasure_name_nothing_at_stripe_and_ala
         assert await receipts.shown(tx, closing.receipt)
 
 
-async def test_money_that_comes_for_a_closed_order_of_somebody_erased_is_looked_at_by_a_person(house, stripe, caplog):
+async def test_money_that_comes_for_a_closed_order_of_somebody_erased_is_looked_at_by_a_person(payments_on, caplog):
     ada = await customer(ADA)
     async with transaction() as tx:
         await rating.ensure_first_prices(tx)
@@ -70,7 +69,7 @@ async def test_money_that_comes_for_a_closed_order_of_somebody_erased_is_looked_
     async with transaction() as tx:
         await erasure.erase_now(tx, ada)
     await jobs.run_waiting()
-    await brought(stripe)
+    await brought(payments_on)
     assert [one.state for one in await rows(TopUp)] == ["failed"]
     async with transaction() as tx:
         came = Payment("pi_late", True, 2_000, "usd", "cus_gone", left.handle)

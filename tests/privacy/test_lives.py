@@ -38,22 +38,13 @@ from assisters_app.support import messages
 from assisters_app.usage import ddl
 from assisters_app.usage.events import Event
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 _number = count(1)
 FEW = examples(
     max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 class Till(tuple):
@@ -66,8 +57,8 @@ class Till(tuple):
 
 
 @pytest.fixture
-def till(stripe):
-    return Till([stripe])
+def till(payments_on):
+    return Till([payments_on])
 
 
 @dataclass
@@ -271,14 +262,14 @@ async def _valkey():
     return "\n".join(kept)
 
 
-async def test_a_planted_copy_is_found_in_every_store(house, stripe):
-    life = Life(await customer(BOB), stripe)
+async def test_a_planted_copy_is_found_in_every_store(payments_on):
+    life = Life(await customer(BOB), payments_on)
     word = life.word()
     async with transaction() as tx:
         subject = await subject_of(tx, life.person.account_id)
         await mail.send(tx, "someone@example.net", mail.Message(word, ("",)))
     await valkey().set("copy", word)
-    stripe.books.make("charge", "ch", description=word)
+    payments_on.books.make("charge", "ch", description=word)
     settings().data_dir.mkdir(parents=True, exist_ok=True)
     (settings().data_dir / "copy.txt").write_text(word)
     found = await _search(life, subject, ledger.path(), io.StringIO(word))

@@ -89,14 +89,9 @@ async def test_a_check_that_fails_makes_its_sentence_untrue_and_says_why(house, 
     assert result.looked_at == NOW + timedelta(minutes=30)
 
 
-async def test_who_watches_is_mailed_once_when_a_promise_breaks_and_once_when_it_holds_again(grace, only, monkeypatch):
+async def test_who_watches_is_mailed_once_when_a_promise_breaks_and_once_when_it_holds_again(grace, only, mail_waits):
     async with transaction() as tx:
         await open_account(tx, "henry@assisters.example", role="support")
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
     broken = [False]
 
     @promises.check("3.1", "3.2", says="No host is strange.")

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from cast import ADA, BOB
 from customers import customer, key_of
+from databases import let_go
+from farewells import erased
 from markers import everything, fill
 from sqlalchemy import text
 from sqlmodel import select
@@ -18,7 +20,7 @@ from assisters_app import asgi, doors
 from assisters_app.accounts import sessions
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.tables import Account, Session
-from assisters_app.base import db, jobs, settings, valkey
+from assisters_app.base import jobs, settings
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
@@ -31,19 +33,10 @@ from assisters_app.privacy.keeping.training import training_export
 from assisters_app.privacy.policies import handing_over
 from assisters_app.privacy.rights.tables import PrivacyRequest
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 HERE = Client("192.0.2.7", "Firefox")
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 @pytest.fixture
@@ -70,21 +63,9 @@ async def backup(servers, house, monkeypatch):
         await asyncio.to_thread(databases.drop, servers.postgres, name)
 
 
-async def let_go():
-    await db.dispose()
-    await valkey.close()
-    jobs.app.cache_clear()
-
-
 async def ask(act, person):
     async with transaction() as tx:
         return await act(tx, person)
-
-
-async def erased(person):
-    closing = await ask(erasure.erase_now, person)
-    await jobs.run_waiting()
-    return closing
 
 
 async def is_open():
@@ -107,7 +88,9 @@ async def addresses():
 
 
 @pytest.mark.promise("4.1", "6.3")
-async def test_a_restored_database_is_shut_until_whoever_was_erased_since_is_erased_again(ada, bob, stripe, backup):
+async def test_a_restored_database_is_shut_until_whoever_was_erased_since_is_erased_again(
+    ada, bob, payments_on, backup
+):
     async with transaction() as tx:
         hers = await fill(tx, ada, other=bob.account_id)
     await reopening.reopen()

@@ -1,6 +1,5 @@
 """The register: both channels in one queue, two clocks, answers with reasons."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,15 +8,15 @@ from cast import ADA, GRACE
 from customers import customer
 from hypothesis import given
 from hypothesis import strategies as st
+from mails import waiting_mail
 from sqlmodel import select
 
 from assisters_app.accounts import people
 from assisters_app.accounts.tables import Account
-from assisters_app.base import crypto
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.base.tables import OutgoingMail, TrailEntry
+from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy import promises
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.rights import access, export, requests
@@ -142,12 +141,6 @@ async def test_an_open_request_past_its_earlier_date_is_overdue(grace):
 async def act(verb, *args):
     async with transaction() as tx:
         return await verb(tx, *args)
-
-
-async def waiting_mail(to):
-    async with transaction() as tx:
-        found = (await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to))).all()
-    return [json.loads(crypto.unseal("mail", one.sealed)) for one in found]
 
 
 def said(letter):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cast import ADA, BOB, GRACE, MALLORY, PASSWORD
 from customers import customer, key_of
+from databases import let_go
 from markers import everything
 from sqlalchemy import text
 from sqlmodel import select
@@ -15,7 +16,7 @@ from assisters_app.accounts import links, moving, people, recovering, resetting,
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account, ExternalIdentity, MailboxRecovery
-from assisters_app.base import db, jobs, lasting, trail, valkey
+from assisters_app.base import db, jobs, lasting, trail
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
@@ -47,20 +48,11 @@ from assisters_app.privacy.registers.holds import NewHold
 from assisters_app.privacy.rights import correction
 from assisters_app.run import ROOT
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 HERE = Client("192.0.2.7", "Firefox")
 ORDER = "Superior Court of Kent County, 26-1234, order of 3 November 2026"
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(house, monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 @pytest.fixture
@@ -73,9 +65,7 @@ async def yesterday(ada, bob, grace):
 
         async def restore():
             await jobs.run_waiting()  # as the worker had
-            await db.dispose()
-            await valkey.close()
-            jobs.app.cache_clear()
+            await let_go()
             backups.restore(made.file)
             return await reopening.reopen()
 

@@ -4,8 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from cast import ADA, BOB, GRACE
-from customers import customer
+from cast import ADA
 from sqlmodel import select
 
 from assisters_app.accounts.throttling import Limit
@@ -21,21 +20,6 @@ from assisters_app.support import messages
 from assisters_app.support.tables import Conversation, SupportMessage
 
 QUESTION = "Why was request req_1 refused?\n\nIt worked yesterday."
-
-
-@pytest.fixture
-async def ada(house):
-    return await customer(ADA)
-
-
-@pytest.fixture
-async def bob(house):
-    return await customer(BOB)
-
-
-@pytest.fixture
-async def grace(house):
-    return await customer(GRACE)
 
 
 async def ask(person, subject="A refusal", text=QUESTION):

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from calls import call
-from cast import ADA, BOB, GRACE, MALLORY
+from cast import BOB, GRACE, MALLORY
 from customers import customer, key_of
 from hypothesis import example, given
 from hypothesis import strategies as some
@@ -33,11 +33,6 @@ async def insert(*made):
 async def read(report, *args, **words):
     async with transaction() as tx:
         return await report(tx, *args, **words)
-
-
-@pytest.fixture
-async def ada(house):
-    return await customer(ADA)
 
 
 @pytest.fixture

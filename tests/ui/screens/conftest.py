@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from cast import ADA, MALLORY
+from cast import ADA, GRACE, MALLORY
 from reflex_base.event.processor import BaseStateEventProcessor
 from tabs import Tab
 
@@ -54,6 +54,11 @@ async def signs_in(house):
 @pytest.fixture
 async def ada(signs_in):
     return await signs_in(ADA)
+
+
+@pytest.fixture
+async def grace(signs_in):
+    return await signs_in(GRACE, role="admin")
 
 
 @pytest.fixture

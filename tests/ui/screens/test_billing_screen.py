@@ -3,30 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
-from uses import SECRET, calls, has_credit, has_key
+from uses import calls, has_credit, has_key
 
-from assisters_app.base import clock, settings
+from assisters_app.base import clock
 from assisters_app.base.db import transaction
 from assisters_app.billing import topups
-from assisters_app.doubles.stripe.serving import served
 from assisters_app.ui.billing.state import BillingState
-
-
-@pytest.fixture(scope="module")
-def standing():
-    with served(None, SECRET) as double:
-        yield double
-
-
-@pytest.fixture
-def payments_on(house, standing, monkeypatch):
-    """Point the product at an empty stand-in for Stripe."""
-    standing.control(reset=True)
-    monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
-    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
-    monkeypatch.setenv("STRIPE_API_BASE", standing.url)
-    settings.settings.cache_clear()
-    return standing
 
 
 async def test_the_bill_adds_up_line_by_line(ada, tab):

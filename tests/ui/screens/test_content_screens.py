@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from cast import GRACE
 from starlette.applications import Starlette
 from uses import calls, has_key
 
@@ -21,11 +20,6 @@ from assisters_app.ui.staff.retention import RetentionState
 
 SENT = Side("application/json", '{"prompt": "<script>alert(1)</script>"}', 39)
 GOT = Side("text/event-stream", "data: [DONE]", 12, cut=True)
-
-
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, "admin")
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ import httpx
 import pytest
 from cast import ADA, PASSWORD
 from starlette.applications import Starlette
-from uses import SECRET, calls, has_key
+from uses import calls, has_key
 
 from assisters_app.accounts import sessions
-from assisters_app.base import clock, settings
+from assisters_app.base import clock
 from assisters_app.base.db import transaction
 from assisters_app.billing import topups
-from assisters_app.doubles.stripe.serving import served
 from assisters_app.ui.dashboard_routes import ROUTES
 
 OURS = {"sec-fetch-site": "same-origin", "accept": "application/json"}
@@ -25,16 +24,6 @@ async def http(house):
     transport = httpx.ASGITransport(Starlette(routes=ROUTES))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:3000") as client:
         yield client
-
-
-@pytest.fixture
-def payments_on(house, monkeypatch):
-    with served(None, SECRET) as double:
-        monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
-        monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
-        monkeypatch.setenv("STRIPE_API_BASE", double.url)
-        settings.settings.cache_clear()
-        yield double
 
 
 def cookie(who):

@@ -1,7 +1,6 @@
 """Grace keeps the register of incidents; nobody else knows that there is one."""
 
-import pytest
-from cast import ADA, GRACE
+from cast import ADA
 
 from assisters_app.base.clock import now
 from assisters_app.ui.staff.incidents import IncidentsState
@@ -13,11 +12,6 @@ LOST = {
     "risk": "risk",
     "kind:user.contact.email": "on",
 }
-
-
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
 
 
 def typed(at):

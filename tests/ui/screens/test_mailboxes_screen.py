@@ -1,7 +1,7 @@
 """Grace and Iris give Ada another mailbox from their page; Ada sees it in her settings, and can stop it there."""
 
 import pytest
-from cast import ADA, GRACE
+from cast import ADA
 from sqlmodel import select
 
 import assisters_app.assisters_app  # noqa: F401 (registers every State)
@@ -12,11 +12,6 @@ from assisters_app.ui.settings import SettingsState
 from assisters_app.ui.staff.mailboxes import MailboxesState
 
 ASKED = {"email": ADA, "new_email": "ada@new.example", "proof-key": True, "proof-domain": True}
-
-
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
 
 
 @pytest.fixture

@@ -15,11 +15,6 @@ from assisters_app.ui.staff.news import NewsState
 WRITTEN = {"subject": "Faster streams", "text": "First tokens come sooner."}
 
 
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
-
-
 async def waiting(kind, column):
     async with transaction() as tx:
         return (await tx.exec(select(column).select_from(kind))).all()

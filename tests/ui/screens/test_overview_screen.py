@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 from sqlmodel import select
-from uses import SECRET, calls, has_credit, has_key
+from uses import calls, has_credit, has_key
 
-from assisters_app.base import clock, settings
+from assisters_app.base import clock
 from assisters_app.base.clock import now
 from assisters_app.base.db import transaction
 from assisters_app.gateway import admission, grants
@@ -83,12 +83,9 @@ async def test_a_key_that_ends_soon_needs_attention(ada, tab):
     assert [one.text for one in shown["attention"]] == ["The key “Trial” expires soon."]
 
 
-async def test_a_low_balance_needs_attention_where_credit_can_be_bought(ada, tab, monkeypatch):
+async def test_a_low_balance_needs_attention_where_credit_can_be_bought(ada, tab, payments_on):
     await has_key(ada)
     await has_credit(ada, "0.50")
-    monkeypatch.setenv("STRIPE_API_KEY", "sk_test_for_the_tests")
-    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
-    settings.settings.cache_clear()
     shown = (await tab(ada).send(OverviewState.load, zone="UTC")).of(OverviewState)
     assert [one.text for one in shown["attention"]] == ["Your balance is down to $0.50."]
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from cast import GRACE
 from sqlmodel import select
 
 from assisters_app.base.clock import now
@@ -31,11 +30,6 @@ def draft(monkeypatch, tmp_path):
     (tmp_path / f"{NEXT}.txt").write_text(second.replace("\n", f"\nmaterial {SUMMARY}\n", 1))
     monkeypatch.setattr(policy, "FOLDER", tmp_path)
     monkeypatch.setattr(policy, "VERSIONS", (policy.CURRENT, policy.read(NEXT)))
-
-
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
 
 
 def in_days(days):

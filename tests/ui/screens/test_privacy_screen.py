@@ -27,11 +27,6 @@ from assisters_app.ui.privacy.rights import RightsState
 from assisters_app.ui.privacy.trail import TrailState
 
 
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
-
-
 async def looks_at(staff, who):
     async with transaction() as tx:
         await people.view(tx, staff.person, who.person.account_id)

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pypdf
 import pytest
-from cast import ADA, GRACE, PASSWORD
+from cast import ADA, PASSWORD
+from mails import waiting_mail
 from routes import OURS, client
 from sqlmodel import col, select
 
@@ -16,11 +17,11 @@ from assisters_app.accounts import people, resetting
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.links import LASTING, link
 from assisters_app.accounts.tables import Account
-from assisters_app.base import crypto, jobs
+from assisters_app.base import jobs
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
-from assisters_app.base.tables import OutgoingMail, TrailEntry
+from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy.choices import consents, opting_out
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.erasing.tables import Erasure
@@ -29,23 +30,9 @@ from assisters_app.privacy.rights.tables import PrivacyRequest
 from assisters_app.ui import serving
 from assisters_app.ui.staff.request import AskedState
 
+pytestmark = pytest.mark.usefixtures("mail_waits")
+
 STRANGER = "stranger@example.com"
-
-
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
-
-
-@pytest.fixture(autouse=True)
-def mail_waits(monkeypatch):
-    """Keep mail in the house: the worker finds nothing to deliver."""
-
-    async def keep(mail_id):
-        return None
-
-    monkeypatch.setitem(jobs._jobs, "mail.deliver", jobs.Job("mail.deliver", keep, 1, None))
-    jobs.app.cache_clear()
 
 
 async def act(verb, *args, **how):
@@ -57,14 +44,8 @@ async def entered(grace, kind, email=ADA, ago=timedelta()):
     return (await act(requests.enter, grace.person, kind, email, now() - ago)).handle
 
 
-async def letters(to):
-    async with transaction() as tx:
-        found = (await tx.exec(select(OutgoingMail).where(OutgoingMail.to_email == to))).all()
-    return [json.loads(crypto.unseal("mail", one.sealed)) for one in found]
-
-
 async def link_in_the_last_letter(to):
-    return re.search(r"/rights\?token=\S+?(?=\"|$)", json.dumps((await letters(to))[-1]))[0]
+    return re.search(r"/rights\?token=\S+?(?=\"|$)", json.dumps((await waiting_mail(to))[-1]))[0]
 
 
 async def sent(grace, kind, ago=timedelta()):
@@ -157,7 +138,7 @@ async def test_whoever_asks_by_mail_for_no_more_news_gets_none(ada, grace):
             await act(requests.answer, grace.person, handle, "done", "Done")
         await act(by_mail.unsubscribe, grace.person, handle)
         assert (await request_of(handle)).state == "done"
-        assert "no more news" in str((await letters(email))[-1])
+        assert "no more news" in str((await waiting_mail(email))[-1])
     assert not await act(opting_out.may_mail_marketing, ADA)
 
 
@@ -207,7 +188,7 @@ async def test_mallory_gets_no_link_sent_and_grace_none_where_nothing_is_done_by
     shown = await page.send(AskedState.load, path=here)
     assert shown.of(AskedState)["one"].does == "link"
     await page.send(AskedState.send_link, path=here)
-    assert "/rights?token=" in str((await letters(ADA))[-1])
+    assert "/rights?token=" in str((await waiting_mail(ADA))[-1])
     async with transaction() as tx:
         (told,) = await tx.exec(select(TrailEntry).where(col(TrailEntry.action) == "request:link-sent"))
     assert (told.account_id, told.actor_id) == (ada.person.account_id, grace.person.account_id)

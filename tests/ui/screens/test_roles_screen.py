@@ -13,11 +13,6 @@ from assisters_app.ui.staff.roles import RolesState
 
 
 @pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
-
-
-@pytest.fixture
 async def bob(signs_in):
     signed = await signs_in(BOB)
     async with transaction() as tx:

@@ -169,11 +169,6 @@ HENRY = "henry@assisters.example"  # from support
 
 
 @pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
-
-
-@pytest.fixture
 async def bob(signs_in):
     return await signs_in(BOB)
 

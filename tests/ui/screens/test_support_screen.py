@@ -1,17 +1,11 @@
 """Ada asks in the dashboard, Grace answers at the desk; what went wrong is said beside the form."""
 
 import pytest
-from cast import GRACE
 
 from assisters_app.ui.staff.support import DeskState
 from assisters_app.ui.support import SupportState
 
 ASKED = {"subject": "A refusal", "text": "Why was it refused?"}
-
-
-@pytest.fixture
-async def grace(signs_in):
-    return await signs_in(GRACE, role="admin")
 
 
 @pytest.mark.promise("2.6")

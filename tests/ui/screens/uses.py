@@ -10,7 +10,6 @@ from assisters_app.keys.keys import NewKey
 from assisters_app.usage import events
 from assisters_app.usage.events import Event
 
-SECRET = "whsec_of_these_tests"
 ORDINARY = {
     "mode": "live",
     "endpoint": "chat/completions",
