@@ -1,8 +1,27 @@
 // The few parts that need the browser: they hold no data of their own and ask no server but ours.
-import { createElement as h, useEffect, useId, useRef, useState } from "react";
+import { createElement as h, useEffect, useId, useRef, useState, useSyncExternalStore } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 
 // ---- time, in the viewer's zone -------------------------------------------------------------------------------
+
+let settled = ""; // the zone of the person's settings; "" for the browser's own
+const clocks = new Set();
+const follow = (again) => { clocks.add(again); return () => clocks.delete(again); };
+
+function known(zone) {
+  try { return zone && new Intl.DateTimeFormat("en", { timeZone: zone }) ? zone : ""; } catch { return ""; } // newer than this browser
+}
+
+// Tells every moment on the page in which zone the person wants to read it.
+export function Zone({ name }) {
+  useEffect(() => {
+    const wanted = known(name);
+    if (wanted === settled) return;
+    settled = wanted;
+    clocks.forEach((again) => again());
+  }, [name]);
+  return null;
+}
 
 let awake = false; // false until the first page is hydrated: until then times are written in UTC, as the server did
 
@@ -26,6 +45,7 @@ function ago(date) {
 export function LocalTime({ at, kind = "datetime", otherwise = "—", ...rest }) {
   const [, again] = useState(0);
   const [local, settle] = useState(awake);
+  const chosen = useSyncExternalStore(follow, () => settled, () => "");
   useEffect(() => { awake = true; settle(true); }, []);
   useEffect(() => {
     if (kind !== "ago") return undefined;
@@ -35,7 +55,8 @@ export function LocalTime({ at, kind = "datetime", otherwise = "—", ...rest })
   const date = at ? new Date(at) : null;
   if (!date || Number.isNaN(date.getTime())) return h("span", rest, otherwise);
   const utc = date.toISOString().replace("T", " ").replace(/(\.\d+)?Z$/, " UTC");
-  const zone = local ? {} : { timeZone: "UTC" };
+  const whole = kind === "date" && date.getTime() % 86400000 === 0; // a day, held as its midnight in UTC: the same for all
+  const zone = { timeZone: local && !whole ? chosen || undefined : "UTC" };
   const text = kind === "ago" && local ? ago(date)
     : new Intl.DateTimeFormat(local ? undefined : "en", { ...(FORMS[kind] ?? FORMS.datetime), ...zone }).format(date);
   return h("time", { dateTime: date.toISOString(), title: utc, suppressHydrationWarning: true, ...rest }, text);
@@ -267,18 +288,20 @@ export function PostForm({ action, children, className }) {
   const [refusal, refuse] = useState("");
   const [busy, work] = useState(false);
   const form = useRef(null);
+  const stand = useRef(null); // where the focus goes once the fields, which are shut while a form is sent, are open again
   const name = useId();
   const mark = (field) => {
     for (const input of form.current.elements) {
       if (!input.name) continue;
       const wrong = Boolean(field) && input.name === field;
-      if (wrong) { input.setAttribute("aria-invalid", "true"); input.setAttribute("aria-describedby", name); input.focus(); }
+      if (wrong) { input.setAttribute("aria-invalid", "true"); input.setAttribute("aria-describedby", name); stand.current = input; }
       else if (input.getAttribute("aria-describedby") === name) { input.removeAttribute("aria-invalid"); input.removeAttribute("aria-describedby"); }
     }
   };
   const send = async (event) => {
     event.preventDefault();
     if (busy) return;
+    stand.current = document.activeElement;
     work(true);
     refuse("");
     mark("");
@@ -291,10 +314,11 @@ export function PostForm({ action, children, className }) {
       answer = { refused: "That did not reach us. Check the connection and try again." };
     }
     if (answer.next) { window.location.assign(answer.next); return; }
+    mark(answer.field);
     work(false);
     refuse(answer.refused ?? "That did not work. Please try again.");
-    mark(answer.field);
   };
+  useEffect(() => { if (!busy) { stand.current?.focus(); stand.current = null; } }, [busy]);
   useEffect(() => { // back to a page from the browser's memory: the form is ready again
     const wake = () => work(false);
     window.addEventListener("pageshow", wake);

@@ -190,13 +190,16 @@ def _form() -> rx.Component:
                 ),
                 class_name="space-y-3",
             ),
-            field(
-                "Type the e-mail address of this account",
-                "email",
-                hint=rx.fragment("To be sure: ", rx.el.strong(AppState.email, class_name="text-ink")),
-                type="email",
-                required=True,
-                auto_complete="off",
+            rx.el.div(
+                field(
+                    "Type the e-mail address of this account",
+                    "email",
+                    hint=rx.fragment("To be sure: ", rx.el.strong(AppState.email, class_name="text-ink")),
+                    type="email",
+                    required=True,
+                    auto_complete="off",
+                ),
+                class_name="max-w-md",
             ),
             rx.el.div(
                 button("Erase or close account", kind="danger", type="submit"),

@@ -10,6 +10,7 @@ def page() -> rx.Component:
     """Draw the page."""
     return alone(
         "Noted",
-        "Thank you. Whatever happens next is mailed to both addresses, and written into the account's own trail.",
+        "Thank you. There is nothing else to do here.",
+        rx.el.p("Whatever happens next is mailed to both addresses, and written into the account's own trail."),
         below=link("To the home page", to="/"),
     )

@@ -185,7 +185,7 @@ def _first_steps() -> rx.Component:
     )
     ready = rx.fragment(
         notice("Copy your key now. It is shown this once; we keep only a fingerprint of it. ", kind, tone="warn"),
-        copyable(OverviewState.secret, "Copy key", class_name="my-4"),
+        copyable(OverviewState.secret, "Copy key", auto_focus=True, class_name="my-4"),
         first_call(OverviewState.secret, name="first-language"),
         rx.el.div(
             rx.el.p("Paste it into a terminal. The call appears below within seconds.", class_name="text-muted"),

@@ -154,6 +154,7 @@ class AppState(rx.State):
     organization: str = ""
     rights: list[str] = []  # of staff: what their role may do, for the menu
     mailbox: str = ""
+    times_in: str = ""  # the zone one has chosen to read times in; "" for the browser's own
     _told_at: float = 0.0
 
     @rx.event
@@ -179,11 +180,12 @@ class AppState(rx.State):
             self.message = ""
         seen = CURRENT.get()
         if seen is None:
-            self.email, self.organization, self.rights, self.mailbox = "", "", [], ""
+            self.email, self.organization, self.rights, self.mailbox, self.times_in = "", "", [], "", ""
             return
         me = seen.who
         self.email, self.organization = me.email, me.organization_name
         self.rights, self.mailbox = list(rights_of(me.role)), settings().mailbox_url or ""
+        self.times_in = "" if me.time_zone == "UTC" else me.time_zone  # as `asked.whose_zone` has it for days
 
     def _tell(self, text: str, tone: str = "good") -> None:
         self.message, self.message_tone, self.message_number = text, tone, self.message_number + 1

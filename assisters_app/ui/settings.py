@@ -197,7 +197,7 @@ class SettingsState(AppState):
             return None
         self.problem = ""
         self._tell("Saved.")
-        return SettingsState.again
+        return [AppState.enter, SettingsState.again]
 
     @rx.event
     @access("member")
@@ -302,7 +302,7 @@ def _profile() -> rx.Component:
     use_browser = rx.cond(
         (SettingsState.browser_zone != "") & (SettingsState.browser_zone != SettingsState.time_zone),
         rx.fragment(
-            "This browser is in ",
+            " This browser is in ",
             rx.el.button(
                 SettingsState.browser_zone,
                 type="button",
@@ -311,7 +311,6 @@ def _profile() -> rx.Component:
             ),
             ".",
         ),
-        rx.fragment("Your days and months begin at midnight there. With UTC, your browser's zone is used."),
     )
     return card(
         form(
@@ -330,7 +329,11 @@ def _profile() -> rx.Component:
                 zones,
                 value=SettingsState.time_zone,
                 on_change=SettingsState.pick_zone,
-                hint=use_browser,
+                hint=rx.fragment(
+                    "All times are shown in it, and your days and months begin at its midnight. With UTC, your browser's "
+                    "zone is used.",
+                    use_browser,
+                ),
                 error=SettingsState.problem,
             ),
             button("Save", type="submit"),

@@ -12,7 +12,7 @@ from reflex_components_core.react_router.dom import ReactRouterLink
 
 from assisters_app.ui.pages import PAGES, Page
 from assisters_app.ui.parts import anchor, link_button, post_form
-from assisters_app.ui.parts.browser import Drawer, Message, NavItem, Palette
+from assisters_app.ui.parts.browser import Drawer, Message, NavItem, Palette, Zone
 from assisters_app.ui.policy_news import policy_banner
 from assisters_app.ui.session import AppState
 from assisters_app.ui.undoing import closing_banner
@@ -46,7 +46,7 @@ def shell(*children: Any, wide: bool = False) -> rx.Component:
             footer("max-w-7xl lg:px-8"),
             class_name="flex-1 min-w-0 flex flex-col min-h-[calc(100dvh-var(--ribbon))]",
         ),
-        _message(),
+        _for_the_person(),
         class_name="flex min-h-[calc(100dvh-var(--ribbon))]",
     )
 
@@ -70,7 +70,7 @@ def public(*children: Any) -> rx.Component:
         ),
         rx.el.main(*children, id="main", tab_index=-1, class_name="flex-1 w-full"),
         footer(),
-        _message(),
+        _for_the_person(),
         class_name="min-h-[calc(100dvh-var(--ribbon))] flex flex-col",
     )
 
@@ -96,7 +96,7 @@ def alone(title: str, lead: Any, *children: Any, below: Any = None) -> rx.Compon
             class_name="flex-1 flex justify-center px-4 py-8 sm:py-16",
         ),
         footer(),
-        _message(),
+        _for_the_person(),
         class_name="min-h-[calc(100dvh-var(--ribbon))] flex flex-col",
     )
 
@@ -167,8 +167,12 @@ def _skip() -> rx.Component:
     )
 
 
-def _message() -> rx.Component:
-    return Message.create(text=AppState.message, tone=AppState.message_tone, number=AppState.message_number)
+def _for_the_person() -> rx.Component:
+    """Return what every page has for whoever reads it: the message in the corner, and the zone of its times."""
+    return rx.fragment(
+        Message.create(text=AppState.message, tone=AppState.message_tone, number=AppState.message_number),
+        Zone.create(name=AppState.times_in),
+    )
 
 
 def _header() -> rx.Component:

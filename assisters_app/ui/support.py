@@ -20,6 +20,7 @@ from assisters_app.ui.parts import (
     heading,
     link,
     modal,
+    new_button,
     time,
 )
 from assisters_app.ui.parts import field as text_field
@@ -134,7 +135,7 @@ def page() -> rx.Component:
     return shell(
         heading(
             "Support",
-            button("Ask something", on_click=SupportState.write_in("new")),
+            new_button("Ask something", on_click=SupportState.write_in("new")),
             lead="People answer here. What you write is kept with your account, is in your export, and goes with it.",
         ),
         rx.match(
@@ -149,7 +150,7 @@ def page() -> rx.Component:
                         empty(
                             "No questions yet",
                             "Ask about a bill, a limit, an error: we answer here and tell you by mail.",
-                            button("Ask something", on_click=SupportState.write_in("new")),
+                            new_button("Ask something", on_click=SupportState.write_in("new")),
                             icon="life-buoy",
                         )
                     ),

@@ -102,7 +102,7 @@ class ShareRow:
             input_tokens=share.sums.input_tokens,
             output_tokens=share.sums.output_tokens,
             cost=dollars(share.sums.cost_nano),
-            percent=f"{part / of:.0%}" if of else "—",
+            percent=_part_of(part, of),
         )
 
 
@@ -349,6 +349,12 @@ def _shares(rows: Any, name: str, what: str) -> rx.Component:
         retry=UsageState.again,
         key=lambda row: row.key,
     )
+
+
+def _part_of(part: int, of: int) -> str:
+    if not of:
+        return "—"
+    return "<1%" if 0 < part * 100 < of else f"{part / of:.0%}"
 
 
 def _option(value: str, text: str) -> dict[str, str]:

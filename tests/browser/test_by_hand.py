@@ -18,6 +18,9 @@ GROWTH = """() => {
     .observe(document.querySelector("main"), { childList: true, characterData: true, subtree: true });
 }"""
 
+MOMENT = """([at, zone]) => new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric",
+  hour: "2-digit", minute: "2-digit", timeZone: zone }).format(new Date(at))"""
+
 
 @pytest.fixture(scope="module")
 def cookies(browser: Browser, product: Product) -> list[dict[str, object]]:
@@ -165,6 +168,38 @@ def test_the_first_stop_of_a_page_leads_past_the_navigation(inside: Page):
     expect(inside).to_have_url(re.compile("#main$"))
     inside.keyboard.press("Tab")
     assert inside.evaluate("document.activeElement.closest('main') !== null")
+
+
+@pytest.mark.browser
+def test_who_is_refused_stands_again_where_they_were_and_reads_why(browser: Browser, product: Product):
+    context = browser.new_context(base_url=product.url)  # not `page`: there a refusal is an error in the console
+    page = context.new_page()
+    open_at(page, "/sign-up")
+    page.get_by_label("E-mail address").fill("refused@example.com")
+    page.get_by_label("Password", exact=True).fill("short")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("Use at least 10 characters.")
+    expect(page.get_by_label("Password", exact=True)).to_be_focused()
+    context.close()
+
+
+@pytest.mark.browser
+def test_the_first_key_takes_the_focus_and_times_stand_in_the_zone_that_one_chose(browser: Browser, product: Product):
+    context = browser.new_context(base_url=product.url, timezone_id="America/New_York")
+    context.add_cookies(enter(browser, product, "traveller@example.com"))
+    page = context.new_page()
+    open_at(page, "/dashboard")
+    page.get_by_role("button", name="Make my first key").press("Enter")
+    expect(page.get_by_role("button", name="Copy key")).to_be_focused()
+    open_at(page, "/dashboard/settings")
+    expect(
+        page.get_by_role("button", name="America/New_York")
+    ).to_be_visible()  # what is saved is there: now it changes
+    page.get_by_label("Time zone").select_option("Asia/Tokyo")
+    page.get_by_role("button", name="Save").first.click()
+    signed_in = page.get_by_role("table", name="Signed-in browsers").locator("time").last
+    expect(signed_in).to_have_text(page.evaluate(MOMENT, [signed_in.get_attribute("datetime"), "Asia/Tokyo"]))
+    context.close()
 
 
 @pytest.mark.browser

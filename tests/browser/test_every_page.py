@@ -1,11 +1,13 @@
 """Every page, as Grace sees it: nothing from elsewhere, nothing stored undeclared, nothing that axe minds."""
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from cast import GRACE
 from entering import enter
+from opening import open_at
 from playwright.sync_api import Browser, BrowserContext, expect
 from product import Product, until
 
@@ -136,6 +138,24 @@ def test_grace_has_the_product_or_the_desk_of_staff_in_her_sidebar(storing: Visi
     expect(sidebar.get_by_role("link", name="Billing")).to_have_count(0)
     sidebar.get_by_role("link", name="Back to the product").click()
     expect(sidebar.get_by_role("link", name="Billing")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_the_day_on_which_a_letter_came_is_that_day_west_of_greenwich_too(
+    browser: Browser, product: Product, grace: list[dict[str, object]]
+):
+    context = browser.new_context(base_url=product.url, timezone_id="America/New_York")
+    context.add_cookies(grace)
+    page = context.new_page()
+    open_at(page, "/staff/requests")
+    page.get_by_role("button", name="Enter a request by mail").first.click()
+    came = datetime.now(UTC).date() - timedelta(days=2)
+    page.get_by_label("Their address").fill("writes@example.net")
+    page.get_by_label("Came on").fill(came.isoformat())
+    page.get_by_role("button", name="Enter request").click()
+    shown = page.get_by_role("row").filter(has_text="writes@example.net").locator("time").first
+    expect(shown).to_have_text(f"{came:%b} {came.day}, {came.year}")
+    context.close()
 
 
 def _one_of(route: str) -> str:

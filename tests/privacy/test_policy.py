@@ -114,6 +114,15 @@ def test_a_change_is_told_word_by_word_and_reads_as_either_version():
     assert "".join(piece.text for piece in told if piece.kind != "gone") == change.after
 
 
+def test_words_that_only_spaces_part_are_one_change():
+    change = policy.Change("1.9", "Calls are logged for operational purposes.", "Calls are logged for a key.")
+    assert [(piece.kind, piece.text) for piece in policy.pieces(change)] == [
+        ("same", "Calls are logged for "),
+        ("gone", "operational purposes."),
+        ("new", "a key."),
+    ]
+
+
 def test_sentences_with_little_in_common_are_told_whole_and_so_is_what_is_new_or_gone():
     before, after = "We share nothing.", "Your wallet holds what you paid in advance."
     assert policy.pieces(policy.Change("1", before, after)) == (

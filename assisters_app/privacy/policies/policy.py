@@ -147,16 +147,23 @@ def pieces(change: Change) -> tuple[Piece, ...]:
     old, new = (re.findall(r"\s+|[^\s]+", said) for said in (change.before, change.after))
     found = difflib.SequenceMatcher(None, old, new, autojunk=False)
     if not (change.before and change.after) or found.ratio() < ALIKE:
-        whole: tuple[Piece, ...] = (Piece("gone", change.before), Piece("new", change.after))
-        return tuple(piece for piece in whole if piece.text)
-    told: list[Piece] = []
+        return tuple(_changed(change.before, change.after))
+    told, gone, came = list[Piece](), "", ""
     for kind, old_from, old_to, new_from, new_to in found.get_opcodes():
-        if kind == "equal":
-            told.append(Piece("same", "".join(new[new_from:new_to])))
-            continue
-        told += [Piece("gone", "".join(old[old_from:old_to]))] if old_to > old_from else []
-        told += [Piece("new", "".join(new[new_from:new_to]))] if new_to > new_from else []
-    return tuple(told)
+        before, after = "".join(old[old_from:old_to]), "".join(new[new_from:new_to])
+        if kind == "equal" and after.strip():  # what only a space parts is one change: words do not take turns
+            told += [*_changed(gone, came), Piece("same", after)]
+            gone = came = ""
+        else:
+            gone, came = gone + before, came + after
+    return (*told, *_changed(gone, came))
+
+
+def _changed(gone: str, came: str) -> Iterator[Piece]:
+    if gone:
+        yield Piece("gone", gone)
+    if came:
+        yield Piece("new", came)
 
 
 def _part(line: str) -> Part:

@@ -35,6 +35,14 @@ class Copy(_Part):
     tag = "Copy"
     text: rx.Var[str]
     label: rx.Var[str]
+    auto_focus: rx.Var[bool]
+
+
+class Zone(_Part):
+    """Tells every moment on the page in which zone to stand: an IANA name, "" for the browser's own."""
+
+    tag = "Zone"
+    name: rx.Var[str]
 
 
 class Viewer(_Part):

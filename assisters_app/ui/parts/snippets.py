@@ -21,11 +21,14 @@ def code(text: str | rx.Var[str], *, label: str = "Copy code", **props: Any) -> 
     )
 
 
-def copyable(text: str | rx.Var[str], label: str, **props: Any) -> rx.Component:
-    """Return one line (an id, an address, a secret shown once) with a button that copies it."""
+def copyable(text: str | rx.Var[str], label: str, *, auto_focus: bool = False, **props: Any) -> rx.Component:
+    """Return one line (an id, an address, a secret shown once) with a button that copies it.
+
+    `auto_focus` is for what takes the place of the button that was pressed: whoever has keys only goes on from there.
+    """
     return rx.el.div(
         rx.el.code(text, class_name="font-mono text-[0.8125rem] break-all flex-1 min-w-0"),
-        copy_button(text, label),
+        copy_button(text, label, auto_focus=auto_focus),
         class_name="flex items-center gap-2 rounded-lg border border-line bg-raised/60 pl-3 pr-1 py-1 "
         + props.pop("class_name", ""),
         **props,

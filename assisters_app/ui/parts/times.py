@@ -8,9 +8,10 @@ from assisters_app.ui.parts.browser import LocalNumber, LocalTime, Viewer
 
 
 def time(at: str | rx.Var[str], kind: str = "datetime", otherwise: str = "—") -> rx.Component:
-    """Return a moment (ISO 8601 text, UTC) in the viewer's zone, exact UTC on hover.
+    """Return a moment (ISO 8601 text, UTC) in the zone of one's settings, else of the browser; exact UTC on hover.
 
     `kind` is "datetime", "precise" (with seconds), "date", "time" or "ago" ("3 hours ago"); `otherwise` stands for none.
+    As a "date", what is a midnight in UTC is a day that was picked or counted: the same day for everybody.
     """
     return LocalTime.create(at=at, kind=kind, otherwise=otherwise, class_name="whitespace-nowrap")
 

@@ -20,6 +20,7 @@ from assisters_app.ui.parts import (
     heading,
     link_button,
     modal,
+    new_button,
     select,
     table,
     time,
@@ -182,7 +183,7 @@ def page() -> rx.Component:
         heading(
             "Your requests",
             link_button("Back to privacy", to="/dashboard/privacy"),
-            button("Ask for something", on_click=OwnRequestsState.open_dialog(True)),
+            new_button("Ask for something", on_click=OwnRequestsState.open_dialog(True)),
             lead="Copies, exports and deletions you do yourself, at once. For anything else, ask: a person answers.",
         ),
         _requests(),

@@ -21,6 +21,7 @@ from assisters_app.ui.parts import (
     failed,
     field,
     heading,
+    new_button,
     rows,
     select,
     skeleton,
@@ -164,12 +165,12 @@ def page() -> rx.Component:
     return shell(
         heading(
             "Security incidents",
-            button("Enter an incident", on_click=state.ask("enter", "")),
+            new_button("Enter an incident", on_click=state.ask("enter", "")),
             lead="From the moment we know of one, the authority is to be told within 72 hours (GDPR Art. 33).",
         ),
         rx.match(
             state.phase,
-            ("failed", failed(state.load)),
+            ("failed", card(failed(state.load))),
             (
                 "ready",
                 rx.cond(

@@ -9,6 +9,7 @@ from assisters_app.accounts import moving, sessions
 from assisters_app.accounts.client import Client
 from assisters_app.base import clock, jobs
 from assisters_app.base.db import transaction
+from assisters_app.ui.session import AppState
 from assisters_app.ui.settings import SettingsState
 
 
@@ -27,6 +28,14 @@ async def test_ada_corrects_her_name_and_zone(ada, tab):
     assert shown.said() == "Saved."
     assert shown.of(SettingsState)["name"] == "Ada Lovelace"
     assert shown.of(SettingsState)["time_zone"] == "Europe/London"
+    assert (await page.state(AppState)).times_in == "Europe/London"
+
+
+async def test_who_chose_no_zone_reads_times_in_their_browsers(ada, tab):
+    page = tab(ada)
+    for zone, read_in in (("Asia/Tokyo", "Asia/Tokyo"), ("UTC", "")):
+        await page.send(SettingsState.correct, sent={"name": "Ada", "time_zone": zone})
+        assert (await page.state(AppState)).times_in == read_in
 
 
 async def test_a_zone_that_does_not_exist_is_refused_beside_its_field(ada, tab):
