@@ -188,11 +188,15 @@ async def test_without_a_key_for_the_hour_or_without_its_owner_nothing_is_kept(a
 
 @pytest.fixture
 async def restored(servers, monkeypatch):
-    """Return what restores a dump into a database of its own and puts it in the house's place."""
-    before = settings.settings().database_url
+    """Return what restores a dump into a database of its own and puts it in the house's place.
+
+    Ask for it before the API: what that has in hand goes back to the engine it came from, which is closed after it.
+    """
+    before, engines = settings.settings().database_url, []
 
     async def use(address):
-        await db.dispose()
+        engines.append(db.engine())
+        db._engine = None
         monkeypatch.setenv("DATABASE_URL", address)
         settings.settings.cache_clear()
 
@@ -204,11 +208,13 @@ async def restored(servers, monkeypatch):
 
     yield restore
     await use(before)
+    for engine in engines:
+        await engine.dispose()
     await asyncio.to_thread(databases.drop, servers.postgres, "restored")
 
 
 @pytest.mark.promise("4.3")
-async def test_a_dump_made_at_hour_one_and_restored_at_hour_25_cannot_be_read(ada, client_for, written, restored):
+async def test_a_dump_made_at_hour_one_and_restored_at_hour_25_cannot_be_read(ada, restored, client_for, written):
     request_id, _ = await ask(client_for(await keeping(ada)))
     await written()
     said_at, dump = now(), settings.settings().data_dir / "dump"
