@@ -98,7 +98,16 @@ async def test_a_machine_that_reads_the_document_finds_no_fault_with_the_api(pay
         f"Authorization: Bearer {key}",
     ]
     words += ["--exclude-checks", NOT_ASKED, "--phases", "examples,coverage,fuzzing", "--generation-deterministic"]
-    words += ["--max-examples", "12", "--continue-on-failure", "--warnings", "off", "--no-color"]
+    words += [
+        "--request-timeout",
+        "60",
+        "--max-examples",
+        "12",
+        "--continue-on-failure",
+        "--warnings",
+        "off",
+        "--no-color",
+    ]
     program = Path(sys.executable).with_name("schemathesis")
     done = await asyncio.create_subprocess_exec(program, *words, stdout=PIPE, stderr=STDOUT, cwd=tmp_path)
     said, _ = await done.communicate()
