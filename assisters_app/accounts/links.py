@@ -1,6 +1,9 @@
 """Links sent by mail: used once, soon over, only their fingerprint stored.
 
 Following a link only shows a page with a button: mail scanners follow links too. The button takes the token.
+
+Whoever changes links holds their account first (`turn`), and what hangs on it next: with one order of locks, no two wait
+for each other.
 """
 
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 from sqlmodel import col, select, update
 
-from assisters_app.accounts.tables import MailToken
+from assisters_app.accounts.tables import Account, MailToken
 from assisters_app.base.clock import now
 from assisters_app.base.crypto import fingerprint
 from assisters_app.base.db import Tx
@@ -45,6 +48,7 @@ LASTING: dict[Purpose, timedelta] = {
 }
 # Asked for by who has the account, and void once they choose a new password. Whoever stops a recovery need not be them.
 OWN: tuple[Purpose, ...] = tuple(one for one in LASTING if not one.startswith("recovery-"))
+STOPS = frozenset({"recovery-stop"})  # whichever letter one opens, what it warns of can be stopped
 PAGES: dict[Purpose, str] = {
     "verify": "/verify",
     "reset": "/reset",
@@ -70,8 +74,11 @@ class Followed:
 async def link(
     tx: Tx, account_id: UUID, purpose: Purpose, *, new_email: str | None = None, lasting: timedelta | None = None
 ) -> str:
-    """Return the address of a new link; the ones sent before for this purpose stop working."""
-    await void(tx, account_id, purpose)
+    """Return the address of a new link; the ones sent before for this purpose stop working, but for those that stop."""
+    if purpose in STOPS:
+        await turn(tx, account_id)
+    else:
+        await void(tx, account_id, purpose)
     token = random_token().reveal()
     until: datetime = now() + (lasting or LASTING[purpose])
     tx.add(
@@ -87,7 +94,8 @@ async def link(
 
 
 async def follow(tx: Tx, token: str, *purposes: Purpose) -> Followed:
-    """Use a link up; raise Refused when it is unknown, over, used, or for something else."""
+    """Use a link up; raise Refused when it is unknown, over, used, or for something else. Its account waits for us."""
+    await turn(tx, (await look(tx, token, *purposes)).account_id)
     used = await tx.exec(
         update(MailToken)
         .where(*_usable(token, *purposes))
@@ -106,7 +114,8 @@ async def look(tx: Tx, token: str, *purposes: str) -> Followed:
 
 
 async def void(tx: Tx, account_id: UUID, *purposes: Purpose) -> None:
-    """Make the unused links of an account for these purposes worthless."""
+    """Make the unused links of an account for these purposes worthless. The account waits for us from here on."""
+    await turn(tx, account_id)
     await tx.exec(
         update(MailToken)
         .where(
@@ -116,6 +125,14 @@ async def void(tx: Tx, account_id: UUID, *purposes: Purpose) -> None:
         )
         .values(used_at=now())
     )
+
+
+async def turn(tx: Tx, account_id: UUID) -> None:
+    """Have everybody else who changes this account, or what hangs on it, wait until `tx` has ended.
+
+    Whoever only refers to it (a line in the trail) need not wait, and so cannot hold us up in turn.
+    """
+    await tx.exec(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
 
 
 def _usable(token: str, *purposes: str) -> tuple[ColumnElement[bool], ...]:

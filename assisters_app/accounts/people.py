@@ -137,6 +137,7 @@ async def suspend(tx: Tx, staff: Person, account_id: UUID, reason: str) -> None:
         raise Refused("Give the reason; the owner of the account is told it.", code="no_reason", field="reason")
     if account_id == staff.account_id:
         raise Refused("You cannot suspend yourself.", code="own_account")
+    await roles.take_turn(tx, staff)
     account = await _locked(tx, account_id)
     account.suspended_at, account.suspension_reason = now(), reason
     tx.add(account)
@@ -151,6 +152,7 @@ async def unsuspend(tx: Tx, staff: Person, account_id: UUID) -> None:
     """Let a suspended account be used again, and tell its owner."""
     require(staff, "suspend")
     require_recent(staff)
+    await roles.take_turn(tx, staff)
     account = await _locked(tx, account_id)
     if account.suspended_at is None:
         return
@@ -241,7 +243,7 @@ def masked(email: str) -> str:
 
 
 async def _locked(tx: Tx, account_id: UUID) -> Account:
-    account = await tx.get(Account, account_id, with_for_update=True)
+    account = await tx.get(Account, account_id, with_for_update={"key_share": True})
     if account is None:
         raise NotFound("account")
     return account

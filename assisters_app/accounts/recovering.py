@@ -15,12 +15,12 @@ and what counts as a proof, is in docs/staff.md. No papers are asked for: only w
 Art. 12(6)).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlmodel import col, delete, or_, select
+from sqlmodel import and_, col, delete, or_, select
 
 from assisters_app.accounts import corrections, emails, links, roles, sessions, signing_up
 from assisters_app.accounts.identity import identity
@@ -76,6 +76,7 @@ async def ask(tx: Tx, staff: Person, email: str, new_email: str, proofs: Collect
     """
     require(staff, "recovery")
     require_recent(staff)
+    await roles.take_turn(tx, staff)
     account = await _account(tx, emails.normalized(email))
     new = emails.normalized(new_email)
     shown = sorted(set(proofs) & PROOFS.keys())
@@ -126,6 +127,7 @@ async def approve(tx: Tx, staff: Person, recovery: str) -> None:
     """
     require(staff, "recovery")
     require_recent(staff)
+    await roles.take_turn(tx, staff)
     row = await _named(tx, recovery)
     if row.asked_by == staff.account_id:
         raise Refused("You asked for it: another admin has to look, too.", code="same_admin")
@@ -170,8 +172,11 @@ async def end(tx: Tx, account_id: UUID, actor_id: UUID | None) -> None:
 
 async def lapse_all(tx: Tx) -> None:
     """End all that is under way, in a database that was put back: it may have been stopped since."""
-    for row in await tx.exec(select(MailboxRecovery).where(col(MailboxRecovery.ended_at).is_(None)).with_for_update()):
-        await _stop(tx, row, None, outcome="lapsed")
+    under_way = select(MailboxRecovery.account_id).where(col(MailboxRecovery.ended_at).is_(None))
+    for account_id in (await tx.exec(under_way.order_by(col(MailboxRecovery.account_id)))).all():
+        row = await _open_of(tx, account_id)
+        if row is not None:
+            await _stop(tx, row, None, outcome="lapsed")
 
 
 async def mine(tx: Tx, person: Person) -> Recovery | None:
@@ -198,18 +203,31 @@ async def due(tx: Tx) -> Moved | None:
     One that nobody approved in time lapses. An account that was suspended or closed meanwhile, or that became one of
     staff's, keeps its address.
     """
-    waiting = or_(col(MailboxRecovery.due_at) <= now(), col(MailboxRecovery.created_at) <= now() - WAIT)
-    ripe = select(MailboxRecovery).where(col(MailboxRecovery.ended_at).is_(None), waiting)
-    for row in await tx.exec(ripe.order_by(col(MailboxRecovery.id)).with_for_update(skip_locked=True)):
-        if row.due_at is not None and row.due_at > now():
-            continue
-        account = await tx.get_one(Account, row.account_id, with_for_update=True)
+    for account_id in await _ripe(tx):
+        account = await tx.get_one(Account, account_id, with_for_update={"key_share": True})
+        row = await _open_of(tx, account_id)
+        if row is None or not _is_ripe(row):
+            continue  # stopped, or approved, while we waited for our turn
         taken = await signing_up.find(tx, row.new_email) is not None
         if row.due_at is None or taken or account.suspended_at is not None or is_staff(account.role):
             await _stop(tx, row, None, outcome="lapsed")
             continue
         return await _move(tx, row, account)
     return None
+
+
+async def _ripe(tx: Tx) -> Sequence[UUID]:
+    """Return whose recoveries look as if their time had come; what is true is read in one's turn."""
+    waiting = or_(
+        col(MailboxRecovery.due_at) <= now(),
+        and_(col(MailboxRecovery.due_at).is_(None), col(MailboxRecovery.created_at) <= now() - WAIT),
+    )
+    ripe = select(MailboxRecovery.account_id).where(col(MailboxRecovery.ended_at).is_(None), waiting)
+    return (await tx.exec(ripe.order_by(col(MailboxRecovery.id)))).all()
+
+
+def _is_ripe(row: MailboxRecovery) -> bool:
+    return (row.due_at or row.created_at + WAIT) <= now()
 
 
 async def _move(tx: Tx, row: MailboxRecovery, account: Account) -> Moved:
@@ -261,21 +279,24 @@ def _write(tx: Tx, action: str, row: MailboxRecovery, actor_id: UUID | None) -> 
 
 
 async def _account(tx: Tx, email: str) -> Account:
-    account = (await tx.exec(select(Account).where(Account.email == email).with_for_update())).first()
+    account = (await tx.exec(select(Account).where(Account.email == email).with_for_update(key_share=True))).first()
     if account is None:
         raise NotFound("account")
     return account
 
 
 async def _open_of(tx: Tx, account_id: UUID) -> MailboxRecovery | None:
+    """Return what is under way for an account, in one's turn: the account first, then this, then its links."""
+    await links.turn(tx, account_id)
     theirs = (MailboxRecovery.account_id == account_id, col(MailboxRecovery.ended_at).is_(None))
     return (await tx.exec(select(MailboxRecovery).where(*theirs).with_for_update())).first()
 
 
 async def _named(tx: Tx, recovery: str) -> MailboxRecovery:
-    named = (MailboxRecovery.handle == recovery, col(MailboxRecovery.ended_at).is_(None))
-    row = (await tx.exec(select(MailboxRecovery).where(*named).with_for_update())).first()
-    if row is None:
+    named = select(MailboxRecovery.account_id).where(MailboxRecovery.handle == recovery)
+    account_id = (await tx.exec(named)).first()
+    row = await _open_of(tx, account_id) if account_id else None
+    if row is None or row.handle != recovery:
         raise NotFound("recovery")
     return row
 

@@ -4,8 +4,10 @@
     changes(tx, staff) -> tuple[Change, …]        the newest changes of roles
     give(tx, staff, email, role)     raises NotFound; Refused: reauthenticate, own_role, unproven, same_role
     put(tx, account, role, actor)                 the act itself: written down, told, in force at the next click
+    take_turn(tx, staff)                          before an admin takes what another admin needs; raises NotFound
 
-Nobody changes their own role, so there is always an admin: whoever gave the last one. Every other admin is mailed.
+Nobody changes their own role or suspends themselves, and admins take turns: so there is always one, whoever acted last.
+Every other admin is mailed.
 """
 
 from dataclasses import dataclass
@@ -97,9 +99,9 @@ async def give(tx: Tx, staff: Person, email: str, role: Role) -> None:
     """Give the account of this address a role; 'member' takes one away. Its owner and every other admin are told."""
     require(staff, "roles")
     require_recent(staff)
-    await _require_still_admin(tx, staff)
+    await take_turn(tx, staff)
     address = emails.normalized(email)
-    account = (await tx.exec(select(Account).where(Account.email == address).with_for_update())).first()
+    account = (await tx.exec(select(Account).where(Account.email == address).with_for_update(key_share=True))).first()
     if account is None:
         raise NotFound("account")
     if account.id == staff.account_id:
@@ -124,10 +126,13 @@ async def put(tx: Tx, account: Account, role: Role, actor_id: UUID | None) -> No
             await mail.send(tx, admin.email, _to_admins(account.email, before, role), account_id=admin.id)
 
 
-async def _require_still_admin(tx: Tx, staff: Person) -> None:
-    """Take turns: of two admins who take each other's role at once, one is too late and a role is left."""
+async def take_turn(tx: Tx, staff: Person) -> None:
+    """Act as an admin while no other does: of two who take each other's role or account at once, one is too late.
+
+    Raises NotFound for whoever is no admin any more, or is suspended. Held before any other account, in one order.
+    """
     admins = select(Account.id).where(Account.role == "admin", col(Account.suspended_at).is_(None))
-    if staff.account_id not in (await tx.exec(admins.order_by(col(Account.id)).with_for_update())).all():
+    if staff.account_id not in (await tx.exec(admins.order_by(col(Account.id)).with_for_update(key_share=True))).all():
         raise NotFound("page")
 
 

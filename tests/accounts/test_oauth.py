@@ -11,7 +11,7 @@ import github
 import httpx
 import pytest
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from cast import ADA, BOB, PASSWORD
+from cast import ADA, BOB, GRACE, PASSWORD
 from nets import free_port
 from places import HERE
 from sqlmodel import select
@@ -338,9 +338,11 @@ async def test_an_account_for_staff_is_not_handed_to_whom_a_provider_names(provi
 
 async def test_a_suspended_account_is_not_opened_by_a_provider_either(provider, joins):
     ada = await sessions.resolve((await finish(await there_and_back())).cookie.reveal())
-    _, grace = await joins("grace@assisters.example")
+    cookie, _ = await joins(GRACE)
     async with transaction() as tx:
-        await people.suspend(tx, replace(grace, role="admin"), ada.account_id, "Keys sold to others.")
+        await people.create_account(tx, GRACE, "admin")
+    async with transaction() as tx:
+        await people.suspend(tx, await sessions.resolve(cookie), ada.account_id, "Keys sold to others.")
     with pytest.raises(Refused, match="Keys sold to others"):
         await finish(await there_and_back())
 

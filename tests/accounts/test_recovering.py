@@ -1,11 +1,13 @@
 """Ada has lost her mailbox: two of staff, two proofs and seven days later she has another; Mallory gets none so."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from cast import ADA, GRACE, MALLORY, PASSWORD
 from places import HERE
+from sqlalchemy import text
 from sqlmodel import select
 
 from assisters_app.accounts import oauth, people, recovering, resetting, roles, sessions, signing_in, signing_up
@@ -150,6 +152,35 @@ async def test_who_becomes_staff_meanwhile_keeps_their_mailbox(joins, staff, mai
     assert await address_of(ada) == ADA
     async with transaction() as tx:
         assert (await tx.exec(select(MailboxRecovery.outcome))).one() == "lapsed"
+
+
+async def test_a_yes_and_a_stop_at_the_same_moment_wait_for_each_other_in_one_order(joins, staff, mailbag):
+    _, ada = await joins(ADA)
+    handle = (await act(recovering.ask, staff["grace"], ADA, NEW, TWO)).handle
+    await act(recovering.confirm, await mailbag.token(NEW))
+    stop = await mailbag.token(ADA)
+    async with transaction() as tx:
+        await tx.exec(select(MailboxRecovery).with_for_update())
+        both = [asyncio.create_task(act(recovering.approve, staff["iris"], handle))]
+        await others_wait(1)
+        both.append(asyncio.create_task(act(recovering.stop_by_link, stop)))
+        await others_wait(2)
+    assert await asyncio.gather(*both, return_exceptions=True) == [None, None]
+    async with transaction() as tx:
+        assert (await tx.exec(select(MailboxRecovery.outcome))).one() == "stopped"
+    assert await address_of(ada) == ADA
+
+
+async def others_wait(many):
+    """Return once so many transactions wait for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(60):
+        while True:
+            async with transaction() as tx:  # another each time: within one the view stands still
+                if (await tx.sql(waiting)).scalar_one() >= many:
+                    return
 
 
 @pytest.mark.parametrize("how", ["signed in", "new password", "admin"])

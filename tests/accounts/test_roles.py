@@ -1,12 +1,13 @@
 """Staff have roles: each may do what one table says, nobody gives one to themselves, and every admin hears of it."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from cast import ADA, GRACE, MALLORY
-from sqlmodel import select
+from sqlmodel import col, select
 
 from assisters_app.accounts import people, rights, roles, sessions
 from assisters_app.accounts.tables import Account
@@ -116,6 +117,34 @@ async def test_two_admins_who_take_each_others_role_at_once_leave_one(hire):
     done = await asyncio.gather(takes(grace, iris.email), takes(iris, grace.email), return_exceptions=True)
     assert [type(one) for one in done if one is not None] == [NotFound]
     assert sorted([await role_of(GRACE), await role_of(iris.email)]) == ["admin", "member"]
+
+
+async def suspends(tx, who, whom):
+    await people.suspend(tx, who, whom.account_id, "Gone bad.")
+
+
+async def demotes(tx, who, whom):
+    await roles.give(tx, who, whom.email, "member")
+
+
+async def test_whatever_three_admins_do_to_each_other_at_once_one_is_left_to_undo_it(hire, house):
+    three = [(await hire(f"{name}@assisters.example"))[0] for name in ("grace", "iris", "joan")]
+
+    async def does(who, whom, act):
+        async with transaction() as tx:
+            await act(tx, who, whom)
+
+    others = [[(one, act) for one in three if one is not who for act in (suspends, demotes)] for who in three]
+    for choices in itertools.islice(itertools.product(*others), 0, None, 5):
+        done = await asyncio.gather(
+            *(does(who, *choice) for who, choice in zip(three, choices, strict=True)), return_exceptions=True
+        )
+        assert {type(one) for one in done} <= {type(None), NotFound, Refused}, done
+        async with transaction() as tx:
+            assert await rights.holders(tx, "roles"), [(one.email, act.__name__) for one, act in choices]
+            team = select(Account).where(col(Account.id).in_([one.account_id for one in three]))
+            for account in await tx.exec(team):
+                account.role, account.suspended_at, account.suspension_reason = "admin", None, ""
 
 
 async def test_who_was_suspended_gives_no_role_and_hears_of_none(hire, joins, mailbag):

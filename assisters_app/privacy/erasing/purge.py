@@ -118,6 +118,8 @@ async def carry_out(erasure_id: str, *, reopening: bool = False) -> None:
 async def _begin(erasure_id: UUID) -> Erasure | None:
     """Write down what is about to be destroyed, then return the erasure; None when it is not due, or was done."""
     async with transaction() as tx:
+        if whose := (await tx.exec(select_model(Erasure.account_id).where(Erasure.id == erasure_id))).first():
+            await links.turn(tx, whose)  # the account first, as its person does who hurries it on or takes it back
         erasure = await tx.get(Erasure, erasure_id, with_for_update=True)
         if erasure is None or erasure.withdrawn_at or erasure.carried_out_at or erasure.carry_out_at > now():
             return None
@@ -511,6 +513,7 @@ async def carry_out_due() -> None:
 
 async def stop(tx: Tx, account_id: UUID, *, at_once: bool) -> None:
     """End keys and sessions on every worker; when it is to be now, let nobody in again."""
+    await links.turn(tx, account_id)  # the account first, as everywhere: a new password ends sessions, too
     subject = await subject_of(tx, account_id)
     for organization_id in subject.organization_ids:
         await keys.revoke_all(tx, organization_id, account_id=account_id, actor_id=account_id)
