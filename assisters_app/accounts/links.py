@@ -2,11 +2,11 @@
 
 Following a link only shows a page with a button: mail scanners follow links too. The button takes the token.
 
-Whoever changes links holds their account first (`turn`), and what hangs on it next: with one order of locks, no two wait
-for each other.
+Whoever changes links holds their account first (`turn`), and what hangs on it next: with one order of locks, no two
+wait for each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from assisters_app.base.clock import now
 from assisters_app.base.crypto import fingerprint
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import Refused
-from assisters_app.base.secrets import random_token
+from assisters_app.base.secrets import Secret, random_token
 from assisters_app.base.settings import settings
 
 Purpose = Literal[
@@ -30,6 +30,7 @@ Purpose = Literal[
     "email-release",
     "access",
     "export",
+    "correction",
     "deletion",
     "recovery-new",
     "recovery-stop",
@@ -40,9 +41,10 @@ LASTING: dict[Purpose, timedelta] = {
     "reset": timedelta(hours=1),
     "email-change": timedelta(days=1),
     "email-release": timedelta(days=1),
-    "access": timedelta(days=3),  # rights asked for by mail: see `privacy.rights.by_mail`
-    "export": timedelta(days=3),
-    "deletion": timedelta(days=3),
+    "access": timedelta(days=1),  # rights asked for by mail: see `privacy.rights.by_mail`
+    "export": timedelta(days=1),
+    "correction": timedelta(days=1),
+    "deletion": timedelta(days=1),
     "recovery-new": timedelta(days=7),
     "recovery-stop": timedelta(days=7),
 }
@@ -56,19 +58,23 @@ PAGES: dict[Purpose, str] = {
     "email-release": "/confirm-email",
     "access": "/rights",
     "export": "/rights",
+    "correction": "/rights",
     "deletion": "/rights",
     "recovery-new": "/new-mailbox",
     "recovery-stop": "/keep-mailbox",
 }
 
+_SAID = (col(MailToken.account_id), col(MailToken.purpose), col(MailToken.new_email), col(MailToken.expires_at))
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What a link stood for."""
+    """What a link stood for, and until when."""
 
     account_id: UUID
     purpose: str
     new_email: str | None
+    until: datetime
 
 
 async def link(
@@ -79,37 +85,28 @@ async def link(
         await turn(tx, account_id)
     else:
         await void(tx, account_id, purpose)
-    token = random_token().reveal()
-    until: datetime = now() + (lasting or LASTING[purpose])
-    tx.add(
-        MailToken(
-            fingerprint=fingerprint(token),
-            account_id=account_id,
-            purpose=purpose,
-            new_email=new_email,
-            expires_at=until,
-        )
-    )
-    return f"{settings().public_url}{PAGES[purpose]}?{urlencode({'token': token})}"
+    token = _kept(tx, Followed(account_id, purpose, new_email, now() + (lasting or LASTING[purpose])))
+    return f"{settings().public_url}{PAGES[purpose]}?{urlencode({'token': token.reveal()})}"
 
 
 async def follow(tx: Tx, token: str, *purposes: Purpose) -> Followed:
     """Use a link up; raise Refused when it is unknown, over, used, or for something else. Its account waits for us."""
     await turn(tx, (await look(tx, token, *purposes)).account_id)
-    used = await tx.exec(
-        update(MailToken)
-        .where(*_usable(token, *purposes))
-        .values(used_at=now())
-        .returning(col(MailToken.account_id), col(MailToken.purpose), col(MailToken.new_email))
-    )
+    used = await tx.exec(update(MailToken).where(*_usable(token, *purposes)).values(used_at=now()).returning(*_SAID))
     return _found(used.first())
+
+
+def once_more(tx: Tx, followed: Followed, lasting: timedelta) -> Secret:
+    """Return what does the same as a link that was just used up, for so long, and not longer than that one would have.
+
+    It is for the browser that followed the link, which keeps it out of sight; nobody else gets to see it.
+    """
+    return _kept(tx, replace(followed, until=min(followed.until, now() + lasting)))
 
 
 async def look(tx: Tx, token: str, *purposes: str) -> Followed:
     """Return what a link stands for and leave it as it is; raise Refused as `follow` does."""
-    found = await tx.exec(
-        select(MailToken.account_id, MailToken.purpose, MailToken.new_email).where(*_usable(token, *purposes))
-    )
+    found = await tx.exec(select(*_SAID).where(*_usable(token, *purposes)))
     return _found(found.first())
 
 
@@ -135,6 +132,20 @@ async def turn(tx: Tx, account_id: UUID) -> None:
     await tx.exec(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
 
 
+def _kept(tx: Tx, stands_for: Followed) -> Secret:
+    token = random_token()
+    tx.add(
+        MailToken(
+            fingerprint=fingerprint(token.reveal()),
+            account_id=stands_for.account_id,
+            purpose=stands_for.purpose,
+            new_email=stands_for.new_email,
+            expires_at=stands_for.until,
+        )
+    )
+    return token
+
+
 def _usable(token: str, *purposes: str) -> tuple[ColumnElement[bool], ...]:
     return (
         col(MailToken.fingerprint) == fingerprint(token),
@@ -144,7 +155,7 @@ def _usable(token: str, *purposes: str) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _found(row: tuple[UUID, str, str | None] | None) -> Followed:
+def _found(row: tuple[UUID, str, str | None, datetime] | None) -> Followed:
     if row is None:
         raise Refused("This link is no longer valid. Ask for a new one.", code="bad_link")
     return Followed(*row)

@@ -33,6 +33,7 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 from assisters_app.billing import customers
+from assisters_app.privacy.rights import by_mail
 from assisters_app.ui.cookie import LINK, OAUTH, SESSION, clear_cookie, read_cookie, set_cookie
 from assisters_app.ui.serving import HOME
 
@@ -54,8 +55,7 @@ def posted(act: Act) -> Callable[[Request], Awaitable[Response]]:
     @functools.wraps(act)
     async def route(request: Request) -> Response:
         try:
-            _require_same_origin(request)
-            _require_small(request)
+            require_ours(request)
             response = await act(request, await request.form(max_files=0, max_fields=20))
         except Refused as refused:
             response = refusal(request, refused)
@@ -106,8 +106,8 @@ async def sign_out_everywhere(request: Request, form: FormData) -> Response:  # 
 async def verify(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
     """Use up a verification link."""
     async with transaction() as tx:
-        await verifying.verify(tx, _link(request))
-    return _forget_link(go_on(request, "/sign-in"))
+        await verifying.verify(tx, link_token(request))
+    return forget_link(go_on(request, "/sign-in"))
 
 
 @posted
@@ -130,8 +130,8 @@ async def forgot(request: Request, form: FormData) -> Response:
 async def reset(request: Request, form: FormData) -> Response:
     """Replace a forgotten password."""
     async with transaction() as tx:
-        await resetting.reset(tx, _link(request), field_text(form, "password"), client(request))
-    return _forget_link(go_on(request, "/sign-in"))
+        await resetting.reset(tx, link_token(request), field_text(form, "password"), client(request))
+    return forget_link(go_on(request, "/sign-in"))
 
 
 @posted
@@ -155,27 +155,28 @@ async def judge(request: Request, form: FormData) -> Response:
 async def confirm_email(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
     """Take one address's yes to a change; the new one counts once both have said it."""
     async with transaction() as tx:
-        moved = await moving.confirm(tx, _link(request))
+        moved = await moving.confirm(tx, link_token(request))
         if moved:
+            await by_mail.moved(tx, moved.account_id)
             await recovering.end(tx, moved.account_id, moved.account_id)
             await customers.tell_stripe(tx, moved.account_id)
-    return _forget_link(go_on(request, HOME if moved else "/one-more-mailbox"))
+    return forget_link(go_on(request, HOME if moved else "/one-more-mailbox"))
 
 
 @posted
 async def new_mailbox(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
     """Say that a mailbox is one's own, for an account whose old one is lost."""
     async with transaction() as tx:
-        await recovering.confirm(tx, _link(request))
-    return _forget_link(go_on(request, "/mailbox-noted"))
+        await recovering.confirm(tx, link_token(request))
+    return forget_link(go_on(request, "/mailbox-noted"))
 
 
 @posted
 async def keep_mailbox(request: Request, form: FormData) -> Response:  # noqa: ARG001 (as above)
     """Stop such a change, from the mailbox that was said to be lost."""
     async with transaction() as tx:
-        await recovering.stop_by_link(tx, _link(request))
-    return _forget_link(go_on(request, "/mailbox-noted"))
+        await recovering.stop_by_link(tx, link_token(request))
+    return forget_link(go_on(request, "/mailbox-noted"))
 
 
 @posted
@@ -228,13 +229,17 @@ async def required_person(request: Request) -> Person:
     return who
 
 
-def _require_same_origin(request: Request) -> None:
-    """Raise Refused unless a page of ours sent this. Browsers say where a POST comes from; silence is not a browser."""
+def require_ours(request: Request) -> None:
+    """Raise Refused unless a page of ours sent this form, and it is no larger than one can be.
+
+    Browsers say where a POST comes from; silence is not a browser.
+    """
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin", "").partition("://")[2]
     ours = {settings().public_url.partition("://")[2], request.headers.get("host", "")} - {""}
     if not (site == "same-origin" or (site is None and origin in ours)):
         raise Refused("This form was sent from another site.", code="cross_site", status=403)
+    _require_small(request)
 
 
 def _require_small(request: Request) -> None:
@@ -256,14 +261,16 @@ def _next(form: FormData) -> str:
     return HOME if outside or not wanted.isprintable() or "\\" in wanted else wanted
 
 
-def _link(request: Request) -> str:
+def link_token(request: Request) -> str:
+    """Return the token of the mailed link that this browser follows; raise Refused (bad_link) when it has none."""
     token = read_cookie(request.scope["headers"], LINK)
     if not token:
         raise Refused("Follow the link in the mail again; this page has forgotten it.", code="bad_link")
     return token
 
 
-def _forget_link(response: Response) -> Response:
+def forget_link(response: Response) -> Response:
+    """Have the browser forget the link that it followed."""
     clear_cookie(response, LINK)
     return response
 

@@ -14,6 +14,7 @@ from assisters_app.ui import (
     privacy_routes,
     public_routes,
     receipt_routes,
+    rights_routes,
     security_routes,
 )
 
@@ -25,5 +26,6 @@ ROUTES: list[BaseRoute] = [
     *privacy_routes.ROUTES,
     *public_routes.ROUTES,
     *receipt_routes.ROUTES,
+    *rights_routes.ROUTES,
     *security_routes.ROUTES,
 ]

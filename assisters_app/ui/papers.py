@@ -1,6 +1,8 @@
 """Documents that the server writes itself: they need no script to be read, and print as they are.
 
 paper(title, *parts, status=200) -> Response      parts are HTML; whatever came from outside goes through `text`
+refused_paper(refused) -> Response                 the same for a refusal, with the seconds to wait where there are some
+said("A sentence.") -> str                        the first paragraph of a page
 text("a < b") -> "a &lt; b"
 """
 
@@ -10,6 +12,7 @@ import html
 
 from starlette.responses import HTMLResponse, Response
 
+from assisters_app.base.errors import Refused
 from assisters_app.base.settings import settings
 from assisters_app.ui.words import COMPANY, CONTACT, NAME
 
@@ -27,6 +30,9 @@ border-radius:.75rem;background:var(--surface);font:.8125rem/1.55 ui-monospace,m
 button,.button{font:inherit;font-weight:500;border:0;border-radius:.5rem;padding:.55rem .9rem;background:var(--ink);
 color:var(--inverse);cursor:pointer;text-decoration:none}
 .acts button[value=now]{background:var(--bad)}
+.field{max-width:26rem}.field label{display:block;font-weight:500;margin-bottom:.25rem}
+.field input{font:inherit;color:inherit;box-sizing:border-box;width:100%;padding:.5rem .75rem;border-radius:.5rem;
+border:1px solid var(--strong);background:var(--surface)}
 .acts{margin-top:1rem;display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;align-items:center}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.75rem;background:var(--surface);margin-top:.75rem}
 table{border-collapse:collapse;font-size:.75rem;width:100%}caption{position:absolute;clip-path:inset(50%)}
@@ -74,6 +80,19 @@ def paper(title: str, *parts: str, status: int = 200) -> Response:
 <main><h1>{text(title)}</h1>{"".join(parts)}</main>
 <footer>{text(COMPANY)} · {text(CONTACT)}</footer></body></html>"""
     return HTMLResponse(page, status, headers={"content-security-policy": POLICY, "cache-control": "no-store"})
+
+
+def refused_paper(refused: Refused) -> Response:
+    """Return the page of a refusal; when it was too much, with the seconds to wait (RFC 6585, 4)."""
+    page = paper("That did not work", said(str(refused)), status=refused.status)
+    if refused.retry_after:
+        page.headers["retry-after"] = str(refused.retry_after)
+    return page
+
+
+def said(sentence: str) -> str:
+    """Return the first paragraph of a page."""
+    return f'<p class="lead">{text(sentence)}</p>'
 
 
 def text(value: str) -> str:

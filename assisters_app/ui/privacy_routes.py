@@ -1,6 +1,6 @@
 """What is asked for over HTTP about privacy: the export, the copy to read, closing an account, one-click opting out.
 
-What everyone may read is in `public_routes`.
+What everyone may read is in `public_routes`, what is done by a mailed link in `rights_routes`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,15 +20,14 @@ from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
 from assisters_app.privacy.choices import consent_receipts, opting_out
 from assisters_app.privacy.erasing import erasure
-from assisters_app.privacy.rights import access, by_mail, export
+from assisters_app.privacy.rights import access, export
 from assisters_app.ui import signals
 from assisters_app.ui.auth_routes import client, field_text, go_on, person, posted, required_person
 from assisters_app.ui.cookie import clear_cookie
-from assisters_app.ui.papers import paper, text
+from assisters_app.ui.papers import paper, refused_paper, said
 from assisters_app.ui.privacy.paper_copy import document
 from assisters_app.ui.privacy.pdf_copy import pdf
 
-BY_LINK = Limit("rights-by-link", 60, timedelta(minutes=10))  # as below
 UNSUBSCRIBING = Limit("unsubscribe", 60, timedelta(minutes=10))  # by one address on the net
 PRIVATE = {"cache-control": "no-store"}
 CLOSING_PAGE = "/dashboard/privacy/delete"
@@ -44,7 +43,7 @@ def guarded(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
 
     async def route(request: Request) -> Response:
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            return paper("That was asked for by another site", _said("Open the page yourself."), status=403)
+            return paper("That was asked for by another site", said("Open the page yourself."), status=403)
         who = await person(request)
         here = quote(request.url.path, safe="/")
         if who is None:
@@ -54,7 +53,7 @@ def guarded(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         except Refused as refused:
             if refused.code == "reauthenticate":
                 return RedirectResponse(f"/confirm?next={here}", 303, headers=PRIVATE)
-            return paper("That did not work", _said(str(refused)), status=refused.status)
+            return refused_paper(refused)
 
     return route
 
@@ -64,10 +63,11 @@ async def download_export(request: Request, who: Person) -> Response:  # noqa: A
     """Stream the person's export."""
     async with transaction() as tx:
         begun = await export.begin(tx, who)
-    return _streamed(begun)
+    return streamed(begun)
 
 
-def _streamed(begun: export.Export) -> Response:
+def streamed(begun: export.Export) -> Response:
+    """Answer with an export as it is made."""
     named = {"content-disposition": f'attachment; filename="{begun.file_name}"'}
     return StreamingResponse(export.stream(begun), media_type=export.MEDIA_TYPE, headers={**PRIVATE, **named})
 
@@ -85,10 +85,11 @@ async def download_copy(request: Request, who: Person) -> Response:  # noqa: ARG
     """Hand out the same as a PDF."""
     async with transaction() as tx:
         copy = await access.copy(tx, who, outcome="Downloaded as PDF")
-    return await _as_pdf(copy)
+    return await as_pdf(copy)
 
 
-async def _as_pdf(copy: access.Copy) -> Response:
+async def as_pdf(copy: access.Copy) -> Response:
+    """Answer with a copy that can be printed."""
     named = {"content-disposition": f'attachment; filename="assisters-copy-{copy.made_at:%Y-%m-%d}.pdf"'}
     return Response(await pdf(copy), media_type="application/pdf", headers={**PRIVATE, **named})
 
@@ -145,13 +146,13 @@ async def unsubscribe(request: Request) -> Response:
                 return _unsubscribed(await opting_out.opt_out(tx, token))
         return _may_unsubscribe(opting_out.shortened(opting_out.address_in(token)))
     except Refused as refused:
-        return paper("That did not work", _said(str(refused)), status=refused.status)
+        return refused_paper(refused)
 
 
 def _may_unsubscribe(address: str) -> Response:
     return paper(
         "No more news from us?",
-        _said(f"{address} will get no more news and offers. Mail about your account, such as invoices, still comes."),
+        said(f"{address} will get no more news and offers. Mail about your account, such as invoices, still comes."),
         '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
         '<p><button type="submit">Unsubscribe</button></p></form>',
     )
@@ -160,66 +161,9 @@ def _may_unsubscribe(address: str) -> Response:
 def _unsubscribed(address: str) -> Response:
     return paper(
         "You are unsubscribed",
-        _said(f"{address} gets no more news and offers from us, now and for good, unless you ask for them again."),
+        said(f"{address} gets no more news and offers from us, now and for good, unless you ask for them again."),
         '<p class="small">You can change your mind in your <a href="/dashboard/privacy/consents">settings</a>.</p>',
     )
-
-
-async def by_link(request: Request) -> Response:
-    """Do what a person asked for by mail, once they press the button. Nobody has to be signed in: the link proves it."""
-    token = request.query_params.get("token", "")[:200]
-    try:
-        await attempt(BY_LINK, client(request).place)
-        if request.method == "GET":
-            async with transaction() as tx:
-                return _may_take(await by_mail.asked(tx, token))
-        return await _taken(token, field_text(await request.form(max_files=0, max_fields=5), "do"))
-    except Refused as refused:
-        return paper("That did not work", _said(str(refused)), status=refused.status)
-
-
-async def _taken(token: str, do: str) -> Response:
-    if do == "export":
-        async with transaction() as tx:
-            begun = await by_mail.take_export(tx, token)
-        return _streamed(begun)
-    if do == "access":
-        async with transaction() as tx:
-            copy = await by_mail.take_copy(tx, token)
-        return await _as_pdf(copy)
-    if do not in ("later", "now"):
-        raise Refused("Choose what is to be done.", code="no_choice")
-    async with transaction() as tx:
-        closing = await by_mail.erase(tx, token, later=do == "later")
-    return RedirectResponse(f"/receipts/{closing.receipt}" if closing.now else "/closed", 303, headers=PRIVATE)
-
-
-def _may_take(offer: by_mail.Offer) -> Response:
-    if offer.right == "deletion":
-        title, words = "Erase your account?", _ERASING
-        buttons = [("now", "Erase everything now")]
-        if not offer.suspended:
-            buttons.insert(0, ("later", "Close it, with time to change my mind"))
-    else:
-        title, words = ("Your copy", _COPY) if offer.right == "access" else ("Your export", _EXPORT)
-        buttons = [(offer.right, "Download it")]
-    made = "".join(f'<button type="submit" name="do" value="{text(do)}">{text(said)}</button>' for do, said in buttons)
-    shown = paper(title, _said(f"For the account of {offer.address}. {words}"), _ACTS.format(made))
-    shown.headers["referrer-policy"] = "no-referrer"  # this page's address holds the token
-    return shown
-
-
-_ACTS = '<form method="post"><p class="acts">{}</p></form>'
-_COPY = "Everything that we hold about you, to read and to print (PDF), with why, for how long and who receives it."
-_EXPORT = "Everything that we hold about you, in files for programs (ZIP), with their descriptions and our signature."
-_ERASING = (
-    "Your API keys and sign-ins end at once, and what the law lets go of is erased. What it makes us keep stays without "
-    "your name; the receipt, which we mail you, lists it table by table with its end."
-)
-
-
-def _said(sentence: str) -> str:
-    return f'<p class="lead">{text(sentence)}</p>'
 
 
 async def signal(request: Request) -> Response:
@@ -239,6 +183,5 @@ ROUTES: list[BaseRoute] = [
     Route("/download/consents/{record:uuid}.json", download_consent, methods=["GET"]),
     Route("/privacy/close", close_account, methods=["POST"]),
     Route(opting_out.PATH + "{token}", unsubscribe, methods=["GET", "POST"]),
-    Route("/rights", by_link, methods=["GET", "POST"]),
     Route("/download/gpc.json", signal, methods=["GET"]),
 ]

@@ -27,7 +27,7 @@ from assisters_app.ui.words import BASE
 BUILD = ROOT / ".web" / "build" / "client"
 HOME = "/dashboard"  # where one lands after signing in
 ROLES = "/staff/roles"  # what says which role may see which page
-LINK_PAGES = frozenset({"/verify", "/reset", "/confirm-email", "/new-mailbox", "/keep-mailbox"})
+LINK_PAGES = frozenset({"/verify", "/reset", "/confirm-email", "/new-mailbox", "/keep-mailbox", "/rights"})
 
 Headers = list[tuple[bytes, bytes]]
 

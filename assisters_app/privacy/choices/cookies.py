@@ -52,7 +52,7 @@ def stored() -> tuple[Stored, ...]:
         Stored(
             named("link"),
             "cookie",
-            "Holds a link that we mailed you from the moment you follow it until you press its button.",
+            "Holds a link that we mailed you from the moment you follow it until you have used it.",
             LINK_LIFE,
             "10 minutes, or until it is used",
             exempt=True,

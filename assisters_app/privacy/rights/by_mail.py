@@ -4,28 +4,36 @@
     unsubscribe(tx, staff, handle)          opts out whoever asked for that; no proof is wanted (11 CCR §7060(b))
 
     asked(tx, token) -> Offer               what a link stands for; nothing is done yet: programs follow links in mail
-    take_copy(tx, token) -> Copy            the copy to read
-    take_export(tx, token) -> Export        the export, to be streamed
-    erase(tx, token, later=…) -> Closing    closes the account, or erases it now; the link is used up
+    take_copy(tx, token) -> Copy, Secret    the copy to read
+    take_export(tx, token) -> Export, …     the export, to be streamed
+    correct(tx, token, Wanted(…), client)   name and organization at once, the address once both mailboxes said yes
+    moved(tx, account_id)                   they have: what asked for it is met
+    erase(tx, token, later=…) -> Closing    closes the account, or erases it now
 
 Whoever reads the account's mailbox can choose a new password with it, so a link there proves as much as signing in
-does: nobody has to, and who is suspended, or has lost their password, has their rights all the same. A link ends after
-three days, with the next one, with a new password and with a new address. Staff never sees what it gives.
+does: nobody has to, and who is suspended, or has lost their password, has their rights all the same. A link is used up
+by what it does, and ends after a day, with the next one, with a new password and with a new address. A download that
+broke off is begun again with the secret that the browser got in exchange. Staff never sees what a link gives.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal, cast
+from uuid import UUID
 
-from sqlmodel import col, select, update
+from sqlmodel import col, or_, select, update
 
-from assisters_app.accounts import links, sessions
+from assisters_app.accounts import links, moving, organizations, profile, sessions
+from assisters_app.accounts.client import Client
+from assisters_app.accounts.links import Followed
 from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.base import mail, trail
 from assisters_app.base.db import Tx
 from assisters_app.base.errors import NotFound, Refused
+from assisters_app.base.secrets import Secret
+from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy.choices import consents, opting_out, suppressions
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.erasing.erasure import Closing
@@ -34,27 +42,60 @@ from assisters_app.privacy.rights.access import Copy
 from assisters_app.privacy.rights.export import Export
 from assisters_app.privacy.rights.tables import PrivacyRequest
 
-Right = Literal["access", "export", "deletion"]
-LASTING = timedelta(days=3)  # of a link; kept in `accounts.links`
+Right = Literal["access", "export", "correction", "deletion"]
+LASTING = links.LASTING["access"]  # of every link here
+AGAIN = timedelta(minutes=10)  # after a download has begun, in which the same browser may begin it again
+SENT = "request:link-sent"
 DONE: dict[Right, str] = {
     "access": "You took the copy by the link that we mailed",
     "export": "You took the export by the link that we mailed",
+    "correction": "You corrected it by the link that we mailed",
     "deletion": "",  # the erasure says it, with the number of its receipt
 }
 SUBJECTS: dict[Right, str] = {
     "access": "Your copy is ready",
     "export": "Your export is ready",
+    "correction": "Correct what is wrong",
     "deletion": "Confirm that your account is to be erased",
+}
+
+ACTIONS: dict[Right, str] = {
+    "access": "Get your copy",
+    "export": "Get your export",
+    "correction": "Correct it",
+    "deletion": "Erase my account",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a link stands for. `address` is shortened; `suspended` people cannot come back to undo, so they erase."""
+    """What a link stands for. `address` is shortened; `suspended` people cannot come back to undo, so they erase.
+
+    `name` and `organization` are what can be corrected, "" where the link is for something else.
+    """
 
     right: Right
     address: str
     suspended: bool
+    name: str = ""
+    organization: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How it should be. `email` is "" where the address stays."""
+
+    name: str
+    organization: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What was changed, in words, and the address that both mailboxes are asked about ("": none)."""
+
+    done: tuple[str, ...]
+    asked: str
 
 
 async def offer(tx: Tx, staff: Person, request_handle: str) -> None:
@@ -67,7 +108,7 @@ async def offer(tx: Tx, staff: Person, request_handle: str) -> None:
         raise Refused("Nobody has an account with that address.", code="no_account", status=409)
     right = request.kind
     address = await links.link(tx, account.id, right)
-    _note(tx, staff, "request:link-sent", request)
+    _note(tx, staff, SENT, request)
     await mail.send(tx, account.email, _letter(request, right, address), account_id=account.id)
 
 
@@ -89,21 +130,50 @@ async def asked(tx: Tx, token: str) -> Offer:
     followed = await links.look(tx, token, *DONE)
     account = await tx.get_one(Account, followed.account_id)
     right = cast("Right", followed.purpose)
-    return Offer(right, opting_out.shortened(account.email), account.suspended_at is not None)
+    offer = Offer(right, opting_out.shortened(account.email), account.suspended_at is not None)
+    if right != "correction":
+        return offer
+    who = await sessions.as_if_signed_in(tx, account.id)
+    return replace(offer, name=who.name, organization=who.organization_name)
 
 
-async def take_copy(tx: Tx, token: str) -> Copy:
-    """Return the copy, as often as somebody wants it while the link lasts. Raises Refused (bad_link, too_many)."""
-    who = await _owner(tx, token, "access")
+async def take_copy(tx: Tx, token: str) -> tuple[Copy, Secret]:
+    """Return the copy, and what gets it again for a moment. Raises Refused (bad_link, too_many)."""
+    who, followed = await _owner(tx, token, "access")
     await _done(tx, who, "access")
-    return await access.made(tx, who)
+    return await access.made(tx, who), links.once_more(tx, followed, AGAIN)
 
 
-async def take_export(tx: Tx, token: str) -> Export:
-    """Return an export that may be streamed, as often as somebody wants it while the link lasts. Raises as above."""
-    who = await _owner(tx, token, "export")
+async def take_export(tx: Tx, token: str) -> tuple[Export, Secret]:
+    """Return an export that may be streamed, and what gets it again for a moment. Raises as above."""
+    who, followed = await _owner(tx, token, "export")
     await _done(tx, who, "export")
-    return await export.allowed(tx, who)
+    return await export.allowed(tx, who), links.once_more(tx, followed, AGAIN)
+
+
+async def correct(tx: Tx, token: str, wanted: Wanted, client: Client) -> Corrected:
+    """Correct what differs (policy 6.2). Raises Refused: bad_link, bad_name, bad_email, too_many, no_change."""
+    who, _ = await _owner(tx, token, "correction")
+    done = []
+    if wanted.name.strip() != who.name:
+        await profile.correct(tx, who, wanted.name, who.time_zone)
+        done.append("your name")
+    if wanted.organization.strip() != who.organization_name:
+        await organizations.rename(tx, who, wanted.organization)
+        done.append("the name of your organization")
+    asked = "" if wanted.email.strip().lower() in ("", who.email) else wanted.email.strip().lower()
+    if asked:
+        await moving.ask(tx, who, asked, client)  # the request stays open until both have said yes
+    elif done:
+        await _done(tx, who, "correction")
+    else:
+        raise Refused("Nothing is different from what we have. Change what is wrong.", code="no_change")
+    return Corrected(tuple(done), asked)
+
+
+async def moved(tx: Tx, account_id: UUID) -> None:
+    """Answer what asked by mail for another address: both mailboxes have said yes."""
+    await _done(tx, await sessions.as_if_signed_in(tx, account_id), "correction")
 
 
 async def erase(tx: Tx, token: str, *, later: bool) -> Closing:
@@ -111,23 +181,31 @@ async def erase(tx: Tx, token: str, *, later: bool) -> Closing:
 
     Raises Refused (bad_link, suspended, and what closing refuses).
     """
-    who = await _owner(tx, token, "deletion")
+    who, _ = await _owner(tx, token, "deletion")
     if later and (await tx.get_one(Account, who.account_id)).suspended_at:
         raise Refused("Nobody can sign in to a suspended account to undo this.", code="suspended", status=409)
     await links.void(tx, who.account_id, "deletion")
     return await (erasure.close if later else erasure.erase_now)(tx, who)
 
 
-async def _owner(tx: Tx, token: str, right: Right) -> Person:
-    return await sessions.as_if_signed_in(tx, (await links.look(tx, token, right)).account_id)
+async def _owner(tx: Tx, token: str, right: Right) -> tuple[Person, Followed]:
+    """Use a link up, and return whose it was; what is refused after this leaves it as it was."""
+    followed = await links.follow(tx, token, right)
+    return await sessions.as_if_signed_in(tx, followed.account_id), followed
 
 
 async def _done(tx: Tx, who: Person, right: Right) -> None:
-    """Answer what was asked for by mail: it is met by their own hand."""
+    """Answer what was asked for by mail: it is met by their own hand.
+
+    A correction is about one thing: only what the link was sent for is answered by it.
+    """
+    handle = col(TrailEntry.details)["request"].astext
+    linked = select(handle).where(TrailEntry.action == SENT, TrailEntry.account_id == who.account_id)
     waiting = (
         col(PrivacyRequest.account_id) == who.account_id,
         col(PrivacyRequest.kind) == right,
         col(PrivacyRequest.state) == "open",
+        or_(col(PrivacyRequest.kind) != "correction", col(PrivacyRequest.handle).in_(linked)),
     )
     values = requests.met(DONE[right])
     for handle in (await tx.exec(select(PrivacyRequest.handle).where(*waiting))).all():
@@ -137,8 +215,10 @@ async def _done(tx: Tx, who: Person, right: Right) -> None:
 
 async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:
     require(staff, "requests")
-    found = select(PrivacyRequest).where(PrivacyRequest.handle == request_handle).with_for_update()
-    request = (await tx.exec(found)).first()
+    named = PrivacyRequest.handle == request_handle
+    if whose := (await tx.exec(select(PrivacyRequest.account_id).where(named))).first():
+        await links.turn(tx, whose)  # the account first, as whoever follows a link does
+    request = (await tx.exec(select(PrivacyRequest).where(named).with_for_update())).first()
     if request is None:
         raise NotFound("request")
     if request.state != "open":
@@ -154,14 +234,16 @@ def _letter(request: PrivacyRequest, right: Right, address: str) -> mail.Message
     does = {
         "access": "The link leads to a copy of everything that we hold about you, with all that the law wants said.",
         "export": "The link leads to everything that we hold about you, in files for programs (ZIP).",
+        "correction": "The link leads to a page where you correct your name, your organization's, or your address.",
         "deletion": "The link leads to a page where you say that your account is to be erased. Until then it stays.",
     }
     return mail.Message(
         f"{SUBJECTS[right]} ({request.handle})",
         (
             f"You asked us on {request.received_at:%d %B %Y}. {does[right]}",
-            "It works for three days, and you need not sign in. Whoever has it can do this: do not pass it on.",
+            "It works once, within a day, and you need not sign in. Whoever has it can do this: do not pass it on.",
+            "When it is over, answer this mail, and you get another one.",
             "If it was not you who asked, do nothing, and tell us by answering this mail.",
         ),
-        ({"access": "Get your copy", "export": "Get your export", "deletion": "Erase my account"}[right], address),
+        (ACTIONS[right], address),
     )

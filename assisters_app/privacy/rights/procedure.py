@@ -237,7 +237,7 @@ def clocks() -> tuple[Clock, ...]:
             f"{_months(requests.GDPR_EXTENDED_MONTHS)}; {_days(requests.CCPA_EXTENDED)} in California",
             "GDPR Art. 12(3), 11 CCR § 7021(b)",
         ),
-        Clock("A link that was mailed works", _days(by_mail.LASTING), "Our own rule"),
+        Clock("A link that was mailed works", f"once, within {_days(by_mail.LASTING)}", "Our own rule"),
         Clock(
             "Time to change your mind after closing",
             f"{_days(erasure.GRACE)}, or to the date of the answer where a short month brings it earlier",
@@ -302,7 +302,7 @@ def _months(count: int) -> str:
 
 
 def _days(span: timedelta) -> str:
-    return f"{span.days} days"
+    return "1 day" if span.days == 1 else f"{span.days} days"
 
 
 def _hours(span: timedelta) -> str:

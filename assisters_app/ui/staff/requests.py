@@ -42,7 +42,7 @@ KINDS = {
     "question": "Question, or something else",
 }
 
-DOES = {"access": "link", "export": "link", "deletion": "link", "opt-out": "unsubscribe"}
+DOES = {"access": "link", "export": "link", "correction": "link", "deletion": "link", "opt-out": "unsubscribe"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class RequestLine:
         state = "waiting for identity" if request.paused else request.state
         return cls(
             handle=request.handle,
-            does=DOES.get(request.kind, "") if request.known or request.kind == "opt-out" else "",
+            does=_does(request),
             kind=KINDS.get(request.kind, request.kind).partition(":")[0],
             channel="by mail" if request.channel == "email" else "in the dashboard",
             state="overdue" if request.overdue else state,
@@ -105,6 +105,12 @@ class RequestLine:
             answered=iso(request.answered_at),
             outcome=request.outcome,
         )
+
+
+def _does(request: requests.RequestRow) -> str:
+    """Return what our software can do: who asks in the dashboard for a correction has the settings, and means another."""
+    by_hand = request.kind == "correction" and request.channel == "dashboard"
+    return DOES.get(request.kind, "") if (request.known or request.kind == "opt-out") and not by_hand else ""
 
 
 class QueueState(Desk, AppState):

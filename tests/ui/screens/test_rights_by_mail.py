@@ -13,7 +13,7 @@ from mails import waiting_mail
 from routes import OURS, client
 from sqlmodel import col, select
 
-from assisters_app.accounts import people, resetting
+from assisters_app.accounts import corrections, people, resetting
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.links import LASTING, link
 from assisters_app.accounts.tables import Account
@@ -27,7 +27,7 @@ from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.erasing.tables import Erasure
 from assisters_app.privacy.rights import by_mail, requests
 from assisters_app.privacy.rights.tables import PrivacyRequest
-from assisters_app.ui import serving
+from assisters_app.ui import rights_routes, serving
 from assisters_app.ui.staff.request import AskedState
 
 pytestmark = pytest.mark.usefixtures("mail_waits")
@@ -60,22 +60,27 @@ async def request_of(handle):
         return (await tx.exec(select(PrivacyRequest).where(PrivacyRequest.handle == handle))).one()
 
 
-async def press(address, do):
-    async with client(**OURS) as http:
-        return await http.post(address, data={"do": do})
+def follows(address, **headers):
+    """Return a browser that has followed a link: its token is in a cookie by now."""
+    http = client(**OURS | headers)
+    http.cookies.set("link", address.partition("token=")[2], domain="localhost.local", path="/")
+    return http
+
+
+async def press(address, do, **typed):
+    async with follows(address) as http:
+        return await http.post("/rights", data={"do": do, **typed})
 
 
 @pytest.mark.promise("6.6", "6.4")
 async def test_ada_gets_the_export_she_asked_for_by_mail_without_signing_in(ada, grace):
     address, handle = await sent(grace, "export")
-    async with client(**OURS) as http:
-        shown = await http.get(address)
-    assert (shown.status_code, shown.headers["referrer-policy"]) == (200, "no-referrer")
-    assert "a…@example.com" in shown.text
-    assert (await request_of(handle)).state == "open", "a program followed the link, and nothing was done"
-    for _ in range(2):  # a download that broke off is begun again
-        archive = zipfile.ZipFile(io.BytesIO((await press(address, "export")).content))
-        assert ADA in archive.read("data/account.jsonl").decode()
+    async with follows(address) as http:
+        assert "a…@example.com" in (await http.get("/rights")).text
+        assert (await request_of(handle)).state == "open", "a program followed the link, and nothing was done"
+        for _ in range(2):  # a download that broke off is begun again, in this browser
+            archive = zipfile.ZipFile(io.BytesIO((await http.post("/rights", data={"do": "export"})).content))
+            assert ADA in archive.read("data/account.jsonl").decode()
     assert (await request_of(handle)).outcome == by_mail.DONE["export"]
     async with transaction() as tx:
         (done,) = await tx.exec(select(TrailEntry).where(TrailEntry.action == "request:met"))
@@ -96,8 +101,8 @@ async def test_ada_gets_the_copy_she_asked_for_by_mail(ada, grace):
 async def test_ada_who_is_suspended_has_herself_erased_by_mail(ada, grace):
     await act(people.suspend, grace.person, ada.person.account_id, "Fraud")
     address, handle = await sent(grace, "deletion")
-    async with client(**OURS) as http:
-        assert 'value="later"' not in (await http.get(address)).text
+    async with follows(address) as http:
+        assert 'value="later"' not in (await http.get("/rights")).text
     assert "suspended" in (await press(address, "later")).text
     gone = await press(address, "now")
     assert re.fullmatch(r"/receipts/rcp_\w+", gone.headers["location"])
@@ -152,7 +157,64 @@ async def test_no_register_says_that_an_account_is_erased_which_is_not(ada, grac
     await act(requests.answer, grace.person, handle, "refused", "A court forbids it")
 
 
-async def test_a_link_ends_after_three_days_with_the_next_one_and_with_a_new_password(ada, grace):
+async def test_a_link_works_once_and_what_goes_on_in_that_browser_is_over_in_minutes(ada, grace):
+    address, _ = await sent(grace, "export")
+    async with follows(address) as http:
+        assert (await http.post("/rights", data={"do": "export"})).status_code == 200
+        assert http.cookies["link"] not in address
+        assert (await press(address, "export")).status_code == 400, "whoever finds the mail later gets nothing"
+        with frozen(now() + by_mail.AGAIN - timedelta(seconds=30)):
+            assert (await http.post("/rights", data={"do": "export"})).status_code == 200
+        with frozen(now() + by_mail.AGAIN + timedelta(seconds=1)):  # doing it again does not make it last
+            assert (await http.post("/rights", data={"do": "export"})).status_code == 400
+
+
+async def test_another_site_presses_no_button_and_who_presses_too_often_hears_how_long_to_wait(ada, grace):
+    address, _ = await sent(grace, "deletion")
+    async with follows(address, **{"sec-fetch-site": "cross-site"}) as http:
+        assert (await http.post("/rights", data={"do": "now"})).status_code == 403
+    async with transaction() as tx:
+        assert (await tx.exec(select(Erasure))).all() == []
+    async with client(**OURS) as http:
+        answers = [await http.get("/rights") for _ in range(rights_routes.BY_LINK.most)]
+        assert (answers[-1].status_code, 0 < int(answers[-1].headers["retry-after"]) <= 600) == (429, True)
+
+
+@pytest.mark.promise("6.6", "6.2")
+async def test_ada_corrects_by_a_link_what_she_asked_by_mail_to_have_corrected(ada, grace):
+    address, handle = await sent(grace, "correction")
+    here = await act(requests.ask, ada.person, "correction", "My invoice of May has the wrong name")
+    typed = {"name": "Ada Lovelace", "organization": ada.person.organization_name, "email": ""}
+    same = await press(address, "correction", **typed | {"name": ""})
+    assert (same.status_code, "Nothing is different" in same.text) == (400, True)
+    assert "Give it a name" in (await press(address, "correction", **typed | {"organization": " "})).text
+    done = await press(address, "correction", **typed)
+    assert (done.status_code, "Changed: your name." in done.text) == (200, True), "nothing that was refused used it up"
+    async with transaction() as tx:
+        assert [(one.what, one.after) for one in await corrections.history(tx, ada.person)] == [
+            ("name", "Ada Lovelace")
+        ]
+    assert (await request_of(handle)).outcome == by_mail.DONE["correction"]
+    assert (await request_of(here.handle)).state == "open", "that is about something else"
+    assert (await press(address, "correction", **typed)).status_code == 400
+
+
+@pytest.mark.promise("6.6", "6.2")
+async def test_an_address_that_is_corrected_by_a_link_counts_once_both_mailboxes_have_said_yes(ada, grace):
+    address, handle = await sent(grace, "correction")
+    typed = {"name": "", "organization": ada.person.organization_name, "email": "ada@new.example"}
+    assert "both mailboxes" in (await press(address, "correction", **typed)).text
+    for to in (ADA, "ada@new.example"):
+        assert (await request_of(handle)).state == "open"
+        async with client(**OURS) as http:
+            http.cookies.set("link", re.search(r"token=([\w-]+)", json.dumps((await letters(to))[-1]))[1])
+            assert (await http.post("/auth/confirm-email")).status_code == 303
+    async with transaction() as tx:
+        assert (await tx.get(Account, ada.person.account_id)).email == "ada@new.example"
+    assert (await request_of(handle)).outcome == by_mail.DONE["correction"]
+
+
+async def test_a_link_ends_after_a_day_with_the_next_one_and_with_a_new_password(ada, grace):
     first, handle = await sent(grace, "export")
     await act(by_mail.offer, grace.person, handle)
     second = await link_in_the_last_letter(ADA)
@@ -166,11 +228,11 @@ async def test_a_link_ends_after_three_days_with_the_next_one_and_with_a_new_pas
 
 async def test_a_link_does_only_what_it_was_sent_for_and_no_other_link_does_it(ada, grace):
     address, _ = await sent(grace, "access")
-    for do in ("export", "now", "later", "everything"):
+    for do in ("export", "correction", "now", "later", "everything"):
         assert (await press(address, do)).status_code == 400, do
     for purpose in ("reset", "verify"):
         token = (await act(link, ada.person.account_id, purpose)).partition("token=")[2]
-        for do in ("access", "export", "now"):
+        for do in ("access", "export", "correction", "now"):
             assert (await press(f"/rights?token={token}", do)).status_code == 400, (purpose, do)
     with pytest.raises(Refused, match="no longer valid"):
         await act(resetting.reset, address.partition("token=")[2], PASSWORD + "!", Client("192.0.2.1", ""))
@@ -181,7 +243,7 @@ async def test_mallory_gets_no_link_sent_and_grace_none_where_nothing_is_done_by
     for verb in (by_mail.offer, by_mail.unsubscribe):
         with pytest.raises(Refused, match="does not exist"):
             await act(verb, mallory.person, handle)
-    for kind, email in (("correction", ADA), ("access", STRANGER)):
+    for kind, email in (("objection", ADA), ("access", STRANGER)):
         with pytest.raises(Refused):
             await act(by_mail.offer, grace.person, await entered(grace, kind, email))
     page, here = tab(grace), f"/staff/requests/{handle}"
@@ -194,6 +256,7 @@ async def test_mallory_gets_no_link_sent_and_grace_none_where_nothing_is_done_by
     assert (told.account_id, told.actor_id) == (ada.person.account_id, grace.person.account_id)
 
 
-def test_the_page_of_a_link_is_not_taken_for_one_of_the_product():
+def test_the_page_of_a_link_is_not_taken_for_one_of_the_product_and_its_token_leaves_the_address():
+    assert rights_routes.PATH in serving.LINK_PAGES
     assert serving._ours("/rights")
     assert not serving._ours("/rightsful")
