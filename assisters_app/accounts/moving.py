@@ -5,6 +5,7 @@
                                                 bad_link, email_taken
     pending(tx, person) -> Pending | None       what is under way
     cancel(tx, person)                          end it
+    let_go(tx, address)                         end every change to an address that is being erased
 
 Whoever has got into somebody's account, or into one of the two mailboxes, cannot move it alone. The caller hands
 `Moved` on to whoever else holds the address (GDPR Art. 19: the payment processor).
@@ -44,6 +45,11 @@ TAKEN = mail.Message(
         "Somebody asked for their Assisters account to use this address, which is the one of your account.",
         "Nothing was changed. If it was you, sign in with this address instead.",
     ),
+)
+
+ENDED = mail.Message(
+    "The change of your e-mail address has ended",
+    ("Your Assisters account goes on with this address. If you still want another one, ask for it again.",),
 )
 
 
@@ -115,6 +121,19 @@ async def cancel(tx: Tx, person: Person) -> None:
     trail.write(tx, "email:change-cancelled", account_id=person.account_id, actor_id=person.account_id)
 
 
+async def let_go(tx: Tx, address: str) -> None:
+    """End whatever would make `address` somebody's, while its own account is erased.
+
+    Whoever asked is told that it ended and can ask anew, but not why: that would say who had an account.
+    """
+    theirs = (col(AddressChange.new_email) == address, col(AddressChange.ended_at).is_(None))
+    asking = select(AddressChange.account_id).where(*theirs).order_by(col(AddressChange.account_id))
+    for account_id in (await tx.exec(asking)).all():
+        await _end(tx, account_id)
+        account = await tx.get_one(Account, account_id)
+        await mail.send(tx, account.email, ENDED, account_id=account_id)
+
+
 async def _move(tx: Tx, account: Account, new: str) -> Moved:
     if await signing_up.find(tx, new) is not None:
         raise Refused("This address has an account by now.", code="email_taken")
@@ -168,7 +187,9 @@ async def _ask_the_new_address(tx: Tx, person: Person, new: str) -> None:
 
 
 def _open(account_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """Return which change is under way; one whose address was erased leads nowhere."""
     return (
+        col(AddressChange.new_email) != "",
         col(AddressChange.account_id) == account_id,
         col(AddressChange.ended_at).is_(None),
         col(AddressChange.expires_at) > now(),

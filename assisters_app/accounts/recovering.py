@@ -7,6 +7,7 @@
                                                who is signed in. A new password by a link to the old mailbox stops it
     listed(tx, staff), mine(tx, person)        what is under way, and (for staff) what ended
     lapse_all(tx)                              after a backup was put back: who stopped it since is not known
+    let_go(tx, address)                        what would make an address somebody's that is being erased ends
     due(tx) -> Moved | None                    the next whose seven days are over: done, and told to the old mailbox
 
 Nothing changes before the seven days are over, and nobody alone can change it: not an admin, not who has one of the
@@ -179,6 +180,16 @@ async def lapse_all(tx: Tx) -> None:
             await _stop(tx, row, None, outcome="lapsed")
 
 
+async def let_go(tx: Tx, address: str) -> None:
+    """End what would make `address` somebody's, while its own account is erased; the register keeps the rest."""
+    under_way = (col(MailboxRecovery.new_email) == address, col(MailboxRecovery.ended_at).is_(None))
+    asking = select(MailboxRecovery.account_id).where(*under_way).order_by(col(MailboxRecovery.account_id))
+    for account_id in (await tx.exec(asking)).all():
+        row = await _open_of(tx, account_id)
+        if row is not None:
+            await _stop(tx, row, None, outcome="lapsed")
+
+
 async def mine(tx: Tx, person: Person) -> Recovery | None:
     """Return what is under way for the account of `person`; who of us does it stays unnamed."""
     row = await _open_of(tx, person.account_id)
@@ -208,7 +219,7 @@ async def due(tx: Tx) -> Moved | None:
         row = await _open_of(tx, account_id)
         if row is None or not _is_ripe(row):
             continue  # stopped, or approved, while we waited for our turn
-        taken = await signing_up.find(tx, row.new_email) is not None
+        taken = not row.new_email or await signing_up.find(tx, row.new_email) is not None
         if row.due_at is None or taken or account.suspended_at is not None or is_staff(account.role):
             await _stop(tx, row, None, outcome="lapsed")
             continue
@@ -380,7 +391,7 @@ def _done_to_new(address: str) -> mail.Message:
         "This is the address of your account now",
         (
             "Every sign-in has ended. The old password no longer counts, and no other sign-in (GitHub, Google …) does.",
-            "Your API keys go on working. Choose a new password with the link: it works once, for seven days.",
+            "Choose a new password with the link: it works once, for seven days.",
         ),
         action=("Choose a password", address),
     )

@@ -9,6 +9,7 @@
     rotate(tx, person, handle, grace=…) -> Issued            the old secret works until the grace is over
     revoke(tx, person, handle) -> KeyView                    at once, on every worker
     revoke_all(tx, organization_id, actor_id=…) -> int       for a closed or suspended account
+    run_out(tx, account_id) -> list[KeyView]                 they end in two weeks: somebody else may hold them, too
     whose(tx, staff, "ask_8Fk2…") -> organization ids        for who may open accounts; live keys and ended ones
 
 Somebody else's key does not exist: every function here looks inside the person's own organization only.
@@ -40,6 +41,7 @@ from assisters_app.keys.terms import Terms
 MOST_LIVE = 10  # active keys of one organization
 GRACE = timedelta(hours=24)  # how long the old secret works after a rotation, unless asked otherwise
 LONGEST_GRACE = timedelta(days=30)
+RUN_OUT = timedelta(days=14)  # after a lost mailbox was replaced: time to give one's programs new keys
 
 Mode = Literal["live", "test"]
 
@@ -226,6 +228,23 @@ async def revoke_all(tx: Tx, organization_id: UUID, *, account_id: UUID, actor_i
         await lasting.changed(tx, "key", *(str(id_) for _, id_ in ended))
         trail.write(tx, "key:all-revoked", account_id=account_id, actor_id=actor_id, keys=len(ended))
     return len(ended)
+
+
+async def run_out(tx: Tx, account_id: UUID) -> list[KeyView]:
+    """Have every live key of the organizations of an account end in two weeks at the latest, and return them.
+
+    Whoever had the account before may have made one or have read one; the programs of its owner need time for others.
+    """
+    owned = select(Organization.id).where(Organization.owner_id == account_id)
+    found = select(ApiKey).where(col(ApiKey.organization_id).in_(owned), _is_live()).order_by(col(ApiKey.id))
+    ending = (await tx.exec(found.with_for_update())).all()
+    for key in ending:
+        key.expires_at = min(key.expires_at or now() + RUN_OUT, now() + RUN_OUT)
+        _changed(tx, key.public_id)
+    if ending:
+        await lasting.changed(tx, "key", *(str(key.id) for key in ending))
+        trail.write(tx, "key:all-running-out", account_id=account_id, actor_id=None, keys=len(ending))
+    return [KeyView.of(key) for key in ending]
 
 
 def named(text: str) -> str | None:

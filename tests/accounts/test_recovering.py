@@ -17,6 +17,7 @@ from assisters_app.base import clock
 from assisters_app.base.clock import frozen
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import NotFound, Refused
+from assisters_app.keys import keys
 from assisters_app.privacy.rights import correction
 
 IRIS, HENRY, NEW = "iris@assisters.example", "henry@assisters.example", "ada@new.example"
@@ -115,6 +116,27 @@ async def test_who_linked_a_provider_while_they_had_the_old_mailbox_does_not_com
     with pytest.raises(Refused) as refused:
         await act(oauth.finish, proof, HERE)
     assert refused.value.code == "no_email"  # a stranger, like everybody who comes for the first time
+
+
+async def test_a_key_that_mallory_may_hold_ends_in_two_weeks_and_ada_is_told_which_at_her_new_mailbox(
+    joins, staff, mailbag, trail
+):
+    _, ada = await joins(ADA)
+    soon = clock.now() + timedelta(days=8)
+    await act(keys.issue, ada, keys.NewKey(name="Server"))
+    await act(keys.issue, ada, keys.NewKey(name="Trial", expires_at=soon))
+    await approved(staff, mailbag)
+    ends = clock.now() + recovering.WAIT + timedelta(minutes=1)
+    await at_the_end(ends)
+    trial, server = sorted(await act(keys.live, ada), key=lambda key: key.expires_at)
+    assert (trial.expires_at, server.expires_at) == (soon, ends + keys.RUN_OUT)
+    told = (await mailbag.letters(NEW))[-1]
+    assert told["subject"] == "Your API keys end in two weeks"
+    assert f"“Server” ({server.prefix}…), never used" in told["paragraphs"]
+    assert "API keys" not in str(await mailbag.letters(ADA)), "whoever has the old mailbox learns nothing"
+    assert "key:all-running-out" in await trail(ada.account_id)
+    with frozen(ends + keys.RUN_OUT):
+        assert await act(keys.live, ada) == []
 
 
 @pytest.mark.parametrize("first", ["grace", "mallory"])

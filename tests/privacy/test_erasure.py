@@ -19,10 +19,10 @@ from mails import waiting_mail
 from markers import everything, fill
 from sqlmodel import col, select
 
-from assisters_app.accounts import links, organizations, resetting, sessions, signing_in
+from assisters_app.accounts import links, moving, organizations, resetting, sessions, signing_in
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
-from assisters_app.accounts.tables import Account, MailToken, Organization
+from assisters_app.accounts.tables import Account, AddressChange, MailboxRecovery, MailToken, Organization
 from assisters_app.base import crypto, jobs, mail, tables, trail
 from assisters_app.base.clock import frozen, now
 from assisters_app.base.db import transaction
@@ -77,6 +77,38 @@ async def test_after_erasure_only_what_is_declared_kept_is_left_of_ada_and_all_i
         assert (marker.text in whole) == (marker.whose == his.person.account_id), marker.name
     for leads_to_her in (ADA, str(hers.person.account_id), str(hers.person.organization_id)):
         assert leads_to_her not in whole
+
+
+@pytest.mark.promise("4.1", "6.3")
+async def test_bobs_own_rows_outlive_the_account_whose_address_he_asked_for_but_without_it(ada, bob, stripe):
+    async with transaction() as tx:
+        await moving.ask(tx, bob, ADA, HERE)
+        for handle, ended in (("rec_open", None), ("rec_past", now())):
+            tx.add(
+                MailboxRecovery(
+                    handle=handle,
+                    account_id=bob.account_id,
+                    new_email=ADA,
+                    proofs="key invoice",
+                    ended_at=ended,
+                    outcome="moved" if ended else "open",
+                )
+            )
+    await erased(ada)
+    async with transaction() as tx:
+        (change,) = await tx.exec(select(AddressChange).where(AddressChange.account_id == bob.account_id))
+        assert (change.new_email, change.ended_at is None, await moving.pending(tx, bob)) == ("", False, None)
+        replaced = await tx.exec(select(MailboxRecovery).order_by(MailboxRecovery.handle))
+        assert [(one.outcome, one.new_email, one.ended_at is None) for one in replaced] == [
+            ("lapsed", "", False),
+            ("moved", "", False),
+        ]
+    said = [letter for letter in await waiting_mail(bob.email) if letter["subject"] == moving.ENDED.subject]
+    assert len(said) == 1
+    assert ADA not in str(said)
+    async with transaction() as tx:  # it is nobody's now: asked for again, the mailbox gets its link
+        await moving.ask(tx, bob, ADA, HERE)
+    assert "Confirm your new e-mail address" in str(await waiting_mail(ADA))
 
 
 @pytest.mark.promise("6.3", "11.3")

@@ -38,7 +38,7 @@ from sqlalchemy import tuple_ as sql_tuple
 from sqlmodel import col
 from sqlmodel import select as select_model
 
-from assisters_app.accounts import links, sessions
+from assisters_app.accounts import links, moving, recovering, sessions
 from assisters_app.accounts.identity import identity
 from assisters_app.accounts.tables import Account, Organization
 from assisters_app.base import jobs, mail, trail
@@ -111,6 +111,7 @@ async def carry_out(erasure_id: str, *, reopening: bool = False) -> None:
         if rows.on_erase is OnErase.DELETE and table.name not in stays:
             await _empty(erasure.id, table, rows, subject)
     await remains.forget_in_valkey(subject)  # once more: what had been cached while the tables were emptied
+    await _let_go_of_address(subject)
     await _finish(erasure.id, subject)
     await remembering.write_down()
 
@@ -248,6 +249,14 @@ def _count(erasure: Erasure, table_name: str, removed: int) -> None:
     erasure.progress = {**erasure.progress, "counts": counts}
 
 
+async def _let_go_of_address(subject: Subject) -> None:
+    """End other people's changes to this address, before this account is held: whoever changes one holds their own."""
+    async with transaction() as tx:
+        address = (await tx.get_one(Account, subject.account_id)).email
+        await moving.let_go(tx, address)
+        await recovering.let_go(tx, address)
+
+
 async def _finish(erasure_id: UUID, subject: Subject) -> None:
     """In one transaction: what arrived meanwhile, what stays, the account itself, the scan, the receipt."""
     async with transaction() as tx:
@@ -274,7 +283,7 @@ async def _finish(erasure_id: UUID, subject: Subject) -> None:
         await remains.forget_jobs(tx, subject)
         tx.expunge_all()  # rows go by table from here on, behind the session's back
         removed = await _delete_the_rest(tx, subject)
-        await _forget_address(tx, address)
+        await _forget_address(tx, address, proven=True)
         await remains.unname(tx, address)
         erasure = await tx.get_one(Erasure, erasure_id)
         for name, count in removed.items():
@@ -306,7 +315,7 @@ async def erase_found(tx: Tx, subject: Subject, account: Account | None) -> bool
     tx.expunge_all()  # as above
     await _delete_the_rest(tx, subject)
     if address:
-        await _forget_address(tx, address)
+        await _forget_address(tx, address, proven=bool(subject.email))
         await remains.unname(tx, address)
     found = await remains.scan(tx, subject.names)
     if found:
@@ -439,14 +448,20 @@ async def _delete_the_rest(tx: Tx, subject: Subject) -> dict[str, int]:
     return removed
 
 
-async def _forget_address(tx: Tx, address: str) -> None:
-    """Take the address out of other people's rows: mail to it that somebody else caused, a change to it."""
+async def _forget_address(tx: Tx, address: str, *, proven: bool) -> None:
+    """Take the address out of other people's rows, which stay theirs; what is addressed to it goes.
+
+    A row of somebody's (a change to this address that they asked for, or had once) must not vanish because another
+    account had it. Where the address was never proven to belong to the one erased, it is left where others put it.
+    """
     for table, rows in inventory.personal_tables():
         for column in table.c:
             if mark_of(column).category == EMAIL:
                 here = column == address
-                keep = update(table).where(here).values({column: _blank(column)})
-                await tx.sql(keep if rows.on_erase is OnErase.KEEP else delete(table).where(here))
+                if rows.on_erase is OnErase.DELETE and rows.account and table.c[rows.account].nullable:
+                    await tx.sql(delete(table).where(here))
+                elif proven:
+                    await tx.sql(update(table).where(here).values({column: _blank(column)}))
 
 
 async def _hand_out_receipt(tx: Tx, erasure: Erasure, kept: list[Line], address: str) -> None:

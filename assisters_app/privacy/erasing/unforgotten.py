@@ -37,6 +37,7 @@ from assisters_app.privacy.registers.tables import LegalHold
 
 AT_ONCE = 1000  # changes told in one transaction, and rows read at a time when a database is brought up to date
 ONE_TELLS = 7_236_022  # an advisory lock: of two workers that tell, the one that read earlier must not write later
+KEY_TIMES = ("revoked_at", "expires_at", "leaked_at", "previous_until")  # an older line may lack one
 KINDS = ("account", "key", "suppression", "hold")
 HOLD_TIMES = ("review_by", "secret_until", "told_at", "created_at", "released_at")
 HOLD_WORDS = ("ground", "secrecy", "release_reason")
@@ -122,6 +123,7 @@ async def _key(tx: Tx, change: LastingChange) -> dict[str, Any] | None:
     return {
         "name": ledger.mark_of(key.id),
         "revoked_at": _text(key.revoked_at),
+        "expires_at": _text(key.expires_at),
         "leaked_at": _text(key.leaked_at),
         "digest": key.digest,
         "previous_digest": key.previous_digest,
@@ -179,7 +181,7 @@ async def _keys(tx: Tx, known: dict[str, dict[str, Any]]) -> int:
     count = 0
     for key_id in await marked(tx, ApiKey.id, known):
         key, said = await tx.get_one(ApiKey, key_id), known[ledger.mark_of(key_id)]
-        state = {name: _at(said[name]) for name in ("revoked_at", "leaked_at", "previous_until")}
+        state = {name: _at(said[name]) for name in KEY_TIMES if name in said}
         state |= {"digest": said["digest"], "previous_digest": said["previous_digest"]}
         if _differs(key, state):
             count += 1

@@ -33,6 +33,7 @@ WORDS = {
     "incident:notified": "Authority notified of a security incident",
     "incident:told": "People told of a security incident",
     "key:all-revoked": "All keys revoked",
+    "key:all-running-out": "All keys end in two weeks",
     "key:content-kept": "Keeping of content turned on for a key",
     "key:content-not-kept": "Keeping of content turned off for a key",
     "key:leaked": "Leaked key stopped",
