@@ -30,7 +30,7 @@ border-radius:.75rem;background:var(--surface);font:.8125rem/1.55 ui-monospace,m
 button,.button{font:inherit;font-weight:500;border:0;border-radius:.5rem;padding:.55rem .9rem;background:var(--ink);
 color:var(--inverse);cursor:pointer;text-decoration:none}
 .acts button[value=now]{background:var(--bad)}
-.field{max-width:26rem}.field label{display:block;font-weight:500;margin-bottom:.25rem}
+.field{max-width:26rem;margin:1rem 0}.field label{display:block;font-weight:500;margin-bottom:.25rem}
 .field input{font:inherit;color:inherit;box-sizing:border-box;width:100%;padding:.5rem .75rem;border-radius:.5rem;
 border:1px solid var(--strong);background:var(--surface)}
 .acts{margin-top:1rem;display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;align-items:center}

@@ -24,7 +24,11 @@ from assisters_app.ui.privacy_routes import PRIVATE, as_pdf, streamed
 
 BY_LINK = Limit("rights-by-link", 60, timedelta(minutes=10))  # by one address on the net
 PATH = "/rights"
-FIELDS = {"name": "Your name", "organization": "Name of your organization", "email": "Another e-mail address"}
+FIELDS = {
+    "name": "Your name",
+    "organization": "Name of your organization",
+    "email": "New e-mail address, if it is to change",
+}
 
 
 async def by_link(request: Request) -> Response:
