@@ -21,6 +21,7 @@ from sqlmodel import col, select, update
 from assisters_app.accounts import corrections, emails, links, sessions, signing_up
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.identity import identity
+from assisters_app.accounts.people import masked
 from assisters_app.accounts.reauthentication import require_recent
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account, AddressChange
@@ -83,7 +84,7 @@ async def ask(tx: Tx, person: Person, new_email: str, client: Client) -> None:
     until = now() + links.LASTING["email-change"]
     tx.add(AddressChange(account_id=person.account_id, new_email=new, expires_at=until))
     trail.write(tx, "email:change-requested", account_id=person.account_id, actor_id=person.account_id, ip=client.ip)
-    await mail.send(tx, person.email, await _let_go(tx, person), account_id=person.account_id)
+    await mail.send(tx, person.email, await _let_go(tx, person, new), account_id=person.account_id)
     if await within(signing_up.MAILS, new):
         await _ask_the_new_address(tx, person, new)
 
@@ -93,7 +94,7 @@ async def confirm(tx: Tx, token: str) -> Moved | None:
     followed = await links.follow(tx, token, "email-change", "email-release")
     account = await tx.get_one(Account, followed.account_id, with_for_update=True)
     change = (await tx.exec(select(AddressChange).where(*_open(account.id)).with_for_update())).first()
-    if change is None:
+    if change is None or (followed.purpose == "email-change" and followed.new_email != change.new_email):
         raise Refused("This link is no longer valid. Ask for a new one.", code="bad_link")
     if followed.purpose == "email-release":
         change.old_confirmed_at = now()
@@ -156,11 +157,11 @@ async def _end(tx: Tx, account_id: UUID) -> None:
     await tx.exec(update(AddressChange).where(*_open(account_id)).values(ended_at=now()))
 
 
-async def _let_go(tx: Tx, person: Person) -> mail.Message:
+async def _let_go(tx: Tx, person: Person, new: str) -> mail.Message:
     return mail.Message(
         "Confirm that your e-mail address is to change",
         (
-            "Somebody, hopefully you, asked for your Assisters account to use another e-mail address.",
+            f"Somebody, hopefully you, asked for your Assisters account to use {masked(new)} as its e-mail address.",
             "Nothing changes before both addresses have said yes, each by the link sent to it.",
             "Each link works once, for a day.",
             NOT_YOU,

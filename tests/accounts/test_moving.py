@@ -1,14 +1,16 @@
 """An address changes once both have said yes, the old one and the new one; who else holds it is told."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from cast import ADA, BOB, PASSWORD
 from places import HERE
-from sqlmodel import update
+from sqlmodel import col, select, update
 
 from assisters_app.accounts import corrections, moving, reauthentication, resetting, sessions, signing_in
-from assisters_app.accounts.tables import Correction
+from assisters_app.accounts.people import masked
+from assisters_app.accounts.tables import AddressChange, Correction
 from assisters_app.base import clock, jobs
 from assisters_app.base.db import transaction
 from assisters_app.base.errors import Refused
@@ -86,6 +88,21 @@ async def test_ada_ends_what_is_under_way_and_both_links_with_it(joins, mailbag)
     for address in (ADA, NEW):
         with pytest.raises(Refused, match="no longer valid"):
             await confirm(await mailbag.token(address))
+
+
+async def test_of_two_who_ask_at_once_in_adas_name_one_waits_and_the_old_mailbox_is_told_which(joins, mailbag):
+    _, ada = await joins(ADA)
+    await asyncio.gather(ask(ada), ask(ada, "thief@stolen.example"))
+    waits = (await pending(ada)).new_email
+    async with transaction() as tx:
+        asked = await tx.exec(select(AddressChange).where(col(AddressChange.ended_at).is_(None)))
+        assert [one.new_email for one in asked] == [waits]
+    assert masked(waits) in str((await mailbag.letters(ADA))[-1])
+    ended = ({NEW, "thief@stolen.example"} - {waits}).pop()
+    with pytest.raises(Refused, match="no longer valid"):
+        await confirm(await mailbag.token(ended))
+    await confirm(await mailbag.token(ADA))
+    assert (await confirm(await mailbag.token(waits))).new == waits
 
 
 async def test_a_yes_that_comes_a_day_late_is_none(joins, mailbag):
