@@ -80,7 +80,7 @@ async def test_after_erasure_only_what_is_declared_kept_is_left_of_ada_and_all_i
 
 
 @pytest.mark.promise("4.1", "6.3")
-async def test_bobs_own_rows_outlive_the_account_whose_address_he_asked_for_but_without_it(ada, bob, stripe):
+async def test_bobs_own_rows_outlive_the_account_whose_address_he_asked_for_but_without_it(ada, bob, payments_on):
     async with transaction() as tx:
         await moving.ask(tx, bob, ADA, HERE)
         for handle, ended in (("rec_open", None), ("rec_past", now())):
