@@ -207,7 +207,7 @@ async def test_an_address_that_is_corrected_by_a_link_counts_once_both_mailboxes
     for to in (ADA, "ada@new.example"):
         assert (await request_of(handle)).state == "open"
         async with client(**OURS) as http:
-            http.cookies.set("link", re.search(r"token=([\w-]+)", json.dumps((await letters(to))[-1]))[1])
+            http.cookies.set("link", re.search(r"token=([\w-]+)", json.dumps((await waiting_mail(to))[-1]))[1])
             assert (await http.post("/auth/confirm-email")).status_code == 303
     async with transaction() as tx:
         assert (await tx.get(Account, ada.person.account_id)).email == "ada@new.example"
