@@ -127,7 +127,7 @@ async def let_go(tx: Tx, address: str) -> None:
 
     Whoever asked is told that it ended and can ask anew, but not why: that would say who had an account.
     """
-    theirs = (col(AddressChange.new_email) == address, col(AddressChange.ended_at).is_(None))
+    theirs = (col(AddressChange.new_email) == address, *_under_way())
     asking = select(AddressChange.account_id).where(*theirs).order_by(col(AddressChange.account_id))
     for account_id in (await tx.exec(asking)).all():
         await _end(tx, account_id)
@@ -189,9 +189,8 @@ async def _ask_the_new_address(tx: Tx, person: Person, new: str) -> None:
 
 def _open(account_id: UUID) -> tuple[ColumnElement[bool], ...]:
     """Return which change is under way; one whose address was erased leads nowhere."""
-    return (
-        col(AddressChange.new_email) != "",
-        col(AddressChange.account_id) == account_id,
-        col(AddressChange.ended_at).is_(None),
-        col(AddressChange.expires_at) > now(),
-    )
+    return (col(AddressChange.new_email) != "", col(AddressChange.account_id) == account_id, *_under_way())
+
+
+def _under_way() -> tuple[ColumnElement[bool], ...]:
+    return (col(AddressChange.ended_at).is_(None), col(AddressChange.expires_at) > now())

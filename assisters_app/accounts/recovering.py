@@ -234,7 +234,7 @@ async def _ripe(tx: Tx) -> Sequence[UUID]:
         and_(col(MailboxRecovery.due_at).is_(None), col(MailboxRecovery.created_at) <= now() - WAIT),
     )
     ripe = select(MailboxRecovery.account_id).where(col(MailboxRecovery.ended_at).is_(None), waiting)
-    return (await tx.exec(ripe.order_by(col(MailboxRecovery.id)))).all()
+    return (await tx.exec(ripe.order_by(col(MailboxRecovery.account_id)))).all()  # as all take their turns
 
 
 def _is_ripe(row: MailboxRecovery) -> bool:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mails import waiting_mail
 from markers import everything, fill
+from sqlalchemy import text
 from sqlmodel import col, select
 
 from assisters_app.accounts import links, moving, organizations, resetting, sessions, signing_in
@@ -109,6 +110,34 @@ async def test_bobs_own_rows_outlive_the_account_whose_address_he_asked_for_but_
     async with transaction() as tx:  # it is nobody's now: asked for again, the mailbox gets its link
         await moving.ask(tx, bob, ADA, HERE)
     assert "Confirm your new e-mail address" in str(await waiting_mail(ADA))
+
+
+async def test_bob_hears_nothing_of_a_change_that_was_over_before_the_account_with_that_address(ada, bob):
+    async with transaction() as tx:
+        await moving.ask(tx, bob, ADA, HERE)
+        (change,) = await tx.exec(select(AddressChange))
+        change.expires_at = now()
+    await erased(ada)
+    assert moving.ENDED.subject not in str(await waiting_mail(bob.email)), "it would tell him that she left"
+
+
+async def test_ada_who_hurries_an_erasure_on_while_it_ends_and_the_erasure_wait_for_each_other(ada, monkeypatch):
+    async def not_yet(*_):
+        pass
+
+    await ask(erasure.erase_now, ada)
+    with monkeypatch.context() as patch:
+        patch.setattr(purge, "_finish", not_yet)
+        await jobs.run_waiting()
+    waits = text("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+    async with transaction() as tx:
+        (waiting,) = await tx.exec(select(Erasure))
+        await links.turn(tx, ada.account_id)
+        ending = asyncio.create_task(purge._finish(waiting.id, await subject_of(tx, ada.account_id)))
+        while not (ending.done() or (await tx.sql(waits)).first()):  # noqa: ASYNC110 (a lock rings no bell)
+            await asyncio.sleep(0.01)
+        await erasure.erase_now(tx, ada)
+    await ending
 
 
 @pytest.mark.promise("6.3", "11.3")

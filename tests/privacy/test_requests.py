@@ -1,5 +1,6 @@
 """The register: both channels in one queue, two clocks, answers with reasons."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ from customers import customer
 from hypothesis import given
 from hypothesis import strategies as st
 from mails import waiting_mail
+from sqlalchemy import text
 from sqlmodel import select
 
 from assisters_app.accounts import people
@@ -69,6 +71,24 @@ async def test_a_mailed_request_with_its_true_date_stands_before_younger_ones(ad
     async with transaction() as tx:
         (hers,) = await requests.mine(tx, ada)
     assert hers.channel == "email"
+
+
+async def test_grace_answers_in_the_moment_in_which_adas_account_changes_and_neither_fails(ada, grace):
+    handle = (await entered(grace, ADA, now(), "question")).handle
+    waits = text("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+
+    async def answer():
+        async with transaction() as tx:
+            await requests.answer(tx, grace, handle, "done", "On Tuesday.")
+
+    async with transaction() as tx:
+        await tx.exec(select(Account).where(Account.id == ada.account_id).with_for_update())  # as an erasure holds it
+        answering = asyncio.create_task(answer())
+        while not (answering.done() or (await tx.sql(waits)).first()):  # noqa: ASYNC110 (a lock rings no bell)
+            await asyncio.sleep(0.01)
+        await requests.end_with_account(tx, ada.account_id, "rcp_ADA")
+    with pytest.raises(Refused, match="answered already"):
+        await answering
 
 
 async def test_ada_can_read_who_saw_her_request_in_the_queue(ada, grace):

@@ -251,15 +251,15 @@ def _count(erasure: Erasure, table_name: str, removed: int) -> None:
 
 async def _let_go_of_address(subject: Subject) -> None:
     """End other people's changes to this address, before this account is held: whoever changes one holds their own."""
-    async with transaction() as tx:
-        address = (await tx.get_one(Account, subject.account_id)).email
-        await moving.let_go(tx, address)
-        await recovering.let_go(tx, address)
+    for let_go in (moving.let_go, recovering.let_go):  # each takes accounts in their order, so it is alone in its turn
+        async with transaction() as tx:
+            await let_go(tx, (await tx.get_one(Account, subject.account_id)).email)
 
 
 async def _finish(erasure_id: UUID, subject: Subject) -> None:
     """In one transaction: what arrived meanwhile, what stays, the account itself, the scan, the receipt."""
     async with transaction() as tx:
+        await links.turn(tx, subject.account_id)  # before the erasure, as `_begin` does
         erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
         if erasure.carried_out_at:
             return

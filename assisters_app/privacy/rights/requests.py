@@ -26,7 +26,7 @@ from uuid import UUID
 from sqlalchemy import and_, case, func, or_
 from sqlmodel import col, select, update
 
-from assisters_app.accounts import reauthentication
+from assisters_app.accounts import links, reauthentication
 from assisters_app.accounts.rights import holders, require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
@@ -447,8 +447,11 @@ async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:
 
 
 async def _locked(tx: Tx, request_handle: str) -> PrivacyRequest | None:
-    asked = select(PrivacyRequest).where(PrivacyRequest.handle == request_handle).with_for_update()
-    return (await tx.exec(asked)).first()
+    """Return a request in one's turn: its person's account first, as who changes that and answers by it does."""
+    named = PrivacyRequest.handle == request_handle
+    if whose := (await tx.exec(select(PrivacyRequest.account_id).where(named))).first():
+        await links.turn(tx, whose)
+    return (await tx.exec(select(PrivacyRequest).where(named).with_for_update())).first()
 
 
 async def _address(tx: Tx, request: PrivacyRequest) -> str:
