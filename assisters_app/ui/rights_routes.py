@@ -54,7 +54,8 @@ async def _taken(request: Request, token: str, form: FormData) -> Response:
     if do == "access":
         async with transaction() as tx:
             copy, again = await by_mail.take_copy(tx, token)
-        return _once_more(await as_pdf(copy), again)
+            printed = await as_pdf(copy)  # before the link is used up: nobody has what could not be printed
+        return _once_more(printed, again)
     if do == "correction":
         wanted = by_mail.Wanted(*(field_text(form, name) for name in FIELDS))
         async with transaction() as tx:

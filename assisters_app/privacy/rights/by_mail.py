@@ -16,12 +16,14 @@ by what it does, and ends after a day, with the next one, with a new password an
 broke off is begun again with the secret that the browser got in exchange. Staff never sees what a link gives.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal, cast
 from uuid import UUID
 
-from sqlmodel import col, or_, select, update
+from sqlalchemy import ColumnElement
+from sqlmodel import col, select, update
 
 from assisters_app.accounts import links, moving, organizations, profile, sessions
 from assisters_app.accounts.client import Client
@@ -46,6 +48,7 @@ Right = Literal["access", "export", "correction", "deletion"]
 LASTING = links.LASTING["access"]  # of every link here
 AGAIN = timedelta(minutes=10)  # after a download has begun, in which the same browser may begin it again
 SENT = "request:link-sent"
+MOVING = "request:address-asked"  # by the link: met once both mailboxes have said yes
 DONE: dict[Right, str] = {
     "access": "You took the copy by the link that we mailed",
     "export": "You took the export by the link that we mailed",
@@ -164,6 +167,8 @@ async def correct(tx: Tx, token: str, wanted: Wanted, client: Client) -> Correct
     asked = "" if wanted.email.strip().lower() in ("", who.email) else wanted.email.strip().lower()
     if asked:
         await moving.ask(tx, who, asked, client)  # the request stays open until both have said yes
+        for handle in await _about(tx, who, "correction"):
+            trail.write(tx, MOVING, account_id=who.account_id, actor_id=who.account_id, request=handle)
     elif done:
         await _done(tx, who, "correction")
     else:
@@ -172,8 +177,12 @@ async def correct(tx: Tx, token: str, wanted: Wanted, client: Client) -> Correct
 
 
 async def moved(tx: Tx, account_id: UUID) -> None:
-    """Answer what asked by mail for another address: both mailboxes have said yes."""
-    await _done(tx, await sessions.as_if_signed_in(tx, account_id), "correction")
+    """Answer what asked by mail for another address: both mailboxes have said yes.
+
+    What a link was sent for that was not used is about something else, such as a name: it stays open.
+    """
+    who = await sessions.as_if_signed_in(tx, account_id)
+    await _met(tx, who, "correction", await _said(tx, who, MOVING))
 
 
 async def erase(tx: Tx, token: str, *, later: bool) -> Closing:
@@ -195,22 +204,43 @@ async def _owner(tx: Tx, token: str, right: Right) -> tuple[Person, Followed]:
 
 
 async def _done(tx: Tx, who: Person, right: Right) -> None:
-    """Answer what was asked for by mail: it is met by their own hand.
+    """Answer what was asked for by mail: it is met by their own hand."""
+    await _met(tx, who, right, await _about(tx, who, right))
 
-    A correction is about one thing: only what the link was sent for is answered by it.
+
+async def _about(tx: Tx, who: Person, right: Right) -> Sequence[str]:
+    """Return the open requests that their link is about: all of that right, but one correction.
+
+    Each correction is about something else, and the link of one ends that of the one before.
     """
+    waiting = select(PrivacyRequest.handle).where(*_open_of(who, right))
+    found = (await tx.exec(waiting)).all()
+    if right != "correction":
+        return found
+    last = next((one for one in await _said(tx, who, SENT) if one in found), None)
+    return [last] if last else []
+
+
+async def _said(tx: Tx, who: Person, action: str) -> Sequence[str]:
+    """Return the requests of which the trail says this, the newest first."""
     handle = col(TrailEntry.details)["request"].astext
-    linked = select(handle).where(TrailEntry.action == SENT, TrailEntry.account_id == who.account_id)
-    waiting = (
+    said = select(handle).where(TrailEntry.action == action, TrailEntry.account_id == who.account_id)
+    return (await tx.exec(said.order_by(col(TrailEntry.created_at).desc(), col(TrailEntry.id).desc()))).all()
+
+
+async def _met(tx: Tx, who: Person, right: Right, handles: Sequence[str]) -> None:
+    waiting = (*_open_of(who, right), col(PrivacyRequest.handle).in_(handles))
+    for handle in (await tx.exec(select(PrivacyRequest.handle).where(*waiting))).all():
+        trail.write(tx, "request:met", account_id=who.account_id, actor_id=who.account_id, request=handle)
+    await tx.exec(update(PrivacyRequest).where(*waiting).values(**requests.met(DONE[right])))
+
+
+def _open_of(who: Person, right: Right) -> tuple[ColumnElement[bool], ...]:
+    return (
         col(PrivacyRequest.account_id) == who.account_id,
         col(PrivacyRequest.kind) == right,
         col(PrivacyRequest.state) == "open",
-        or_(col(PrivacyRequest.kind) != "correction", col(PrivacyRequest.handle).in_(linked)),
     )
-    values = requests.met(DONE[right])
-    for handle in (await tx.exec(select(PrivacyRequest.handle).where(*waiting))).all():
-        trail.write(tx, "request:met", account_id=who.account_id, actor_id=who.account_id, request=handle)
-    await tx.exec(update(PrivacyRequest).where(*waiting).values(**values))
 
 
 async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:

@@ -97,6 +97,20 @@ async def test_ada_gets_the_copy_she_asked_for_by_mail(ada, grace):
     assert (await request_of(handle)).state == "done"
 
 
+async def test_a_copy_that_could_not_be_printed_uses_no_link_up(ada, grace, monkeypatch):
+    address, handle = await sent(grace, "access")
+
+    async def breaks(copy):
+        raise RuntimeError("No font.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rights_routes, "as_pdf", breaks)
+        with pytest.raises(RuntimeError):
+            await press(address, "access")
+    assert (await request_of(handle)).state == "open"
+    assert (await press(address, "access")).status_code == 200
+
+
 @pytest.mark.promise("6.6", "6.3", "2.4")
 async def test_ada_who_is_suspended_has_herself_erased_by_mail(ada, grace):
     await act(people.suspend, grace.person, ada.person.account_id, "Fraud")
@@ -212,6 +226,18 @@ async def test_an_address_that_is_corrected_by_a_link_counts_once_both_mailboxes
     async with transaction() as tx:
         assert (await tx.get(Account, ada.person.account_id)).email == "ada@new.example"
     assert (await request_of(handle)).outcome == by_mail.DONE["correction"]
+
+
+@pytest.mark.promise("6.6", "6.2")
+async def test_what_ada_asked_to_have_corrected_stays_open_when_something_else_of_hers_is(ada, grace):
+    unused = await entered(grace, "correction")
+    await act(by_mail.offer, grace.person, unused)
+    async with transaction() as tx:  # her address changes from the settings: no link of theirs did that
+        await by_mail.moved(tx, ada.person.account_id)
+    address, handle = await sent(grace, "correction")
+    done = await press(address, "correction", name="Ada L.", organization=ada.person.organization_name, email="")
+    assert done.status_code == 200
+    assert [(await request_of(one)).state for one in (unused, handle)] == ["open", "done"]
 
 
 async def test_a_link_ends_after_a_day_with_the_next_one_and_with_a_new_password(ada, grace):
