@@ -171,6 +171,11 @@ def test_a_command_of_an_operator_runs_as_the_product_does_and_leaves_no_files_o
     assert len(as_there) == 9
     for line in [*as_there, "UMask=0077"]:
         assert f"--setenv={line.removeprefix('Environment=')}" in said or f"--property={line}" in said, line
+    product = (ROOT / "deploy" / "assisters.service").read_text().splitlines()
+    for line in ("RuntimeDirectory=assisters", "RuntimeDirectoryMode=0700"):  # or it could not read a key of content
+        assert line in product
+        assert f"--property={line}" in said
+    assert "--property=RuntimeDirectoryPreserve=yes" in said, "the end of a command would end the product's keys"
 
 
 def test_each_night_the_timer_makes_a_backup_in_the_same_cage_and_as_the_same_user():

@@ -239,7 +239,7 @@ def _approve() -> rx.Component:
         "Approve " + MailboxesState.handle + "?",
         rx.el.p(
             "You have looked at the proofs yourself. In seven days every sign-in of the account ends, its password and other "
-            "ways to sign in are void, and the new mailbox gets the link for a new password. Its API keys go on."
+            "ways to sign in are void, and the new mailbox gets the link for a new password. Its API keys end two weeks later."
         ),
         on_submit=MailboxesState.approve,
         act="Approve",
