@@ -42,12 +42,17 @@ def steps_of(grace, ada, handle):
         "extend": (requests.extend, grace, handle, "It is complex."),
         "answer:done": (requests.answer, grace, handle, "done", "It is done."),
         "answer:refused": (requests.answer, grace, handle, "refused", "It is not yours."),
+        "meet": (requests.meet, ada.account_id, [handle], "You took it."),
         "withdraw_deletion": (requests.withdraw_deletion, ada.account_id),
         "end_with_account": (requests.end_with_account, ada.account_id, "rcp_1"),
     }
 
 
-BY_ACCOUNT = {"withdraw_deletion", "end_with_account"}  # they take whatever of the account is open, and refuse nothing
+BY_ACCOUNT = {
+    "meet",
+    "withdraw_deletion",
+    "end_with_account",
+}  # they take whatever of the account is open, and refuse nothing
 ON_THE_WAY = {
     "open": (),
     "doubted": ("ask_identity",),

@@ -22,8 +22,7 @@ from datetime import timedelta
 from typing import Literal, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
-from sqlmodel import col, select, update
+from sqlmodel import col, select
 
 from assisters_app.accounts import links, moving, organizations, profile, sessions
 from assisters_app.accounts.client import Client
@@ -182,7 +181,7 @@ async def moved(tx: Tx, account_id: UUID) -> None:
     What a link was sent for that was not used is about something else, such as a name: it stays open.
     """
     who = await sessions.as_if_signed_in(tx, account_id)
-    await _met(tx, who, "correction", await _said(tx, who, MOVING))
+    await requests.meet(tx, who.account_id, await _said(tx, who, MOVING), DONE["correction"])
 
 
 async def erase(tx: Tx, token: str, *, later: bool) -> Closing:
@@ -205,7 +204,7 @@ async def _owner(tx: Tx, token: str, right: Right) -> tuple[Person, Followed]:
 
 async def _done(tx: Tx, who: Person, right: Right) -> None:
     """Answer what was asked for by mail: it is met by their own hand."""
-    await _met(tx, who, right, await _about(tx, who, right))
+    await requests.meet(tx, who.account_id, await _about(tx, who, right), DONE[right])
 
 
 async def _about(tx: Tx, who: Person, right: Right) -> Sequence[str]:
@@ -213,7 +212,11 @@ async def _about(tx: Tx, who: Person, right: Right) -> Sequence[str]:
 
     Each correction is about something else, and the link of one ends that of the one before.
     """
-    waiting = select(PrivacyRequest.handle).where(*_open_of(who, right))
+    waiting = select(PrivacyRequest.handle).where(
+        col(PrivacyRequest.account_id) == who.account_id,
+        col(PrivacyRequest.kind) == right,
+        col(PrivacyRequest.state) == "open",
+    )
     found = (await tx.exec(waiting)).all()
     if right != "correction":
         return found
@@ -226,21 +229,6 @@ async def _said(tx: Tx, who: Person, action: str) -> Sequence[str]:
     handle = col(TrailEntry.details)["request"].astext
     said = select(handle).where(TrailEntry.action == action, TrailEntry.account_id == who.account_id)
     return (await tx.exec(said.order_by(col(TrailEntry.created_at).desc(), col(TrailEntry.id).desc()))).all()
-
-
-async def _met(tx: Tx, who: Person, right: Right, handles: Sequence[str]) -> None:
-    waiting = (*_open_of(who, right), col(PrivacyRequest.handle).in_(handles))
-    for handle in (await tx.exec(select(PrivacyRequest.handle).where(*waiting))).all():
-        trail.write(tx, "request:met", account_id=who.account_id, actor_id=who.account_id, request=handle)
-    await tx.exec(update(PrivacyRequest).where(*waiting).values(**requests.met(DONE[right])))
-
-
-def _open_of(who: Person, right: Right) -> tuple[ColumnElement[bool], ...]:
-    return (
-        col(PrivacyRequest.account_id) == who.account_id,
-        col(PrivacyRequest.kind) == right,
-        col(PrivacyRequest.state) == "open",
-    )
 
 
 async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:

@@ -159,6 +159,14 @@ REQUEST = Course(
             mailed=True,
         ),
         Step(
+            "meet",
+            "the person",
+            _GOING_ON,
+            ("done",),
+            "Done by your own hand",
+            "You pressed the button behind the link that we mailed to your account's address.",
+        ),
+        Step(
             "withdraw_deletion",
             "the person",
             _GOING_ON,

@@ -3,6 +3,7 @@
     record(tx, kind, channel, …) -> PrivacyRequest      every access, export, deletion … writes one
     ask(tx, who, kind, words) -> RequestRow             what the dashboard cannot do by itself; acknowledged at once
     confirm_identity(tx, who, handle)                   the person answers, having just proven who they are
+    meet(tx, account_id, handles, outcome)              the person did it by the link that we mailed (`by_mail`)
     mine(tx, who)                                       frozen, the newest first
 
     queue(tx, staff), view(tx, staff, handle)           the most urgent first; whose request it is can read who looked
@@ -18,6 +19,7 @@ stands still between asking who somebody is and their answer (EDPB 01/2022, 157-
 for everyone, so the earlier date counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -350,9 +352,16 @@ async def answer(tx: Tx, staff: Person, request_handle: str, state: Answer, outc
     await mail.send(tx, await _address(tx, request), letters.answered(request), account_id=request.account_id)
 
 
-def met(outcome: str) -> dict[str, object]:
-    """Return what a request that its person met themselves says from then on."""
-    return {"state": "done", "outcome": outcome, "answered_at": now()}
+async def meet(tx: Tx, account_id: UUID, handles: Sequence[str], outcome: str) -> None:
+    """Close those of these requests that are open: their person, who holds their account, did it themselves."""
+    met = update(PrivacyRequest).where(
+        col(PrivacyRequest.account_id) == account_id,
+        col(PrivacyRequest.state) == "open",
+        col(PrivacyRequest.handle).in_(handles),
+    )
+    closed = met.values(state="done", outcome=outcome, answered_at=now()).returning(col(PrivacyRequest.handle))
+    for handle_ in (await tx.exec(closed)).scalars().all():
+        trail.write(tx, "request:met", account_id=account_id, actor_id=account_id, request=handle_)
 
 
 async def deletions_under_way(tx: Tx, account_id: UUID) -> tuple[PrivacyRequest, ...]:
