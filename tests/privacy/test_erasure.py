@@ -121,23 +121,30 @@ async def test_bob_hears_nothing_of_a_change_that_was_over_before_the_account_wi
     assert moving.ENDED.subject not in str(await waiting_mail(bob.email)), "it would tell him that she left"
 
 
-async def test_ada_who_hurries_an_erasure_on_while_it_ends_and_the_erasure_wait_for_each_other(ada, monkeypatch):
+@pytest.mark.parametrize("part", ["_empty", "_finish"])
+async def test_ada_who_hurries_an_erasure_on_and_what_goes_on_of_it_wait_for_each_other(ada, monkeypatch, part):
     async def not_yet(*_):
-        pass
+        return None
 
     await ask(erasure.erase_now, ada)
     with monkeypatch.context() as patch:
+        patch.setattr(purge, part, not_yet)
         patch.setattr(purge, "_finish", not_yet)
         await jobs.run_waiting()
-    waits = text("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
     async with transaction() as tx:
         (waiting,) = await tx.exec(select(Erasure))
-        await links.turn(tx, ada.account_id)
-        ending = asyncio.create_task(purge._finish(waiting.id, await subject_of(tx, ada.account_id)))
-        while not (ending.done() or (await tx.sql(waits)).first()):  # noqa: ASYNC110 (a lock rings no bell)
+        token = (await links.link(tx, ada.account_id, "deletion")).partition("token=")[2]
+        subject = await subject_of(tx, ada.account_id)
+    of = next(one for one in inventory.personal_tables() if one[0].name == "mail_token")
+    waits = text("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+    async with transaction() as tx:
+        await links.follow(tx, token, "deletion")
+        does = purge._empty(waiting.id, *of, subject) if part == "_empty" else purge._finish(waiting.id, subject)
+        going = asyncio.create_task(does)
+        while not (going.done() or (await tx.sql(waits)).first()):  # noqa: ASYNC110 (a lock rings no bell)
             await asyncio.sleep(0.01)
         await erasure.erase_now(tx, ada)
-    await ending
+    await going
 
 
 @pytest.mark.promise("6.3", "11.3")

@@ -215,6 +215,7 @@ async def _empty(erasure_id: UUID, table: Table, rows: Rows, subject: Subject) -
     """Delete a person's rows of one table, some thousands in each transaction, and count them in the ledger."""
     while True:
         async with transaction() as tx:
+            await links.turn(tx, subject.account_id)  # as `_begin` does
             erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
             removed = await _delete_some(tx, table, rows, subject, await holds.before_destroying(tx))
             _count(erasure, table.name, removed)
