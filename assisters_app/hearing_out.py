@@ -14,7 +14,7 @@ from assisters_app.doors import Application, Message, Receive, Scope, Send
 AT_MOST = 32 * 2**20  # bytes that are read and thrown away: room for the largest body that any address takes
 AT_LONGEST = 5.0  # seconds
 BODIES = frozenset({b"content-length", b"transfer-encoding"})  # a request with neither has none (RFC 9112, 6.3)
-ASKS_FIRST = b"expect"  # who waits for our "100 Continue" has sent nothing yet, and reading would ask for it
+ASKS_FIRST = b"expect"  # who waits for our "100 Continue" sends nothing before somebody reads, which asks for it
 
 
 class HeardOut:
@@ -28,11 +28,11 @@ class HeardOut:
         if scope["type"] != "http":
             await self._inside(scope, receive, send)
             return
-        more, receiving = True, False
+        more, receiving, asked = True, False, False
 
         async def hearing() -> Message:
-            nonlocal more, receiving
-            receiving = True
+            nonlocal more, receiving, asked
+            receiving = asked = True
             try:
                 message = await receive()
             finally:
@@ -42,7 +42,12 @@ class HeardOut:
 
         async def telling(message: Message) -> None:
             nonlocal more
-            if more and not receiving and message["type"] == "http.response.start" and _sends_a_body(scope):
+            if (
+                more
+                and not receiving
+                and message["type"] == "http.response.start"
+                and _sends_a_body(scope, asked=asked)
+            ):
                 await _hear_out(receive)
                 more = False
             await send(message)
@@ -50,9 +55,9 @@ class HeardOut:
         await self._inside(scope, hearing, telling)
 
 
-def _sends_a_body(scope: Scope) -> bool:
+def _sends_a_body(scope: Scope, *, asked: bool) -> bool:
     names = {name for name, _ in scope["headers"]}
-    return not names.isdisjoint(BODIES) and ASKS_FIRST not in names
+    return not names.isdisjoint(BODIES) and (asked or ASKS_FIRST not in names)
 
 
 async def _hear_out(receive: Receive) -> None:

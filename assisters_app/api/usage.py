@@ -10,7 +10,7 @@ would hold more than MOST_CALLS.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl
@@ -163,9 +163,12 @@ def _time(given: Mapping[str, str], name: str, otherwise: datetime) -> datetime:
     if seconds == -1:
         return otherwise
     try:
-        return datetime.fromtimestamp(seconds, UTC)
+        at = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
-        raise _wrong(name, "is not a time in Unix seconds") from None
+        at = None
+    if at is None or at.year == MAXYEAR:  # a page that begins in the last year of all may end after it
+        raise _wrong(name, "is not a time in Unix seconds")
+    return at
 
 
 def _number(given: Mapping[str, str], name: str, otherwise: int) -> int:

@@ -71,6 +71,10 @@ async def test_who_asks_first_or_sends_no_body_is_answered_at_once():
     assert await through([b""], []) == 1
 
 
+async def test_who_asked_first_and_was_told_to_go_on_is_heard_out_like_everybody():
+    assert await through([b"a", b"b", b"c"], [*SENDS, (b"expect", b"100-continue")], reads=1) == 0
+
+
 async def test_nobody_is_heard_out_for_ever(monkeypatch):
     monkeypatch.setattr(hearing_out, "AT_MOST", 3)
     assert await through([b"ab"] * 5, SENDS) == 3

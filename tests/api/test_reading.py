@@ -223,6 +223,18 @@ async def test_however_long_the_time_that_is_asked_for_its_pages_can_be_read(web
         assert (len(page["data"]), page["next_page"]) == (96, str(96 * 900))
 
 
+@pytest.mark.parametrize("width", list(usage.WIDTHS))
+async def test_a_time_after_which_there_is_hardly_any_is_refused_and_breaks_nothing(web, width):
+    last = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+    for asked in (
+        {"start_time": last - 1, "end_time": last},
+        {"page": last - 1, "end_time": last},
+        {"end_time": 10**12 - 1},
+    ):
+        answer = await web.get("/v1/usage", params={"bucket_width": width, **asked})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_value")
+
+
 async def test_usage_is_read_page_by_page(web, ada):
     start = int(NOON.replace(hour=0, minute=0).timestamp())
     asked = {"start_time": start, "end_time": start + 5 * 3_600, "bucket_width": "1h", "limit": 2}
