@@ -6,6 +6,8 @@ from typing import Any
 
 from assisters_app.base.errors import Refused
 
+YEARS = range(1900, 9000)  # of a day that somebody means; near the ends of time there is no day before or after it
+
 
 def iso(at: datetime | date | None) -> str:
     """Return a moment or a day as a view holds it: ISO 8601, moments in UTC; "" for none."""
@@ -20,9 +22,12 @@ def day(at: datetime | date | None) -> str:
 def day_picked(sent: Mapping[str, Any], name: str, says: str = "That is not a day.") -> date:
     """Return the day that the field `name` of a form holds; raise Refused with what it `says` when it holds none."""
     try:
-        return date.fromisoformat(str(sent.get(name, "")))
+        picked = date.fromisoformat(str(sent.get(name, "")))
     except ValueError:
-        raise Refused(says, code="bad_day", field=name) from None
+        picked = None
+    if picked is None or picked.year not in YEARS:
+        raise Refused(says, code="bad_day", field=name)
+    return picked
 
 
 def beginning_of_day_picked(sent: Mapping[str, Any], name: str, says: str) -> datetime:
@@ -31,9 +36,17 @@ def beginning_of_day_picked(sent: Mapping[str, Any], name: str, says: str) -> da
 
 
 def moment_picked(sent: Mapping[str, Any], name: str, says: str = "That is no date and time.") -> datetime | None:
-    """Return the moment that the field `name` holds, read as UTC, and None where it is empty; raise Refused as above."""
-    picked = str(sent.get(name) or "").strip()
+    """Return the moment that the field `name` holds, and None where it is empty; raise Refused as above.
+
+    It is read as UTC unless it says how far from that it is, as 2026-11-24 10:00+01:00 does.
+    """
+    text = str(sent.get(name) or "").strip()
+    if not text:
+        return None
     try:
-        return datetime.fromisoformat(picked).replace(tzinfo=UTC) if picked else None
+        picked = datetime.fromisoformat(text)
     except ValueError:
-        raise Refused(says, code="bad_moment", field=name) from None
+        picked = None
+    if picked is None or picked.year not in YEARS:
+        raise Refused(says, code="bad_moment", field=name)
+    return (picked if picked.tzinfo else picked.replace(tzinfo=UTC)).astimezone(UTC)
