@@ -399,7 +399,9 @@ LONG = "Words that somebody thought of. " * 20
         ({"of_their_own": [{"deeper": {"still": LONG}}], "signature": "x" * 500}, LONG),
         ({"reasoning": LONG, "reasoning_details": [{"type": "reasoning.text", "text": LONG}]}, LONG),
         ({"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": LONG}}}]}, f'f{{"a":"{LONG}"}}'),
+        ({"note": f"data: {LONG}"}, f"data: {LONG}"),
         ({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 500}}]}, ""),
+        ({"drawn": "data:image/svg+xml;charset=utf-8;base64," + "A+/" * 500 + "=="}, ""),
     ],
     ids=lambda case: next(iter(case)) if isinstance(case, dict) else "",
 )

@@ -1,5 +1,6 @@
 """Reading what an upstream says: whole answers, streams event by event, its usage, and its errors."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,6 +48,9 @@ UNSAID = frozenset(  # beside what a model has said: what it is called and where
 GIVEN = frozenset({"arguments", "input"})  # to a tool: the names in it were produced as well
 THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")  # the same, as different upstreams call it
 APART = GIVEN.union(THOUGHTS)
+IN_AN_ADDRESS = re.compile(
+    r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[\w.+-]*+)*+;base64,[\w+/=-]*+"
+)  # a picture, sound: no text
 CALLERS_FAULT = frozenset({400, 404, 409, 413, 415, 422})  # upstream statuses that tell the caller something
 
 
@@ -120,8 +124,9 @@ def spoken(produced: Any) -> list[str]:  # noqa: ANN401 (as above)
     pending = [produced]
     while pending:
         one = pending.pop()
-        if isinstance(one, str) and not one.startswith("data:"):
-            found.append(one)
+        if isinstance(one, str):
+            if not (one.startswith("data:") and IN_AN_ADDRESS.fullmatch(one)):
+                found.append(one)
         elif isinstance(one, list):
             pending += reversed(one)
         elif isinstance(one, dict):
