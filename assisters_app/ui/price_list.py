@@ -61,9 +61,7 @@ def price_list() -> rx.Component:
                 rx.el.code(row.model, class_name="font-mono text-[0.8125rem] whitespace-nowrap"),
                 rx.cond(
                     row.coming != "",
-                    rx.el.p(
-                        "From ", time(row.coming_at, "date"), ": ", row.coming, class_name="mt-0.5 text-xs text-muted"
-                    ),
+                    rx.el.p("From ", time(row.coming_at), ": ", row.coming, class_name="mt-0.5 text-xs text-muted"),
                 ),
             ),
             row.input,

@@ -372,7 +372,7 @@ def _version(line: Any) -> rx.Component:
     return rx.el.li(
         rx.el.span(line.says, class_name="min-w-0 grow tabular-nums"),
         rx.cond(line.state != "", badge(line.state, tone=rx.cond(line.state == "in force", "good", "accent"))),
-        rx.el.span("from ", time(line.begins, "date"), class_name="text-muted whitespace-nowrap"),
+        rx.el.span("from ", time(line.begins), class_name="text-muted whitespace-nowrap"),
         key=line.number,
         class_name="flex flex-wrap items-center gap-x-3 gap-y-1 py-2 text-[0.8125rem]",
     )

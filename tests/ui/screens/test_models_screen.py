@@ -1,11 +1,15 @@
 """Grace edits models and prices on their page; support and customers are told of no such page."""
 
+import re
+
 import pytest
 from cast import GRACE
 
 from assisters_app.base.db import transaction
 from assisters_app.gateway import catalog
+from assisters_app.ui import price_list
 from assisters_app.ui.price_list import PricesState
+from assisters_app.ui.staff import models
 from assisters_app.ui.staff.models import ModelsState
 
 CHAT = "assisters-chat-v1"
@@ -87,3 +91,9 @@ async def test_nobody_but_an_admin_learns_that_there_is_such_a_page(page, signs_
         assert "rows" not in (await other.send(handler, **args)).of(ModelsState)
     async with transaction() as tx:
         assert NEW["id"] not in await catalog.offered(tx)
+
+
+def test_a_price_that_is_to_come_says_the_hour_for_it_begins_on_another_day_west_of_greenwich():
+    for drawn, field in ((str(price_list.price_list()), "coming_at"), (str(models.page()), "begins")):
+        [told] = [part for part in re.findall(r"LocalTime,\{.*?\}", drawn) if f'"{field}"' in part]
+        assert 'kind:"datetime"' in told
