@@ -36,6 +36,7 @@ UNSAID = frozenset(  # beside what a model has said: what it is called and where
         "native_finish_reason",
         "object",
         "phase",
+        "provider_specific_fields",  # says once more what stands beside it
         "role",
         "signature",
         "status",
@@ -46,7 +47,7 @@ UNSAID = frozenset(  # beside what a model has said: what it is called and where
     }
 )
 GIVEN = frozenset({"arguments", "input"})  # to a tool: the names in it were produced as well
-THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")  # the same, as different upstreams call it
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")  # the same, by several names
 APART = GIVEN.union(THOUGHTS)
 IN_AN_ADDRESS = re.compile(
     r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[\w.+-]*+)*+;base64,[\w+/=-]*+"
@@ -142,8 +143,22 @@ def _said(one: dict[str, Any]) -> list[Any]:
     for name in GIVEN & said.keys():
         if not isinstance(said[name], str):
             said[name] = orjson.dumps(said[name]).decode()
-    thoughts = sorted((name for name in THOUGHTS if name in said), key=lambda name: len(orjson.dumps(said[name])))
+    thoughts = sorted((name for name in THOUGHTS if name in said), key=lambda name: _length(said[name]))
     return [value for name, value in said.items() if name not in thoughts[:-1]]
+
+
+def _length(produced: Any) -> int:  # noqa: ANN401 (as above)
+    """Return how long what is said in it is, altogether: sealed thoughts are long, and say nothing."""
+    length, pending = 0, [produced]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, str):
+            length += len(one)
+        elif isinstance(one, list):
+            pending += one
+        elif isinstance(one, dict):
+            pending += [value for name, value in one.items() if name not in UNSAID]
+    return length
 
 
 def choices_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
