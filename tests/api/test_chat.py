@@ -350,6 +350,8 @@ async def told(live, **more):
         ({"prompt_tokens": 11, "completion_tokens": 2**40, "completion_tokens_details": {"a": 1}}, {"max_tokens": 7}),
         ({"prompt_tokens": 2**40, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2**39}}, {}),
         ({"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 99}, {}),
+        ({"prompt_tokens": 11, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 99}}, {}),
+        ({"prompt_tokens": 11, "completion_tokens": 5, "estimated": True}, {}),
         ("many", {}),
     ],
     ids=str,

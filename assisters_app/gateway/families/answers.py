@@ -84,10 +84,8 @@ def usage_of(told: Any, names: Names = CHAT) -> Usage | None:  # noqa: ANN401 (w
     """Return what an upstream's `usage` object says, None when it says nothing usable: there is always some input."""
     if not isinstance(told, dict) or not _count(told.get(names.given)):
         return None
-    details = told.get(names.details)
     given = _count(told.get(names.given))
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
-    return Usage(given, min(cached, given), _count(told.get(names.produced)))
+    return Usage(given, min(_count(_cached(told, names)), given), _count(told.get(names.produced)))
 
 
 def with_cost(answer: dict[str, Any], usage: Usage, cost_nano: int) -> bytes:
@@ -101,18 +99,23 @@ def charged(told: Any, usage: Usage, cost_nano: int, names: Names = CHAT) -> dic
     Counts of ours are `estimated`. The cost, in dollars, is exact: its nine decimals fit in a float up to a million
     dollars, which no call costs.
     """
-    kept = told if isinstance(told, dict) else {}
+    kept = {name: value for name, value in told.items() if name != "estimated"} if isinstance(told, dict) else {}
     said = {"units": usage.units} if usage.units else {}
     if usage.tokens or not usage.units:
         said |= {names.given: usage.input_tokens, "total_tokens": usage.tokens}
         if usage.output_tokens or names.produced in kept or not kept:
             said[names.produced] = usage.output_tokens
         heard = usage_of(kept, names) or Usage()
-        if replace(usage, units=0, estimated=False) != heard:
+        if replace(usage, units=0, estimated=False) != heard or _cached(kept, names) not in (None, usage.cached_tokens):
             details = {names.details: {"cached_tokens": usage.cached_tokens}}
             kept = {name: value for name, value in kept.items() if not name.endswith("_details")} | details
     flag = {"estimated": True} if usage.estimated else {}
     return {**kept, **said, **flag, "cost": cost_nano / NANO}
+
+
+def _cached(told: dict[str, Any], names: Names) -> Any:  # noqa: ANN401 (as above)
+    details = told.get(names.details)
+    return details.get("cached_tokens") if isinstance(details, dict) else None
 
 
 def _count(value: Any) -> int:  # noqa: ANN401 (as above)
