@@ -1,14 +1,17 @@
 """The Responses API through the official client, whole and as typed events."""
 
 import asyncio
+import json
 
 import openai
 import pytest
 
 from assisters_app.base.clock import now
 from assisters_app.gateway import tokens
+from assisters_app.gateway.calls import Call, Usage
 from assisters_app.gateway.catalog import Offer
 from assisters_app.gateway.families import responses
+from assisters_app.gateway.families.responses import Following
 
 ASK = {"model": "assisters-chat-v1", "input": "Hello"}
 PRICE = {"input": 100, "output": 400}  # nano-USD per token
@@ -272,3 +275,16 @@ def test_what_is_said_anywhere_is_held_for():
         bound = responses.request({**ASK, **more}, OFFER).bound
         assert bound.input_tokens > 30_000
         assert bound.counted > 6_000
+
+
+def test_who_hangs_up_pays_for_all_that_was_said_and_not_for_what_was_told_before():
+    following = Following(Call(None, "", model="x"), 11)
+    usage = {"input_tokens": 12, "output_tokens": 1, "total_tokens": 13}
+    following.take(json.dumps({"type": "response.in_progress", "response": {"usage": usage, "output": []}}).encode())
+    assert following.so_far() == Usage(12, 0, 1, estimated=True)
+    words = "Words that somebody thought of. " * 20
+    following.take(json.dumps({"type": "response.output_text.delta", "delta": words}).encode())
+    assert following.so_far() == Usage(12, 0, tokens.count(words), estimated=True)
+    last = {"usage": {**usage, "output_tokens": 7}, "output": []}
+    following.take(json.dumps({"type": "response.completed", "response": last}).encode())
+    assert following.so_far() == Usage(12, 0, 7)

@@ -87,12 +87,12 @@ class Following:
         return _event(event) if isinstance(event.get("response"), dict) else _as_it_came(kind, payload)
 
     def so_far(self) -> Usage:
-        """Return what was used until now: as the upstream told, or an estimate."""
-        if self.usage is not None and self.usage.output_tokens:
+        """Return what was used until now: as the upstream told at the end, or an estimate."""
+        if self.done and self.usage is not None and self.usage.output_tokens:
             return self.usage
-        given = self.usage or Usage(self.input_tokens)
-        produced = max(tokens.count("".join(one)) for one in (self.said, self.items))
-        return replace(given, output_tokens=produced, estimated=True).produced
+        given = self.usage or Usage(self.input_tokens)  # what is told on the way may be less than was said since
+        counted = (tokens.count("".join(one)) for one in (self.said, self.items))
+        return replace(given, output_tokens=max(given.output_tokens, *counted), estimated=True).produced
 
     def last_event(self, usage: Usage, cost_nano: int) -> bytes:
         """Return the event that ends the stream once it is settled: the whole response with its cost."""
