@@ -3,7 +3,8 @@
 An answer that needs no body (no key, an unknown address, a body too large) is there before the body has arrived. A
 server that sends it and closes has the system reset the connection under the caller's next byte, and what had arrived
 of the answer is thrown away with it (RFC 9112, 9.6). So the rest of a body is read first, and thrown away, within
-bounds; the connection can then be used again.
+bounds; the connection can then be used again. So an application reads what it wants to know before it answers:
+afterwards there is nothing left to read.
 """
 
 import asyncio

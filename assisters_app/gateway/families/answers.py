@@ -78,6 +78,7 @@ class Names:
 
 
 CHAT = Names()
+NOT_THEIRS = frozenset({"estimated", "cost_details"})  # is ours to say; is between an upstream and us
 
 
 def usage_of(told: Any, names: Names = CHAT) -> Usage | None:  # noqa: ANN401 (whatever an upstream sends)
@@ -99,7 +100,7 @@ def charged(told: Any, usage: Usage, cost_nano: int, names: Names = CHAT) -> dic
     Counts of ours are `estimated`. The cost, in dollars, is exact: its nine decimals fit in a float up to a million
     dollars, which no call costs.
     """
-    kept = {name: value for name, value in told.items() if name != "estimated"} if isinstance(told, dict) else {}
+    kept = {name: value for name, value in told.items() if name not in NOT_THEIRS} if isinstance(told, dict) else {}
     said = {"units": usage.units} if usage.units else {}
     if usage.tokens or not usage.units:
         said |= {names.given: usage.input_tokens, "total_tokens": usage.tokens}
