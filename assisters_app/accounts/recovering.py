@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, delete, or_, select
 
 from assisters_app.accounts import corrections, emails, links, roles, sessions, signing_up
@@ -173,18 +174,18 @@ async def end(tx: Tx, account_id: UUID, actor_id: UUID | None) -> None:
 
 async def lapse_all(tx: Tx) -> None:
     """End all that is under way, in a database that was put back: it may have been stopped since."""
-    under_way = select(MailboxRecovery.account_id).where(col(MailboxRecovery.ended_at).is_(None))
-    for account_id in (await tx.exec(under_way.order_by(col(MailboxRecovery.account_id)))).all():
-        row = await _open_of(tx, account_id)
-        if row is not None:
-            await _stop(tx, row, None, outcome="lapsed")
+    await _lapse(tx)
 
 
 async def let_go(tx: Tx, address: str) -> None:
     """End what would make `address` somebody's, while its own account is erased; the register keeps the rest."""
-    under_way = (col(MailboxRecovery.new_email) == address, col(MailboxRecovery.ended_at).is_(None))
-    asking = select(MailboxRecovery.account_id).where(*under_way).order_by(col(MailboxRecovery.account_id))
-    for account_id in (await tx.exec(asking)).all():
+    await _lapse(tx, col(MailboxRecovery.new_email) == address)
+
+
+async def _lapse(tx: Tx, *which: ColumnElement[bool]) -> None:
+    """End what is under way and of which all this holds, account by account, as all take their turns."""
+    under_way = select(MailboxRecovery.account_id).where(col(MailboxRecovery.ended_at).is_(None), *which)
+    for account_id in (await tx.exec(under_way.order_by(col(MailboxRecovery.account_id)))).all():
         row = await _open_of(tx, account_id)
         if row is not None:
             await _stop(tx, row, None, outcome="lapsed")

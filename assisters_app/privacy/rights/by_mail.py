@@ -27,18 +27,17 @@ from sqlmodel import col, select
 from assisters_app.accounts import links, moving, organizations, profile, sessions
 from assisters_app.accounts.client import Client
 from assisters_app.accounts.links import Followed
-from assisters_app.accounts.rights import require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
 from assisters_app.base import mail, trail
 from assisters_app.base.db import Tx
-from assisters_app.base.errors import NotFound, Refused
+from assisters_app.base.errors import Refused
 from assisters_app.base.secrets import Secret
 from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy.choices import consents, opting_out, suppressions
 from assisters_app.privacy.erasing import erasure
 from assisters_app.privacy.erasing.erasure import Closing
-from assisters_app.privacy.rights import access, export, requests
+from assisters_app.privacy.rights import access, desk, export, requests
 from assisters_app.privacy.rights.access import Copy
 from assisters_app.privacy.rights.export import Export
 from assisters_app.privacy.rights.tables import PrivacyRequest
@@ -102,7 +101,7 @@ class Corrected:
 
 async def offer(tx: Tx, staff: Person, request_handle: str) -> None:
     """Mail the link that does what an open request asks for. Raises NotFound, Refused (no_account, not_by_link)."""
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     if request.kind not in DONE:
         raise Refused("That is not done by a link.", code="not_by_link", status=409)
     account = await tx.get(Account, request.account_id) if request.account_id else None
@@ -110,13 +109,13 @@ async def offer(tx: Tx, staff: Person, request_handle: str) -> None:
         raise Refused("Nobody has an account with that address.", code="no_account", status=409)
     right = request.kind
     address = await links.link(tx, account.id, right)
-    _note(tx, staff, SENT, request)
+    desk.note(tx, staff, SENT, request)
     await mail.send(tx, account.email, _letter(request, right, address), account_id=account.id)
 
 
 async def unsubscribe(tx: Tx, staff: Person, request_handle: str) -> None:
     """Opt out of marketing whoever asked for it by mail, and answer them. Raises NotFound, Refused (not_by_link)."""
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     if request.kind != "opt-out":
         raise Refused("That request is not about marketing.", code="not_by_link", status=409)
     account = await tx.get(Account, request.account_id) if request.account_id else None
@@ -229,23 +228,6 @@ async def _said(tx: Tx, who: Person, action: str) -> Sequence[str]:
     handle = col(TrailEntry.details)["request"].astext
     said = select(handle).where(TrailEntry.action == action, TrailEntry.account_id == who.account_id)
     return (await tx.exec(said.order_by(col(TrailEntry.created_at).desc(), col(TrailEntry.id).desc()))).all()
-
-
-async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:
-    require(staff, "requests")
-    named = PrivacyRequest.handle == request_handle
-    if whose := (await tx.exec(select(PrivacyRequest.account_id).where(named))).first():
-        await links.turn(tx, whose)  # the account first, as whoever follows a link does
-    request = (await tx.exec(select(PrivacyRequest).where(named).with_for_update())).first()
-    if request is None:
-        raise NotFound("request")
-    if request.state != "open":
-        raise Refused("That request has been answered already.", code="answered", status=409)
-    return request
-
-
-def _note(tx: Tx, staff: Person, action: str, request: PrivacyRequest) -> None:
-    trail.write(tx, action, account_id=request.account_id, actor_id=staff.account_id, request=request.handle)
 
 
 def _letter(request: PrivacyRequest, right: Right, address: str) -> mail.Message:

@@ -28,7 +28,7 @@ from uuid import UUID
 from sqlalchemy import and_, case, func, or_
 from sqlmodel import col, select, update
 
-from assisters_app.accounts import links, reauthentication
+from assisters_app.accounts import reauthentication
 from assisters_app.accounts.rights import holders, require
 from assisters_app.accounts.sessions import Person
 from assisters_app.accounts.tables import Account
@@ -41,7 +41,7 @@ from assisters_app.base.ids import handle
 from assisters_app.base.tables import TrailEntry
 from assisters_app.privacy import promises
 from assisters_app.privacy.choices import suppressions
-from assisters_app.privacy.rights import letters
+from assisters_app.privacy.rights import desk, letters
 from assisters_app.privacy.rights.tables import PrivacyRequest
 
 Kind = Literal[
@@ -174,7 +174,7 @@ async def ask(tx: Tx, who: Person, kind: Asked, words: str) -> RequestRow:
 async def confirm_identity(tx: Tx, who: Person, request_handle: str) -> None:
     """Answer that it is `who` who asked; signing in again proves it, and no papers are wanted (CCPA 7061)."""
     reauthentication.require_recent(who)
-    request = await _locked(tx, request_handle)
+    request = await desk.in_turn(tx, request_handle)
     if request is None or request.account_id != who.account_id or not _asked_who(request):
         raise NotFound("request")
     _resume(request)
@@ -226,7 +226,7 @@ async def view(tx: Tx, staff: Person, request_handle: str) -> tuple[RequestRow, 
         .limit(200)
     )
     done = tuple(Step(one.created_at, one.action, names.get(one.actor_id, "") if one.actor_id else "") for one in steps)
-    _write(tx, staff, "request:viewed", request)
+    desk.note(tx, staff, "request:viewed", request)
     return _row(request, await _address(tx, request), names), done
 
 
@@ -251,19 +251,19 @@ async def enter(tx: Tx, staff: Person, kind: Kind, email: str, received_at: date
         email=None if known else address,
         received_at=received_at,
     )
-    _write(tx, staff, "request:entered", request, kind=kind)
+    desk.note(tx, staff, "request:entered", request, kind=kind)
     await mail.send(tx, address, letters.received(request, _clocks(request).earliest), account_id=known)
     return _row(request, address, await members(tx, staff))
 
 
 async def acknowledge(tx: Tx, staff: Person, request_handle: str) -> None:
     """Confirm the receipt of a request that was entered without that, by mail."""
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     if request.acknowledged_at:
         raise Refused("That request has been acknowledged already.", code="acknowledged", status=409)
     request.acknowledged_at = now()
     tx.add(request)
-    _write(tx, staff, "request:acknowledged", request)
+    desk.note(tx, staff, "request:acknowledged", request)
     await mail.send(
         tx,
         await _address(tx, request),
@@ -274,7 +274,7 @@ async def acknowledge(tx: Tx, staff: Person, request_handle: str) -> None:
 
 async def assign(tx: Tx, staff: Person, request_handle: str, email: str) -> None:
     """Give a request to a member of staff, or ("") to nobody. An appeal goes to another than who decided before."""
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     chosen = next((id_ for id_, address in (await members(tx, staff)).items() if address == email), None)
     if email and chosen is None:
         raise Refused("Choose a member of staff.", code="bad_member", field="assigned")
@@ -282,7 +282,7 @@ async def assign(tx: Tx, staff: Person, request_handle: str, email: str) -> None
         await _require_another(tx, chosen, request)
     request.assigned_to = chosen
     tx.add(request)
-    _write(tx, staff, "request:assigned", request)
+    desk.note(tx, staff, "request:assigned", request)
 
 
 async def ask_identity(tx: Tx, staff: Person, request_handle: str, what: str) -> None:
@@ -290,7 +290,7 @@ async def ask_identity(tx: Tx, staff: Person, request_handle: str, what: str) ->
 
     The GDPR's clock stands still until the answer; the CCPA's never does.
     """
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     if request.identity_asked_at:
         raise Refused("We have asked already.", code="asked", status=409)
     if not what.strip():
@@ -299,24 +299,24 @@ async def ask_identity(tx: Tx, staff: Person, request_handle: str, what: str) ->
         raise Refused("It is too late to ask: the answer is due.", code="late", status=409)
     request.identity_asked_at = now()
     tx.add(request)
-    _write(tx, staff, "request:identity-asked", request)
+    desk.note(tx, staff, "request:identity-asked", request)
     said = letters.who_are_you(request, " ".join(what.split())[:500])
     await mail.send(tx, await _address(tx, request), said, account_id=request.account_id)
 
 
 async def identity_confirmed(tx: Tx, staff: Person, request_handle: str) -> None:
     """Note that the answer to who they are came by mail: the GDPR's clock goes on."""
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     if not _asked_who(request):
         raise Refused("Nobody has been asked who they are.", code="not_asked", status=409)
     _resume(request)
     tx.add(request)
-    _write(tx, staff, "request:identified", request)
+    desk.note(tx, staff, "request:identified", request)
 
 
 async def extend(tx: Tx, staff: Person, request_handle: str, reason: str) -> None:
     """Take the time that the law gives for what is complex, once, told with the reason before the first dates."""
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     if request.extended_at:
         raise Refused("That request has been extended already.", code="extended", status=409)
     if not reason.strip():
@@ -329,7 +329,7 @@ async def extend(tx: Tx, staff: Person, request_handle: str, reason: str) -> Non
     )
     request.ccpa_due_at = request.received_at + CCPA_EXTENDED
     tx.add(request)
-    _write(tx, staff, "request:extended", request)
+    desk.note(tx, staff, "request:extended", request)
     await mail.send(
         tx,
         await _address(tx, request),
@@ -340,7 +340,7 @@ async def extend(tx: Tx, staff: Person, request_handle: str, reason: str) -> Non
 
 async def answer(tx: Tx, staff: Person, request_handle: str, state: Answer, outcome: str) -> None:
     """Close an open request, and mail the answer: a refusal with its reason and how to appeal (Art. 12(4))."""
-    request = await _open(tx, staff, request_handle)
+    request = await desk.open_request(tx, staff, request_handle)
     if not outcome.strip():
         raise Refused("Say what was done, or why it was refused.", code="outcome_missing", field="outcome")
     await _require_another(tx, staff.account_id, request)
@@ -348,7 +348,7 @@ async def answer(tx: Tx, staff: Person, request_handle: str, state: Answer, outc
         await _require_done(tx, request)
     request.state, request.outcome, request.answered_at = state, outcome.strip(), now()
     tx.add(request)
-    _write(tx, staff, "request:answered", request, state=state)
+    desk.note(tx, staff, "request:answered", request, state=state)
     await mail.send(tx, await _address(tx, request), letters.answered(request), account_id=request.account_id)
 
 
@@ -438,29 +438,6 @@ async def requests_in_time(tx: Tx) -> str:
         raise promises.Broken("A request was not confirmed within ten business days.")
     waiting = (await tx.exec(select(func.count()).where(is_open))).one()
     return f"{waiting} requests are open; each was confirmed, and each is within its dates."
-
-
-def _write(tx: Tx, staff: Person, action: str, request: PrivacyRequest, **details: str) -> None:
-    """Write down what staff did with a request, where its person reads it."""
-    trail.write(tx, action, account_id=request.account_id, actor_id=staff.account_id, request=request.handle, **details)
-
-
-async def _open(tx: Tx, staff: Person, request_handle: str) -> PrivacyRequest:
-    require(staff, "requests")
-    request = await _locked(tx, request_handle)
-    if request is None:
-        raise NotFound("request")
-    if request.state != "open":
-        raise Refused("That request has been answered already.", code="answered", status=409)
-    return request
-
-
-async def _locked(tx: Tx, request_handle: str) -> PrivacyRequest | None:
-    """Return a request in one's turn: its person's account first, as who changes that and answers by it does."""
-    named = PrivacyRequest.handle == request_handle
-    if whose := (await tx.exec(select(PrivacyRequest.account_id).where(named))).first():
-        await links.turn(tx, whose)
-    return (await tx.exec(select(PrivacyRequest).where(named).with_for_update())).first()
 
 
 async def _address(tx: Tx, request: PrivacyRequest) -> str:
